@@ -1,0 +1,112 @@
+#include "core/allocator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
+namespace folio {
+namespace {
+
+constexpr size_t alignment = 64;
+constexpr size_t huge_page = size_t{2} << 20;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t redzone = alignment;  // poisoned, so that a kernel that overruns a block is caught
+#else
+constexpr size_t redzone = 0;
+#endif
+
+}  // namespace
+
+// The range is reserved, not committed: pages cost memory once they are touched.
+CachingAllocator::CachingAllocator() {
+  for (limit_ = size_t{1} << 44; limit_ >= size_t{1} << 28; limit_ /= 2) {
+    void* range = mmap(nullptr, limit_, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range == MAP_FAILED) continue;
+    base_ = static_cast<char*>(range);
+    madvise(base_, limit_, MADV_HUGEPAGE);
+    return;
+  }
+  fail("cannot reserve {} MB of address space; is a limit set (ulimit -v)?", limit_ >> 19);
+}
+
+CachingAllocator::~CachingAllocator() { munmap(base_, limit_); }
+
+void CachingAllocator::insert_free(size_t offset, size_t bytes) {
+  free_.emplace(offset, bytes);
+  free_by_size_.emplace(bytes, offset);
+}
+
+void CachingAllocator::erase_free(Blocks::iterator block) {
+  free_by_size_.erase({block->second, block->first});
+  free_.erase(block);
+}
+
+void* CachingAllocator::allocate(size_t bytes) {
+  size_t need = (std::max(bytes, size_t{1}) + redzone + alignment - 1) / alignment * alignment;
+  std::lock_guard lock(mutex_);
+  size_t offset;
+  auto fit = free_by_size_.lower_bound({need, 0});
+  if (fit != free_by_size_.end()) {
+    auto [size, at] = *fit;
+    erase_free(free_.find(at));
+    if (size > need) insert_free(at + need, size - need);
+    offset = at;
+  } else {
+    // Grow, starting inside the last block if that is free.
+    auto last = free_.empty() ? free_.end() : std::prev(free_.end());
+    bool tail = last != free_.end() && last->first + last->second == end_;
+    offset = tail ? last->first : end_;
+    check(offset + need <= limit_, "out of memory: {} bytes asked for, {} in use", bytes,
+          use_.live);
+    if (tail) erase_free(last);
+    end_ = offset + need;
+    use_.reserved = (end_ + huge_page - 1) / huge_page * huge_page;
+  }
+  live_.emplace(offset, need);
+  use_.live += need;
+  use_.peak = std::max(use_.peak, use_.live);
+  ASAN_POISON_MEMORY_REGION(base_ + offset, need);
+  ASAN_UNPOISON_MEMORY_REGION(base_ + offset, bytes);
+  return base_ + offset;
+}
+
+void CachingAllocator::free(void* block) {
+  std::lock_guard lock(mutex_);
+  auto offset = size_t(static_cast<char*>(block) - base_);
+  auto live = live_.find(offset);
+  size_t bytes = live->second;
+  live_.erase(live);
+  use_.live -= bytes;
+  ASAN_POISON_MEMORY_REGION(base_ + offset, bytes);
+  auto next = free_.lower_bound(offset);
+  if (next != free_.end() && next->first == offset + bytes) {
+    bytes += next->second;
+    auto absorbed = next++;
+    erase_free(absorbed);
+  }
+  if (next != free_.begin()) {
+    auto previous = std::prev(next);
+    if (previous->first + previous->second == offset) {
+      offset = previous->first;
+      bytes += previous->second;
+      erase_free(previous);
+    }
+  }
+  insert_free(offset, bytes);
+}
+
+MemoryUse CachingAllocator::use() const {
+  std::lock_guard lock(mutex_);
+  return use_;
+}
+
+}  // namespace folio

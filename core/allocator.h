@@ -1,0 +1,41 @@
+#pragma once
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+#include "core/backend.h"
+
+namespace folio {
+
+// A best-fit allocator over one contiguous range of memory that only grows: freed blocks merge with
+// their neighbours and are used again, so that a training step asks the system for nothing that the
+// step before it did not. Blocks are 64-byte aligned. Thread-safe.
+class CachingAllocator {
+ public:
+  CachingAllocator();
+  ~CachingAllocator();
+  CachingAllocator(const CachingAllocator&) = delete;
+  CachingAllocator& operator=(const CachingAllocator&) = delete;
+
+  void* allocate(size_t bytes);  // throws Error when the system has no more
+  void free(void* block);
+  MemoryUse use() const;
+
+ private:
+  using Blocks = std::map<size_t, size_t>;  // offset -> bytes
+  void insert_free(size_t offset, size_t bytes);
+  void erase_free(Blocks::iterator block);
+
+  char* base_ = nullptr;
+  size_t limit_ = 0;  // bytes of address space
+  size_t end_ = 0;    // bytes handed out so far, freed or not
+  Blocks free_;
+  std::set<std::pair<size_t, size_t>> free_by_size_;  // (bytes, offset)
+  std::unordered_map<size_t, size_t> live_;           // offset -> bytes
+  MemoryUse use_;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace folio

@@ -1,0 +1,38 @@
+#include "core/array.h"
+
+#include "core/backend.h"
+
+namespace folio {
+
+std::string name_of(Device device) {
+  return device.type == Device::Type::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
+}
+
+Device device_named(std::string_view name) {
+  if (name == "cpu") return cpu;
+  fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
+}
+
+Array::Array(Shape shape, DType dtype, Device device)
+    : storage_(backend(device).allocate(size_t(shape.size()) * size_of(dtype))),
+      shape_(shape),
+      dtype_(dtype) {}
+
+Array Array::reshape(Shape shape) const {
+  check(shape.size() == size(), "reshape: {} cannot become {}: {} elements against {}", shape_,
+        shape, size(), shape.size());
+  Array view = *this;
+  view.shape_ = shape;
+  return view;
+}
+
+Array Array::slice(int64_t begin, int64_t end) const {
+  check(0 <= begin && begin <= end && end <= dim(0), "slice: [{}, {}) of an array of shape {}",
+        begin, end, shape_);
+  Array view = *this;
+  if (dim(0) > 0) view.offset_ += size_t(size() / dim(0) * begin) * size_of(dtype_);
+  view.shape_[0] = end - begin;
+  return view;
+}
+
+}  // namespace folio

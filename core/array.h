@@ -1,0 +1,55 @@
+#pragma once
+#include <memory>
+
+#include "core/device.h"
+#include "core/dtype.h"
+#include "core/shape.h"
+
+namespace folio {
+
+// Memory on one device, from that device's caching allocator; goes back to it when the last Array
+// that shares it is gone.
+struct Storage {
+  void* data = nullptr;
+  size_t bytes = 0;
+  Device device;
+};
+
+// A dense, row-major block of numbers on a device. Copies share storage, as do views; there are no
+// strides, so an Array is always contiguous and `reshape` and `rows` are always free. Only the
+// Backend of its device may dereference the address; the host reads through `read` in backend.h.
+class Array {
+ public:
+  Array() = default;  // undefined: stands for "no array" where one is optional
+  Array(Shape shape, DType dtype, Device device = cpu);  // contents are unspecified
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  int64_t dim(int i) const { return shape_[i]; }  // negative i counts from the end
+  int64_t size() const { return shape_.size(); }
+  int64_t rows() const { return shape_.rows(); }  // size / last dimension
+  DType dtype() const { return dtype_; }
+  Device device() const { return storage_ ? storage_->device : cpu; }
+  size_t bytes() const { return size_t(size()) * size_of(dtype_); }
+
+  Array reshape(Shape shape) const;               // a view; same number of elements
+  Array slice(int64_t begin, int64_t end) const;  // a view of [begin, end) of dimension 0
+  bool shares_storage_with(const Array& other) const { return storage_ == other.storage_; }
+  bool sole_owner() const { return storage_.use_count() == 1; }  // no other Array sees the storage
+
+  void* address() const { return static_cast<char*>(storage_->data) + offset_; }
+  // The elements as T. Throws Error if the dtype is not T's.
+  template <class T>
+  T* data() const {
+    check(dtype_ == dtype_of<T>, "this array holds {}, not {}", dtype_, dtype_of<T>);
+    return static_cast<T*>(address());
+  }
+
+ private:
+  std::shared_ptr<Storage> storage_;
+  size_t offset_ = 0;  // bytes
+  Shape shape_;
+  DType dtype_ = DType::f32;
+};
+
+}  // namespace folio

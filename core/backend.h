@@ -1,0 +1,186 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/array.h"
+#include "core/elementwise.h"
+#include "core/random.h"
+
+namespace folio {
+
+struct LayerNormed {
+  Array y;           // [..., C], dtype of x
+  Array mean, rstd;  // [rows], f32 (f64 for f64)
+};
+struct LayerNormGrads {
+  Array dx;      // [..., C]
+  Array dw, db;  // [C]; db is undefined when no bias was asked for
+};
+struct Attended {
+  Array y;    // [B, T, C]
+  Array lse;  // [B, H, T]: log sum exp of each query's scaled scores, f32 (f64 for f64)
+};
+struct CrossEntropy {
+  Array loss;  // [], f32 (f64 for f64): mean over the targets that are not -1
+  Array dx;    // [..., C], d loss / d x; undefined unless gradients were asked for
+  Array dw;    // [V, C], f32 (f64 for f64), d loss / d w; likewise
+};
+struct MemoryUse {
+  size_t live = 0;      // bytes that Arrays hold now
+  size_t peak = 0;      // the most that they have held
+  size_t reserved = 0;  // bytes taken from the system
+};
+
+// A weight [N, K] laid out for inference; only the Backend that packed it can read it.
+struct PackedWeight {
+  Array data;
+  int64_t n = 0, k = 0;
+  bool defined() const { return data.defined(); }
+};
+
+// The keys and values of one layer for B sequences of up to T positions; the layout is the
+// Backend's own.
+struct KvLayer {
+  Array k, v;
+  int64_t capacity = 0;  // T
+};
+
+// One parameter as the optimiser sees it. All [n], f32 (or all f64).
+struct AdamWSlot {
+  Array param, grad, m, v;
+  double weight_decay = 0;
+};
+struct AdamWStep {
+  double learning_rate = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  int64_t step = 1;  // counts from 1, for the bias correction
+  Array grad_scale;  // [] f32: gradients are multiplied by it first; undefined: by 1
+};
+
+// What a device can do: everything above this contract is device-neutral. Unless said otherwise,
+// `x` and activations are f64, f32 or bf16, the result has the dtype of x, sums are kept in f32
+// (f64 for f64), parameters (weights of layer_norm and embedding, biases) may be f32 under a bf16
+// x, and shapes have been checked by the caller. An optional Array may be undefined. Results do not
+// depend on the number of threads. One stream of work: calls take effect in order, and only `read`
+// waits for them.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // --- memory
+  virtual std::shared_ptr<Storage> allocate(size_t bytes) = 0;  // 64-byte aligned, from the cache
+  virtual MemoryUse memory() const = 0;
+  virtual void write(const void* host, Array& to) = 0;   // to.bytes() bytes from the host
+  virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
+  virtual void fill(Array& x, double value) = 0;
+  virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+
+  // --- random numbers
+  virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
+
+  // --- elementwise
+  virtual Array unary(Unary op, const Array& x) = 0;
+  virtual Array unary_grad(Unary op, const Array& x, const Array& dy) = 0;  // dy * slope(x)
+  virtual Array add(const Array& a, const Array& b) = 0;                    // same shape and dtype
+  virtual void accumulate(Array& into, const Array& x) = 0;  // into += x; dtypes may differ
+  virtual void scale(Array& x, const Array& factor) = 0;  // x *= factor, a scalar of any float type
+  virtual void scale(Array& x, double factor) = 0;
+  // residual + dropout(x); `residual` is optional
+  virtual Array add_dropout(const Array& residual, const Array& x, const Dropout& dropout) = 0;
+  // dy with the same elements dropped and the rest scaled
+  virtual Array dropout_grad(const Array& dy, const Dropout& dropout) = 0;
+
+  // --- matrices
+  // act(x w^T + bias): x [..., K], w [N, K], bias [N] (optional) -> [..., N]. `act` may be
+  // Unary::none; otherwise, if `pre` is given, it receives the sum before `act`.
+  virtual Array linear(const Array& x, const Array& w, const Array& bias, Unary act = Unary::none,
+                       Array* pre = nullptr) = 0;
+  // dy w, times the slope of `act` at `pre` unless `act` is none: dy [..., N], w [N, K], pre [...,
+  // K]
+  // -> [..., K]. If `post` is given it receives act(pre), which the caller needs for dw.
+  virtual Array linear_grad_x(const Array& dy, const Array& w, Unary act = Unary::none,
+                              const Array& pre = {}, Array* post = nullptr) = 0;
+  // dy^T x: dy [..., N], x [..., K] -> [N, K] in f32 (f64 for f64).
+  virtual Array linear_grad_w(const Array& dy, const Array& x) = 0;
+  virtual Array sum_rows(const Array& dy) = 0;  // [..., N] -> [N] in f32 (f64 for f64)
+  // For inference: every row of the result is the same bits whatever the other rows are and however
+  // many there are. pack takes w [N, K] in f32.
+  virtual PackedWeight pack(const Array& w) = 0;
+  virtual Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
+                              Unary act = Unary::none) = 0;
+
+  // --- layer norm over the last dimension, C: (x - mean) rstd w + b; b is optional
+  virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps) = 0;
+  virtual LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w,
+                                         bool with_bias, const Array& mean, const Array& rstd) = 0;
+
+  // --- embedding
+  // wte[tokens] + wpe[position]: tokens [B, T] i32, wte [V, C], wpe [P, C] -> [B, T, C] in `dtype`.
+  // Row b's first position is positions[b], or 0 if `positions` is empty.
+  virtual Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
+                          std::span<const int64_t> positions, DType dtype) = 0;
+  // dy [B, T, C] summed into the rows that `tokens` name -> [V, C] in f32 (f64 for f64).
+  virtual Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) = 0;
+
+  // --- causal self-attention: qkv [B, T, 3C], heads of C / n_head, scores scaled by
+  // 1/sqrt(C/n_head), dropout on the probabilities, element ((b H + h) T + query) T + key of
+  // `dropout`. No [T, T] matrix is ever held. (Dao et al., "FlashAttention-2", 2023.)
+  virtual Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) = 0;
+  virtual Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
+                               int64_t n_head, const Dropout& dropout) = 0;
+  virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
+  // Appends the keys and values in qkv [B, T, 3C] to `cache` at positions[b]... and attends to
+  // positions 0 to positions[b] + t. Rows are the same bits however the prefix was split into
+  // calls. -> [B, T, C]
+  virtual Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
+                                 std::span<const int64_t> positions) = 0;
+
+  // --- loss: cross-entropy of logits x w^T against targets, logits never held whole.
+  // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.
+  virtual CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
+                                            bool with_grad) = 0;
+
+  // --- optimiser
+  virtual Array norm(
+      std::span<const Array> arrays) = 0;  // [] f32: L2 norm of all elements together
+  // min(1, limit / (norm + 1e-6)) as a scalar on the device: torch.nn.utils.clip_grad_norm_
+  virtual Array clip_scale(const Array& norm, double limit) = 0;
+  // Loshchilov & Hutter, "Decoupled weight decay regularization", 2019; one pass over every slot.
+  virtual void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) = 0;
+
+  // --- the machine
+  virtual void set_threads(int threads) = 0;  // 0: all cores that this process may use
+  virtual int threads() const = 0;
+};
+
+// The backend of a device; Error if this build has none for it.
+Backend& backend(Device device);
+inline Backend& backend(const Array& x) { return backend(x.device()); }
+
+// Host values in and out.
+template <class T>
+Array to_array(std::span<const T> values, Shape shape, Device device = cpu) {
+  check(int64_t(values.size()) == shape.size(), "to_array: {} values for shape {}", values.size(),
+        shape);
+  Array array(shape, dtype_of<T>, device);
+  backend(device).write(values.data(), array);
+  return array;
+}
+template <class T>
+Array to_array(const std::vector<T>& values, Shape shape, Device device = cpu) {
+  return to_array(std::span<const T>(values), shape, device);
+}
+template <class T>
+std::vector<T> to_vector(const Array& array) {
+  check(array.dtype() == dtype_of<T>, "to_vector: this array holds {}, not {}", array.dtype(),
+        dtype_of<T>);
+  std::vector<T> values(size_t(array.size()));
+  backend(array).read(array, values.data());
+  return values;
+}
+double item(const Array& scalar);  // the one element of a floating-point array
+Array zeros(Shape shape, DType dtype, Device device = cpu);
+
+}  // namespace folio

@@ -1,0 +1,60 @@
+#pragma once
+#include "core/allocator.h"
+#include "core/backend.h"
+
+namespace folio {
+
+// The CPU's implementation of the contract in core/backend.h, one .cc file a group of operations:
+// memory.cc, elementwise.cc, gemm.cc, packed_gemm.cc, layer_norm.cc, embedding.cc, attention.cc,
+// attention_cached.cc, cross_entropy.cc, optimizer.cc.
+class CpuBackend final : public Backend {
+ public:
+  std::shared_ptr<Storage> allocate(size_t bytes) override;
+  MemoryUse memory() const override;
+  void write(const void* host, Array& to) override;
+  void read(const Array& from, void* host) override;
+  void fill(Array& x, double value) override;
+  Array cast(const Array& x, DType dtype) override;
+  void random_normal(Array& x, double mean, double std, RandomStream stream) override;
+  Array unary(Unary op, const Array& x) override;
+  Array unary_grad(Unary op, const Array& x, const Array& dy) override;
+  Array add(const Array& a, const Array& b) override;
+  void accumulate(Array& into, const Array& x) override;
+  void scale(Array& x, const Array& factor) override;
+  void scale(Array& x, double factor) override;
+  Array add_dropout(const Array& residual, const Array& x, const Dropout& dropout) override;
+  Array dropout_grad(const Array& dy, const Dropout& dropout) override;
+  Array linear(const Array& x, const Array& w, const Array& bias, Unary act, Array* pre) override;
+  Array linear_grad_x(const Array& dy, const Array& w, Unary act, const Array& pre,
+                      Array* post) override;
+  Array linear_grad_w(const Array& dy, const Array& x) override;
+  Array sum_rows(const Array& dy) override;
+  PackedWeight pack(const Array& w) override;
+  Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override;
+  LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps) override;
+  LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w, bool with_bias,
+                                 const Array& mean, const Array& rstd) override;
+  Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
+                  std::span<const int64_t> positions, DType dtype) override;
+  Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) override;
+  Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) override;
+  Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+                       const Dropout& dropout) override;
+  KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override;
+  Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
+                         std::span<const int64_t> positions) override;
+  CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
+                                    bool with_grad) override;
+  Array norm(std::span<const Array> arrays) override;
+  Array clip_scale(const Array& norm, double limit) override;
+  void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override;
+  void set_threads(int threads) override;
+  int threads() const override;
+
+ private:
+  CachingAllocator allocator_;
+};
+
+Backend& cpu_backend();
+
+}  // namespace folio

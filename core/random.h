@@ -1,0 +1,58 @@
+#pragma once
+#include <array>
+#include <cstdint>
+
+namespace folio {
+
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): 128 random
+// bits as a pure function of a 128-bit counter and a 64-bit key. Nothing is stored, so a mask can
+// be made again in backward, in any order, by any number of threads.
+constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint64_t key) {
+  auto k0 = uint32_t(key), k1 = uint32_t(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    uint64_t p0 = uint64_t(0xD2511F53u) * counter[0];
+    uint64_t p1 = uint64_t(0xCD9E8D57u) * counter[2];
+    counter = {uint32_t(p1 >> 32) ^ counter[1] ^ k0, uint32_t(p1),
+               uint32_t(p0 >> 32) ^ counter[3] ^ k1, uint32_t(p0)};
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+// One independent stream of random numbers. Block i of it is philox({i low, i high, stream low,
+// stream high}, seed).
+struct RandomStream {
+  uint64_t seed = 0;
+  uint64_t stream = 0;
+
+  std::array<uint32_t, 4> block(uint64_t i) const {
+    return philox({uint32_t(i), uint32_t(i >> 32), uint32_t(stream), uint32_t(stream >> 32)}, seed);
+  }
+};
+
+// Hands out streams. Its whole state is the two numbers, which a checkpoint saves.
+struct Generator {
+  uint64_t seed = 0;
+  uint64_t drawn = 0;
+
+  RandomStream next() { return {seed, drawn++}; }
+};
+
+// Which elements a dropout zeroes: element i is dropped when the 16-bit number i of `stream` is
+// below `threshold`, the others are multiplied by scale(). Number i is, in block i / 8, the low
+// (even i) or high (odd i) half of word (i / 2) % 4. p is rounded to a multiple of 1 / 65536.
+struct Dropout {
+  uint32_t threshold = 0;  // 0: nothing is dropped
+  RandomStream stream;
+
+  static Dropout with(double p, RandomStream stream) { return {uint32_t(p * 65536 + 0.5), stream}; }
+  bool enabled() const { return threshold > 0; }
+  double scale() const { return 1.0 / (1.0 - threshold / 65536.0); }
+  bool keeps(uint64_t i) const {
+    uint32_t word = stream.block(i / 8)[(i / 2) % 4];
+    return ((i % 2 ? word >> 16 : word & 0xffff)) >= threshold;
+  }
+};
+
+}  // namespace folio

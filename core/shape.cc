@@ -1,0 +1,55 @@
+#include "core/shape.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/dtype.h"
+
+namespace folio {
+
+Shape::Shape(std::span<const int64_t> dims) : rank_(int(dims.size())) {
+  check(dims.size() <= max_rank, "a shape has at most {} dimensions, got {}", max_rank,
+        dims.size());
+  for (int64_t dim : dims) check(dim >= 0, "a dimension cannot be negative, got {}", dim);
+  std::copy(dims.begin(), dims.end(), dims_.begin());
+}
+
+int Shape::index(int i) const {
+  int at = i < 0 ? i + rank_ : i;
+  check(at >= 0 && at < rank_, "dimension {} of shape {}, which has {}", i, *this, rank_);
+  return at;
+}
+
+int64_t Shape::operator[](int i) const { return dims_[size_t(index(i))]; }
+int64_t& Shape::operator[](int i) { return dims_[size_t(index(i))]; }
+
+int64_t Shape::size() const {
+  int64_t product = 1;
+  for (int64_t dim : dims()) {
+    check(!__builtin_mul_overflow(product, dim, &product), "shape {} is too large", *this);
+  }
+  return product;
+}
+
+int64_t Shape::rows() const {
+  int64_t product = 1;
+  for (int i = 0; i + 1 < rank_; ++i) product *= dims_[size_t(i)];
+  return product;
+}
+
+bool operator==(const Shape& a, const Shape& b) { return std::ranges::equal(a.dims(), b.dims()); }
+
+DType dtype_named(std::string_view name) {
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32}) {
+    if (name_of(dtype) == name) return dtype;
+  }
+  fail("unknown dtype \"{}\"; expected float64, float32, bfloat16 or int32", name);
+}
+
+}  // namespace folio
+
+fmt::format_context::iterator fmt::formatter<folio::Shape>::format(const folio::Shape& shape,
+                                                                   format_context& context) const {
+  return fmt::format_to(context.out(), "[{}]", fmt::join(shape.dims(), ", "));
+}
