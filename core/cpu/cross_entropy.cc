@@ -1,0 +1,105 @@
+#include <algorithm>
+
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/epilogue.h"
+#include "core/cpu/gemm.h"
+
+namespace folio {
+namespace {
+
+// Targets that count. Throws Error for one outside [-1, V).
+int64_t count_targets(const int32_t* targets, int64_t m, int64_t V) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < m; ++i) {
+    check(targets[i] >= -1 && targets[i] < V,
+          "cross_entropy: target {} at position {} is outside the vocabulary of {}; use 0 to {}, "
+          "or -1 to ignore a position",
+          targets[i], i, V, V - 1);
+    count += targets[i] >= 0;
+  }
+  return count;
+}
+
+// Rows whose logits are held at once: at most 64 MiB of f32 unless V alone is larger, in equal
+// parts.
+int64_t chunk_rows(int64_t m, int64_t V) {
+  int64_t most = std::max<int64_t>(32, (int64_t(1) << 24) / V);
+  int64_t chunks = (m + most - 1) / most;
+  return ((m + chunks - 1) / chunks + 7) / 8 * 8;
+}
+
+// Losses of `rows` rows of logits, and the gradient of the mean in `dlogits` if it is given. A row
+// whose target is ignored has none.
+template <class A, class T>
+void softmax_rows(const A* logits, const int32_t* targets, int64_t rows, int64_t V, A scale,
+                  double* losses, T* dlogits) {
+  parallel_blocks(rows, std::max<int64_t>(1, 4096 / V), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T* to = dlogits ? dlogits + i * V : nullptr;
+      losses[i] = 0;
+      if (targets[i] >= 0)
+        losses[i] = double(softmax_loss<A, T>(logits + i * V, V, targets[i], scale, to));
+      else if (to)
+        std::fill_n(to, V, T(A(0)));
+    }
+  });
+}
+
+// dx = a b, narrowed to dx's type T.
+template <class A, class T>
+void grad_x(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, T* dx) {
+  for_tiles(m, n, [&](int64_t i, int64_t j, int64_t rows, int64_t cols) {
+    if constexpr (std::is_same_v<A, T>) {
+      gemm(rows, cols, k, a.at(i, 0), b.at(0, j), dx + i * n + j, n);
+    } else {
+      A* sums = static_cast<A*>(scratch(Scratch::c, size_t(rows * cols) * sizeof(A)));
+      gemm(rows, cols, k, a.at(i, 0), b.at(0, j), sums, cols);
+      for (int64_t r = 0; r < rows; ++r) narrow(sums + r * cols, cols, dx + (i + r) * n + j);
+    }
+  });
+}
+
+// A: the type of sums; T: of x; G: that in which the gradient of the logits is multiplied.
+template <class A, class T, class G>
+CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with_grad) {
+  int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
+  const int32_t* target = targets.data<int32_t>();
+  int64_t count = count_targets(target, m, V), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
+  CrossEntropy result{Array({}, dtype_of<A>), {}, {}};
+  Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64);
+  Array logits({chunk, V}, dtype_of<A>), dlogits = logits;
+  if (with_grad) {
+    result.dx = Array(x.shape(), x.dtype());
+    result.dw = zeros(w.shape(), dtype_of<A>);
+    if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>);
+  }
+  Operand wv = operand(weight), wt = operand(weight, true);
+  A scale = count > 0 ? A(1) / A(count) : A(0);
+  for (int64_t i = 0; i < m; i += chunk) {
+    int64_t rows = std::min(chunk, m - i);
+    Operand xs = operand(x).at(i, 0);
+    parallel_gemm(rows, V, C, xs, wt, logits);
+    softmax_rows<A, G>(logits.data<A>(), target + i, rows, V, scale, losses.data<double>() + i,
+                       with_grad ? dlogits.data<G>() : nullptr);
+    if (!with_grad) continue;
+    grad_x<A, T>(rows, C, V, operand(dlogits), wv, result.dx.data<T>() + i * C);
+    parallel_gemm(V, C, rows, operand(dlogits, true), xs, result.dw, true);
+  }
+  double sum = 0;
+  for (int64_t i = 0; i < m; ++i) sum += losses.data<double>()[i];
+  *result.loss.data<A>() = A(sum / double(count));  // no target counts: NaN, as in PyTorch
+  return result;
+}
+
+}  // namespace
+
+CrossEntropy CpuBackend::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
+                                              bool with_grad) {
+  if (x.dtype() == DType::f64) return run<double, double, double>(x, w, targets, with_grad);
+  if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad);
+  if (gemm_dtype(DType::bf16) == DType::f32)
+    return run<float, bfloat16, float>(x, w, targets, with_grad);
+  return run<float, bfloat16, bfloat16>(x, w, targets, with_grad);
+}
+
+}  // namespace folio

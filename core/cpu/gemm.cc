@@ -1,0 +1,129 @@
+#include "core/cpu/gemm.h"
+
+#include <memory>
+#include <new>
+
+#include "core/backend.h"
+#include "core/cpu/epilogue.h"
+#include "core/cpu/onednn.h"
+
+namespace folio {
+namespace {
+
+struct Free {
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+};
+struct Buffer {
+  std::unique_ptr<void, Free> data;
+  size_t bytes = 0;
+};
+
+// For gradient checks only: readable, not fast.
+void gemm_f64(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, double* c,
+              int64_t ldc, bool accumulate) {
+  for (int64_t i = 0; i < m; ++i) {
+    double* row = c + i * ldc;
+    if (!accumulate) std::fill_n(row, n, 0.0);
+    for (int64_t l = 0; l < k; ++l) {
+      double factor = *static_cast<const double*>(a.at(i, l).data);
+      const double* from = static_cast<const double*>(b.at(l, 0).data);
+      int64_t step = b.transposed ? b.stride : 1;
+      for (int64_t j = 0; j < n; ++j) row[j] += factor * from[j * step];
+    }
+  }
+}
+
+// `x` [rows, cols] in f32: itself, or widened into this thread's scratch.
+Operand widened(const Operand& x, int64_t rows, int64_t cols, Scratch slot) {
+  if (x.dtype != DType::bf16) return x;
+  if (x.transposed) std::swap(rows, cols);
+  int64_t stride = (cols + 15) / 16 * 16;
+  float* to = static_cast<float*>(scratch(slot, size_t(rows * stride) * sizeof(float)));
+  for (int64_t i = 0; i < rows; ++i)
+    widen(static_cast<const bfloat16*>(x.data) + i * x.stride, cols, to + i * stride);
+  return {to, DType::f32, stride, x.transposed};
+}
+
+void matmul(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, void* c,
+            int64_t ldc, bool accumulate) {
+  onednn_matmul(
+      {m, n, k, a.stride, b.stride, ldc, a.dtype, b.dtype, a.transposed, b.transposed, accumulate},
+      a.data, b.data, static_cast<float*>(c));
+}
+
+// About `side` per part: a power of two below 8 parts, a multiple of 8 above.
+int64_t parts(int64_t n, int64_t side) {
+  int64_t count = (n + side - 1) / side;
+  return count <= 8 ? int64_t(std::bit_ceil(uint64_t(count))) : (count + 7) / 8 * 8;
+}
+
+int64_t part_size(int64_t n, int64_t parts, int64_t multiple) {
+  int64_t size = (n + parts - 1) / parts;
+  return std::min(n, (size + multiple - 1) / multiple * multiple);
+}
+
+}  // namespace
+
+void* scratch(Scratch slot, size_t bytes) {
+  thread_local Buffer buffers[4];
+  Buffer& buffer = buffers[int(slot)];
+  if (buffer.bytes < bytes) {
+    buffer.data.reset();
+    buffer.data.reset(::operator new(bytes, std::align_val_t(64)));
+    buffer.bytes = bytes;
+  }
+  return buffer.data.get();
+}
+
+void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, void* c, int64_t ldc,
+          bool accumulate) {
+  if (m == 0 || n == 0) return;
+  if (a.dtype == DType::f64 || k == 0) {
+    if (a.dtype == DType::f64)
+      return gemm_f64(m, n, k, a, b, static_cast<double*>(c), ldc, accumulate);
+    for (int64_t i = 0; i < m && !accumulate; ++i)
+      std::fill_n(static_cast<float*>(c) + i * ldc, n, 0.0f);
+    return;
+  }
+  bool native = a.dtype == b.dtype && (a.dtype == DType::f32 || onednn_prefers_bf16());
+  if (native) return matmul(m, n, k, a, b, c, ldc, accumulate);
+  constexpr int64_t chunk = 1024;  // of k, so that what is widened stays in the cache
+  for (int64_t l = 0; l < k; l += chunk) {
+    int64_t depth = std::min(chunk, k - l);
+    matmul(m, n, depth, widened(a.at(0, l), m, depth, Scratch::a),
+           widened(b.at(l, 0), depth, n, Scratch::b), c, ldc, accumulate || l > 0);
+  }
+}
+
+DType gemm_dtype(DType dtype) {
+  return dtype == DType::bf16 && !onednn_prefers_bf16() ? DType::f32 : dtype;
+}
+
+Array gemm_operand(const Array& x, DType dtype) {
+  DType to = gemm_dtype(dtype);
+  return x.dtype() == to ? x : backend(x).cast(x, to);
+}
+
+Tiling tiling(int64_t m, int64_t n) {
+  int64_t down = parts(m, 256), across = parts(n, 1536);
+  auto rows = [&] { return part_size(m, down, 8); };
+  auto cols = [&] { return part_size(n, across, 64); };
+  while (down * across < 8 && (rows() > 16 || cols() > 64)) {
+    if (rows() > 16 && (rows() >= cols() || cols() <= 64))
+      down *= 2;
+    else
+      across *= 2;
+  }
+  return {std::max<int64_t>(rows(), 1), std::max<int64_t>(cols(), 1)};
+}
+
+void parallel_gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, Array& c,
+                   bool accumulate) {
+  char* base = static_cast<char*>(c.address());
+  int64_t size = int64_t(size_of(c.dtype()));
+  for_tiles(m, n, [&](int64_t i, int64_t j, int64_t rows, int64_t cols) {
+    gemm(rows, cols, k, a.at(i, 0), b.at(0, j), base + (i * n + j) * size, n, accumulate);
+  });
+}
+
+}  // namespace folio
