@@ -1,0 +1,54 @@
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "autograd/tensor.h"
+
+namespace folio {
+
+// The differentiable ops. Each checks its shapes, runs its forward on the backend of its input and
+// says its gradient, all in one function. B: batch, T: positions, C: channels, V: vocabulary.
+
+Tensor add(const Tensor& a, const Tensor& b);  // same shape and dtype
+Tensor scale(const Tensor& x, double factor);
+Tensor cast(const Tensor& x, DType dtype);  // its gradient arrives in x's dtype or wider
+
+// Op from core/elementwise.h, on any shape.
+Tensor elementwise(Unary op, const Tensor& x);
+template <class Op>
+Tensor elementwise(const Tensor& x) {
+  return elementwise(unary<Op>(), x);
+}
+
+// residual + dropout(x). `residual` may be undefined; a disabled dropout passes x through.
+Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout);
+
+// x w^T + b: x [..., K], w [N, K], b [N] or undefined -> [..., N].
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);
+
+// act(x w_fc^T + b_fc) w_proj^T + b_proj, the transformer's feed-forward layer, as one op: it keeps
+// the sums before `act` alone and fuses `act` and its slope into the products. x [..., C],
+// w_fc [H, C], w_proj [C, H].
+Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, const Tensor& w_proj,
+                    const Tensor& b_proj, Unary act);
+
+// (x - mean) / sqrt(var + eps) w + b over the last dimension (Ba et al., 2016). b may be undefined.
+// The result is made again in backward instead of kept.
+Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps = 1e-5);
+
+// wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
+// `dtype`. With `positions` (one a row of tokens) row b starts at positions[b] instead of 0.
+Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DType dtype,
+                 std::span<const int64_t> positions = {});
+
+// Multi-head causal self-attention: qkv [B, T, 3C] -> [B, T, C]; dropout on the probabilities.
+Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);
+
+// Mean cross-entropy of the logits x w^T against targets [...] (i32, -1 ignored): x [..., C],
+// w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targets);
+
+// Every op above, by name: the test of ops fails for one without a row in its table.
+const std::vector<std::string_view>& op_names();
+
+}  // namespace folio

@@ -1,0 +1,106 @@
+#include "autograd/tensor.h"
+
+#include <queue>
+#include <unordered_set>
+
+namespace folio {
+namespace {
+
+thread_local int no_grad_depth = 0;
+thread_local int64_t next_order = 0;
+
+struct Newest {
+  bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const {
+    return a->order < b->order;
+  }
+};
+
+void add_grad(Node& node, Array grad) {
+  if (!node.grad.defined()) {
+    node.grad = std::move(grad);
+    return;
+  }
+  // Another holder may see this storage: an op may hand one array to two inputs.
+  if (!node.grad.sole_owner()) node.grad = backend(node.grad).cast(node.grad, node.grad.dtype());
+  backend(node.grad).accumulate(node.grad, grad);
+}
+
+}  // namespace
+
+NoGrad::NoGrad() { ++no_grad_depth; }
+NoGrad::~NoGrad() { --no_grad_depth; }
+bool NoGrad::active() { return no_grad_depth > 0; }
+
+Tensor Tensor::leaf(Array array) {
+  Tensor tensor(std::move(array));
+  tensor.node_ = std::make_shared<Node>();
+  return tensor;
+}
+
+const Array& Tensor::grad() const {
+  check(node_ != nullptr, "grad: this tensor of shape {} was not recorded", shape());
+  return node_->grad;
+}
+
+void Tensor::zero_grad() {
+  if (node_) node_->grad = {};
+}
+
+void Tensor::assign(const Array& values) {
+  check(values.shape() == shape(), "assign: a tensor of shape {} cannot take values of shape {}",
+        shape(), values.shape());
+  array_ = backend(array_).cast(values, dtype());
+}
+
+void Tensor::backward() const {
+  check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
+  check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
+  Array one(shape(), dtype(), array_.device());
+  backend(one).fill(one, 1);
+  add_grad(*node_, one);
+
+  std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Newest> pending;
+  std::unordered_set<const Node*> queued;
+  if (node_->backward) pending.push(node_);
+  while (!pending.empty()) {
+    std::shared_ptr<Node> node = pending.top();
+    pending.pop();
+    Node::Backward backward = std::move(node->backward);
+    node->backward = nullptr;
+    check(backward != nullptr, "backward: this part of the tape was walked before and is freed");
+    std::vector<Array> grads = backward(std::move(node->grad));
+    node->grad = {};
+    for (size_t i = 0; i < node->inputs.size(); ++i) {
+      const std::shared_ptr<Node>& input = node->inputs[i];
+      if (!input || !grads[i].defined()) continue;
+      add_grad(*input, std::move(grads[i]));
+      bool is_leaf = input->order == 0;
+      if (!is_leaf && queued.insert(input.get()).second) pending.push(input);
+    }
+    node->inputs.clear();
+    node->recompute = nullptr;
+  }
+}
+
+Saved::Saved(const Tensor& tensor) {
+  if (tensor.node_ && tensor.node_->recompute) {
+    node_ = tensor.node_;
+  } else {
+    array_ = tensor.array();
+  }
+}
+
+Array Saved::operator()() const { return node_ ? node_->recompute() : array_; }
+
+Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,
+                   std::function<Array()> recompute) {
+  Tensor result(std::move(y));
+  result.node_ = std::make_shared<Node>();
+  result.node_->order = ++next_order;
+  result.node_->backward = std::move(backward);
+  result.node_->recompute = std::move(recompute);
+  for (const Tensor& input : inputs) result.node_->inputs.push_back(input.node_);
+  return result;
+}
+
+}  // namespace folio

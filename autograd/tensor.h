@@ -1,0 +1,92 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace folio {
+
+struct Node;
+
+// An Array and, when it was recorded, its place on the tape. Copies share both.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(Array array) : array_(std::move(array)) {}  // a constant: no gradient flows into it
+  // A leaf whose gradient backward() accumulates.
+  static Tensor leaf(Array array);
+
+  bool defined() const { return array_.defined(); }
+  const Array& array() const { return array_; }
+  const Shape& shape() const { return array_.shape(); }
+  int64_t dim(int i) const { return array_.dim(i); }
+  DType dtype() const { return array_.dtype(); }
+
+  bool requires_grad() const { return node_ != nullptr; }
+  // The gradient accumulated in this leaf since zero_grad(); undefined if there is none.
+  const Array& grad() const;
+  void zero_grad();
+  // New values for a leaf, in place of the old: same shape.
+  void assign(const Array& values);
+
+  // d this / d leaf into every leaf it was recorded from; this must be a scalar. Walks the tape
+  // once, newest op first, and frees what each op saved as soon as its gradient is done.
+  void backward() const;
+
+ private:
+  friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Array)>,
+                            std::function<Array()>);
+  friend class Saved;
+  Array array_;
+  std::shared_ptr<Node> node_;
+};
+
+// One op on the tape: how to turn the gradient of its result into those of its inputs.
+struct Node {
+  using Backward = std::function<std::vector<Array>(Array dy)>;
+
+  int64_t order = 0;                          // position on the tape
+  std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
+  Backward backward;                          // one Array an input, undefined if not needed
+  std::function<Array()> recompute;           // optional: makes the result again, see Saved
+  Array grad;                                 // gradient of the result, summed as it arrives
+};
+
+// While one is alive, on this thread, ops record nothing: inference and evaluation.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+  static bool active();
+};
+
+// What an op keeps of an input until its backward: the array or, where the op that made it is
+// cheaper to run again than its result is to hold (layer_norm), the way to make it again.
+class Saved {
+ public:
+  Saved(const Tensor& tensor);  // NOLINT(google-explicit-constructor)
+  Array operator()() const;
+
+ private:
+  Array array_;
+  std::shared_ptr<Node> node_;
+};
+
+Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,
+                   std::function<Array()> recompute);
+
+// Wraps the result of an op. `backward` maps dy to the gradients of `inputs`, in order; under
+// NoGrad, or when no input needs a gradient, it is dropped.
+template <class F>
+Tensor record(Array y, std::initializer_list<Tensor> inputs, F&& backward,
+              std::function<Array()> recompute = nullptr) {
+  bool needed = false;
+  for (const Tensor& input : inputs) needed |= input.requires_grad();
+  if (!needed || NoGrad::active()) return y;
+  return record_node(std::move(y), inputs, std::forward<F>(backward), std::move(recompute));
+}
+
+}  // namespace folio

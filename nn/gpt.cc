@@ -1,0 +1,118 @@
+#include "nn/gpt.h"
+
+#include <cmath>
+
+#include "autograd/ops.h"
+
+namespace folio {
+namespace {
+
+GptConfig checked(const GptConfig& c) {
+  check(c.block_size > 0 && c.vocab_size > 0 && c.n_layer > 0 && c.n_head > 0 && c.n_embd > 0,
+        "a GPT needs positive sizes; got block_size {}, vocab_size {}, n_layer {}, n_head {}, "
+        "n_embd {}",
+        c.block_size, c.vocab_size, c.n_layer, c.n_head, c.n_embd);
+  check(c.n_embd % c.n_head == 0, "n_embd {} is not divisible by n_head {}", c.n_embd, c.n_head);
+  check(c.dropout >= 0 && c.dropout < 1, "dropout must be in [0, 1), got {}", c.dropout);
+  return c;
+}
+
+// The last position of each row: [B, T, C] -> [B, 1, C].
+Array last_position(const Array& x) {
+  int64_t B = x.dim(0), T = x.dim(1), C = x.dim(2);
+  if (T == 1) return x;
+  std::vector<int64_t> rows;
+  for (int64_t b = 0; b < B; ++b) rows.push_back(b * T + T - 1);
+  return backend(x).take_rows(x.reshape({B * T, C}), rows).reshape({B, 1, C});
+}
+
+}  // namespace
+
+Gpt::Gpt(const GptConfig& config, uint64_t seed)
+    : config_(checked(config)),
+      context_{.dropout = config.dropout, .random = {seed}},
+      wte_(config.vocab_size, config.n_embd),
+      wpe_(config.block_size, config.n_embd),
+      ln_f_(config.n_embd, config.bias) {
+  add("transformer.wte", wte_);
+  add("transformer.wpe", wpe_);
+  for (int64_t i = 0; i < config.n_layer; ++i) {
+    h_.push_back(std::make_unique<Block>(context_, config.n_embd, config.n_head, config.activation,
+                                         config.bias));
+    add(fmt::format("transformer.h.{}", i), *h_.back());
+  }
+  add("transformer.ln_f", ln_f_);
+
+  double residual_std = 0.02 / std::sqrt(2.0 * double(config.n_layer));
+  parameters([&](const std::string& name, Parameter& parameter) {
+    if (parameter.shape().rank() != 2) return;
+    Array values = parameter.array();
+    backend(values).random_normal(values, 0, name.ends_with("c_proj.weight") ? residual_std : 0.02,
+                                  context_.random.next());
+  });
+}
+
+Tensor Gpt::trunk(const Array& tokens, KvCache* cache) {
+  check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
+        tokens.shape());
+  int64_t past = cache ? cache->length() : 0;
+  check(past + tokens.dim(1) <= config_.block_size,
+        "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
+        config_.block_size);
+  check(!cache || NoGrad::active(), "the KV cache is for inference: open a NoGrad scope first");
+  std::span<const int64_t> positions;
+  if (cache) positions = cache->lengths;
+  Tensor x = embedding(tokens, wte_.weight, wpe_.weight, context_.dtype, positions);
+  x = add_dropout({}, x, context_.next_dropout());
+  for (size_t i = 0; i < h_.size(); ++i) x = (*h_[i])(x, cache, int(i));
+  if (cache) cache->advance(tokens.dim(1));
+  return ln_f_(x);
+}
+
+Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
+  Tensor x = trunk(tokens, cache);
+  if (last_only) x = last_position(x.array());
+  if (lm_head_.defined() && NoGrad::active())
+    return backend(x.array()).linear_packed(x.array(), lm_head_, {});
+  return linear(x, cast(wte_.weight, context_.dtype), {});
+}
+
+Tensor Gpt::loss(const Array& tokens, const Array& targets) {
+  return linear_cross_entropy(trunk(tokens, nullptr), cast(wte_.weight, context_.dtype), targets);
+}
+
+void Gpt::pack() {
+  Module::pack();
+  lm_head_ = backend(wte_.weight.array()).pack(wte_.weight.array());
+}
+
+void Gpt::crop_block_size(int64_t block_size) {
+  check(block_size > 0 && block_size <= config_.block_size,
+        "crop_block_size: {} is not between 1 and the model's block_size {}", block_size,
+        config_.block_size);
+  config_.block_size = block_size;
+  Array kept = wpe_.weight.array().slice(0, block_size);
+  wpe_.weight = Tensor::leaf(backend(kept).cast(kept, kept.dtype()));
+}
+
+int64_t Gpt::num_params(bool non_embedding) {
+  int64_t total = non_embedding ? -wpe_.weight.array().size() : 0;
+  parameters([&](const std::string&, Parameter& parameter) { total += parameter.array().size(); });
+  return total;
+}
+
+double Gpt::training_flops_per_token() {
+  double matrices = double(config_.vocab_size * config_.n_embd);  // the head; a lookup is free
+  parameters([&](const std::string& name, Parameter& parameter) {
+    bool matrix = parameter.shape().rank() == 2 && name.find(".h.") != std::string::npos;
+    if (matrix) matrices += double(parameter.array().size());
+  });
+  double attention = double(config_.n_layer * config_.n_embd * config_.block_size);
+  return 6 * (matrices + attention);  // scores and values: 2 T C / 2 multiply-adds each a token
+}
+
+KvCache Gpt::make_cache(int64_t B) const {
+  return {B, config_.block_size, config_.n_layer, config_.n_embd, config_.n_head, context_.dtype};
+}
+
+}  // namespace folio

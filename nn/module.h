@@ -1,0 +1,51 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/tensor.h"
+
+namespace folio {
+
+// A learned Tensor: f32 (f64 in gradient checks), a leaf of the tape.
+using Parameter = Tensor;
+
+// What a forward pass needs beside its input. One per model, shared by its modules.
+struct Context {
+  DType dtype = DType::f32;  // of activations and of the matrices they meet
+  bool training = false;     // dropout on
+  double dropout = 0;
+  Generator random;  // draws the dropout masks
+
+  Dropout next_dropout() {
+    return training && dropout > 0 ? Dropout::with(dropout, random.next()) : Dropout{};
+  }
+};
+
+// A part of a model: it owns parameters and other modules, each registered in its constructor under
+// Hugging Face's GPT-2 name.
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  using Visitor = std::function<void(const std::string& name, Parameter& parameter)>;
+  // Every parameter once, in the order of registration, under its full name
+  // ("transformer.h.0.attn.c_attn.weight").
+  void parameters(const Visitor& visit, const std::string& prefix = "");
+  // Lays every weight matrix out for inference; call again after a parameter changes.
+  virtual void pack();
+
+ protected:
+  // Registers `parameter` as `name` and gives it the shape, filled with `value`.
+  void add(const std::string& name, Parameter& parameter, Shape shape, double value);
+  void add(const std::string& name, Module& module);
+
+ private:
+  std::vector<std::pair<std::string, Parameter*>> parameters_;
+  std::vector<std::pair<std::string, Module*>> modules_;
+};
+
+}  // namespace folio
