@@ -76,6 +76,8 @@ class Backend {
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
   virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  // The named rows of x [R, C] -> [rows.size(), C].
+  virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
 
   // --- random numbers
   virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
