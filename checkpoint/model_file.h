@@ -1,0 +1,28 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "data/checkpoint_file.h"
+#include "nn/gpt.h"
+
+namespace folio {
+
+// A model and the file that holds it. Parameters are tensors "model/NAME", the options of the run
+// attributes "option/KEY", the vocabulary the attribute "vocabulary" (see data/char_tokenizer.h).
+
+// Where a run in `out_dir` keeps its files: the best validation loss so far, and the last state.
+std::filesystem::path best_checkpoint(const std::string& out_dir);
+std::filesystem::path last_checkpoint(const std::string& out_dir);
+
+// The shape of the model in `file`. Throws Error for a file that is no folio model.
+GptConfig model_config(const CheckpointFile& file);
+// A model of that shape with the file's parameters.
+std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
+
+// Copies every parameter of `model` into or out of `file`; an Error names one that is missing or
+// has another shape.
+void put_parameters(CheckpointFile& file, Gpt& model);
+void get_parameters(const CheckpointFile& file, Gpt& model);
+
+}  // namespace folio

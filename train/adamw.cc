@@ -1,0 +1,40 @@
+#include "train/adamw.h"
+
+namespace folio {
+
+AdamW::AdamW(Module& module, const AdamWOptions& options) : module_(module), options_(options) {
+  module.parameters([&](const std::string& name, Parameter& p) {
+    moments[name] = {zeros(p.shape(), p.dtype()), zeros(p.shape(), p.dtype())};
+  });
+}
+
+Array AdamW::grad_norm() const {
+  std::vector<Array> grads;
+  module_.parameters([&](const std::string& name, Parameter& p) {
+    check(p.grad().defined(), "grad_norm: parameter {} has no gradient; call backward() first",
+          name);
+    grads.push_back(p.grad());
+  });
+  return backend(grads.front()).norm(grads);
+}
+
+void AdamW::step(double learning_rate, const Array& grad_scale) {
+  std::vector<AdamWSlot> slots;
+  module_.parameters([&](const std::string& name, Parameter& p) {
+    const Moments& state = moments.at(name);
+    bool decays = p.shape().rank() >= 2;
+    slots.push_back({p.array(), p.grad(), state.m, state.v, decays ? options_.weight_decay : 0});
+  });
+  backend(slots.front().param)
+      .adamw(slots, {.learning_rate = learning_rate,
+                     .beta1 = options_.beta1,
+                     .beta2 = options_.beta2,
+                     .step = ++steps,
+                     .grad_scale = grad_scale});
+}
+
+void AdamW::zero_grad() {
+  module_.parameters([](const std::string&, Parameter& p) { p.zero_grad(); });
+}
+
+}  // namespace folio

@@ -1,0 +1,37 @@
+#pragma once
+#include <map>
+#include <string>
+
+#include "nn/gpt.h"
+
+namespace folio {
+
+struct AdamWOptions {
+  double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
+};
+
+// Decoupled weight decay (Loshchilov & Hutter, 2019) over a module's parameters, in nanoGPT's two
+// groups: tensors of two or more dimensions decay, biases and norms do not.
+class AdamW {
+ public:
+  AdamW(Module& module, const AdamWOptions& options);
+
+  // The L2 norm of all gradients together, a scalar on the device.
+  Array grad_norm() const;
+  // One update with every gradient multiplied by `grad_scale` (undefined: by 1).
+  void step(double learning_rate, const Array& grad_scale = {});
+  void zero_grad();
+
+  // What a checkpoint must keep.
+  struct Moments {
+    Array m, v;  // f32, shaped like the parameter
+  };
+  std::map<std::string, Moments> moments;
+  int64_t steps = 0;
+
+ private:
+  Module& module_;
+  AdamWOptions options_;
+};
+
+}  // namespace folio
