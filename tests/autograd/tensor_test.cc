@@ -1,0 +1,80 @@
+#include "autograd/tensor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "autograd/ops.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+Tensor scalar(double value) { return Tensor::leaf(to_array(std::vector<double>{value}, {})); }
+
+TEST(Tape, GradientsOfSeveralBackwardsAddUp) {
+  Tensor x = scalar(3);
+  scale(x, 2).backward();
+  scale(x, 5).backward();
+  EXPECT_EQ(item(x.grad()), 7);
+  x.zero_grad();
+  EXPECT_FALSE(x.grad().defined());
+}
+
+TEST(Tape, ASharedInputGetsEveryPath) {
+  Tensor x = scalar(3);
+  Tensor y = scale(x, 2);
+  add(add(y, y), x).backward();  // 2y + x = 5x
+  EXPECT_EQ(item(x.grad()), 5);
+}
+
+TEST(Tape, WalkingTwiceIsAnError) {
+  Tensor x = scalar(3);
+  Tensor y = scale(x, 2);
+  y.backward();
+  EXPECT_THAT([&] { scale(y, 1).backward(); }, ThrowsMessage<Error>(HasSubstr("freed")));
+}
+
+TEST(Tape, OnlyScalarsHaveABackward) {
+  Tensor x = Tensor::leaf(zeros({2}, DType::f64));
+  EXPECT_THAT([&] { scale(x, 1).backward(); }, ThrowsMessage<Error>(HasSubstr("[2]")));
+}
+
+TEST(Tape, NothingRecordedIsAnError) {
+  Tensor x = scalar(3);
+  NoGrad no_grad;
+  EXPECT_THAT([&] { scale(x, 1).backward(); }, ThrowsMessage<Error>(HasSubstr("NoGrad")));
+}
+
+TEST(Tape, BackwardFreesWhatItHasWalked) {
+  Tensor x = Tensor::leaf(zeros({1 << 16}, DType::f32));
+  size_t before = backend(cpu).memory().live;
+  {
+    Tensor h = x;
+    for (int i = 0; i < 4; ++i) h = elementwise<GeluErf>(h);
+    Tensor loss = record(zeros({}, DType::f32), {h}, [](Array) {
+      Array grad({1 << 16}, DType::f32);
+      backend(grad).fill(grad, 1);
+      return std::vector<Array>{grad};
+    });
+    h = {};
+    size_t recorded = backend(cpu).memory().live;
+    EXPECT_GE(recorded - before, size_t{3} << 18);
+    loss.backward();
+    EXPECT_LE(backend(cpu).memory().live - before, (size_t{1} << 18) + 4096);  // x's gradient
+  }
+}
+
+TEST(Ops, ShapeErrorsNameTheOpAndTheShapes) {
+  Tensor x(zeros({2, 3}, DType::f32)), w(zeros({5, 4}, DType::f32));
+  EXPECT_THAT([&] { linear(x, w, {}); },
+              ThrowsMessage<Error>(testing::AllOf(HasSubstr("linear"), HasSubstr("[2, 3]"),
+                                                  HasSubstr("[5, 4]"))));
+  EXPECT_THAT([&] { add(x, w); }, ThrowsMessage<Error>(HasSubstr("add")));
+  EXPECT_THAT([&] { attention(Tensor(zeros({1, 2, 10}, DType::f32)), 3, {}); },
+              ThrowsMessage<Error>(HasSubstr("3 heads")));
+}
+
+}  // namespace
+}  // namespace folio
