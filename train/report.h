@@ -5,24 +5,24 @@
 #include <optional>
 
 #include "core/machine.h"
-#include "train/run.h"
+#include "train/train.h"
 
 namespace folio {
 
 // What the user sees of a run: nanoGPT's lines on standard output, on a terminal a progress line
 // that is rewritten in place, and out_dir/log.csv with a row an evaluation and a row a logged step.
-class Report {
+class Report : public Observer {
  public:
   explicit Report(const TrainOptions& options);
-  ~Report();
+  ~Report() override;
   Report(const Report&) = delete;
   Report& operator=(const Report&) = delete;
 
-  void start(Run& run);
-  void evaluated(const Run& run, const Losses& losses);
-  void saved(const std::filesystem::path& path);
-  void stepped(const Run& run, double loss);
-  void finish(const Run& run);
+  void start(Run& run) override;
+  void evaluated(const Run& run, const Losses& losses) override;
+  void saved(const std::filesystem::path& path) override;
+  void stepped(const Run& run, double loss) override;
+  void finish(const Run& run) override;
 
  private:
   using Clock = std::chrono::steady_clock;

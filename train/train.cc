@@ -9,21 +9,21 @@
 namespace folio {
 namespace {
 
-void evaluate_and_save(Run& run, Report& report) {
+void evaluate_and_save(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
   Losses losses = estimate_loss(*run.model, run.splits, options, run.iter);
   check(std::isfinite(losses.train) && std::isfinite(losses.val),
         "iteration {}: the estimated loss is not finite (train {}, val {}); {} keeps the state of "
         "the evaluation before. Try a lower learning_rate.",
         run.iter, losses.train, losses.val, last_checkpoint(options.out_dir).string());
-  report.evaluated(run, losses);
+  observer.evaluated(run, losses);
   bool better = losses.val < run.best_val_loss;
   if (better || options.always_save_checkpoint) run.best_val_loss = losses.val;
   if (run.iter == 0 || options.eval_only) return;  // nothing learned yet
   CheckpointFile state = run.snapshot();
   if (better || options.always_save_checkpoint) {
     save(best_checkpoint(options.out_dir), state);
-    report.saved(best_checkpoint(options.out_dir));
+    observer.saved(best_checkpoint(options.out_dir));
   }
   save(last_checkpoint(options.out_dir), state);
 }
@@ -54,11 +54,11 @@ void update(Run& run) {
   run.optimizer->zero_grad();
 }
 
-Finish train(Run& run, Report& report, const std::atomic<bool>& stop) {
+Finish train(Run& run, Observer& observer, const std::atomic<bool>& stop) {
   const TrainOptions& options = run.options;
-  report.start(run);
+  observer.start(run);
   while (true) {
-    if (run.iter % options.eval_interval == 0) evaluate_and_save(run, report);
+    if (run.iter % options.eval_interval == 0) evaluate_and_save(run, observer);
     if (options.eval_only) return Finish::done;
 
     double loss = accumulate_gradients(run);
@@ -67,13 +67,13 @@ Finish train(Run& run, Report& report, const std::atomic<bool>& stop) {
           "Try a lower learning_rate.",
           run.iter, loss, last_checkpoint(options.out_dir).string());
     update(run);
-    report.stepped(run, loss);
+    observer.stepped(run, loss);
 
     ++run.iter;
     bool finished = run.iter > options.max_iters;
     if (finished || stop) {
       save(last_checkpoint(options.out_dir), run.snapshot());
-      report.finish(run);
+      observer.finish(run);
       return finished ? Finish::done : Finish::interrupted;
     }
   }

@@ -2,7 +2,7 @@
 
 #include <csignal>
 
-#include "train/train.h"
+#include "train/report.h"
 
 namespace folio {
 namespace {

@@ -1,0 +1,159 @@
+// A run that is killed, or stopped, and resumed ends in the same bytes as one that never was.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "checkpoint/model_file.h"
+#include "tests/train/tiny_run.h"
+#include "train/train.h"
+
+namespace folio {
+namespace {
+
+using State = std::map<std::string, std::vector<float>>;
+
+State state_of(const CheckpointFile& file) {
+  State state;
+  for (const auto& [name, array] : file.tensors) state[name] = to_vector<float>(array);
+  return state;
+}
+
+struct Killed {};
+
+// Records losses by iteration; dies at `kill_at`, or asks for a stop there.
+class Recorder : public Observer {
+ public:
+  Recorder(std::map<int64_t, double>& losses, int64_t kill_at, int64_t stop_at = -1)
+      : losses_(losses), kill_at_(kill_at), stop_at_(stop_at) {}
+  void stepped(const Run& run, double loss) override {
+    losses_[run.iter] = loss;
+    if (run.iter == kill_at_) throw Killed{};
+    if (run.iter == stop_at_) stop = true;
+  }
+  std::atomic<bool> stop = false;
+
+ private:
+  std::map<int64_t, double>& losses_;
+  int64_t kill_at_, stop_at_;
+};
+
+struct Outcome {
+  State state;
+  std::map<int64_t, double> losses;
+};
+
+Outcome uninterrupted(TrainOptions options) {
+  Outcome outcome;
+  Recorder recorder(outcome.losses, -1);
+  Run run(options, {});
+  train(run, recorder, recorder.stop);
+  outcome.state = state_of(load(last_checkpoint(options.out_dir)));
+  return outcome;
+}
+
+void resume(TrainOptions options, Outcome& outcome) {
+  options.init_from = "resume";
+  Recorder recorder(outcome.losses, -1);
+  Run run(options, {});
+  train(run, recorder, recorder.stop);
+  outcome.state = state_of(load(last_checkpoint(options.out_dir)));
+}
+
+class Resume : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override { backend(cpu).set_threads(GetParam()); }
+  void TearDown() override { backend(cpu).set_threads(0); }
+};
+
+TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  Outcome expected = uninterrupted(options);
+  std::mt19937 random(11);
+  for (int kill = 0; kill < 20; ++kill) {
+    options.out_dir = (folder.path() / fmt::format("killed-{}", kill)).string();
+    // A state is on the disk from the first evaluation after iteration 0 on.
+    auto at = int64_t(options.eval_interval +
+                      random() % uint64_t(options.max_iters - options.eval_interval));
+    Outcome outcome;
+    try {
+      Recorder recorder(outcome.losses, at);
+      Run run(options, {});
+      train(run, recorder, recorder.stop);
+      FAIL() << "not killed at " << at;
+    } catch (const Killed&) {
+    }
+    resume(options, outcome);
+    EXPECT_EQ(outcome.losses, expected.losses) << "killed at " << at;
+    EXPECT_TRUE(outcome.state == expected.state) << "killed at " << at;
+  }
+}
+
+TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  Outcome expected = uninterrupted(options);
+  options.out_dir = (folder.path() / "stopped").string();
+  Outcome outcome;
+  {
+    Recorder recorder(outcome.losses, -1, 22);
+    Run run(options, {});
+    EXPECT_EQ(train(run, recorder, recorder.stop), Finish::interrupted);
+    EXPECT_EQ(run.iter, 23);
+  }
+  resume(options, outcome);
+  EXPECT_EQ(outcome.losses, expected.losses);
+  EXPECT_TRUE(outcome.state == expected.state);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, Resume, testing::Values(1, 2));
+
+TEST(ResumeAcrossThreads, OneAndTwoThreadsGiveTheSameBytes) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  backend(cpu).set_threads(1);
+  Outcome one = uninterrupted(options);
+  backend(cpu).set_threads(2);
+  Outcome two = uninterrupted(options);
+  backend(cpu).set_threads(0);
+  EXPECT_EQ(one.losses, two.losses);
+  EXPECT_TRUE(one.state == two.state);
+}
+
+// Every piece of the state matters: with any one of them spoilt the end differs.
+TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  Outcome expected = uninterrupted(options);
+  options.out_dir = (folder.path() / "stopped").string();
+  {
+    Outcome outcome;
+    Recorder recorder(outcome.losses, -1, 21);
+    Run run(options, {});
+    train(run, recorder, recorder.stop);
+  }
+  CheckpointFile whole = load(last_checkpoint(options.out_dir));
+  auto ends_differently = [&](CheckpointFile file) {
+    save(last_checkpoint(options.out_dir), file);
+    Outcome outcome;
+    resume(options, outcome);
+    return !(outcome.state == expected.state);
+  };
+  EXPECT_FALSE(ends_differently(whole));
+  for (const auto& [name, array] : whole.tensors) {
+    CheckpointFile spoilt = whole;
+    std::vector<float> values = to_vector<float>(array);
+    for (float& value : values) value = value * 1.25f + 0.01f;
+    spoilt.tensors[name] = to_array(values, array.shape());
+    EXPECT_TRUE(ends_differently(spoilt)) << name;
+  }
+  for (const char* name : {"iter_num", "adamw/steps", "random/dropout/seed", "random/dropout/drawn",
+                           "random/batches/seed", "random/batches/drawn"}) {
+    CheckpointFile spoilt = whole;
+    spoilt.attributes[name] = whole.attribute<int64_t>(name) - 1;
+    EXPECT_TRUE(ends_differently(spoilt)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace folio
