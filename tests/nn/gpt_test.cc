@@ -1,0 +1,150 @@
+#include "nn/gpt.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+GptConfig small() {
+  return {.block_size = 8, .vocab_size = 11, .n_layer = 2, .n_head = 2, .n_embd = 16, .bias = true};
+}
+
+Array tokens(int64_t B, int64_t T, int64_t V = 11) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < B * T; ++i) ids.push_back(int32_t((i * 7 + 3) % V));
+  return to_array(ids, {B, T});
+}
+
+TEST(Gpt, ParametersHaveHuggingFacesNamesAndShapes) {
+  Gpt model(small(), 1);
+  std::map<std::string, Shape> shapes;
+  model.parameters([&](const std::string& name, Parameter& p) { shapes[name] = p.shape(); });
+  EXPECT_EQ(shapes.size(), 2u + 2 * 12 + 2);
+  EXPECT_EQ(shapes.at("transformer.wte.weight"), (Shape{11, 16}));
+  EXPECT_EQ(shapes.at("transformer.wpe.weight"), (Shape{8, 16}));
+  EXPECT_EQ(shapes.at("transformer.h.0.attn.c_attn.weight"), (Shape{48, 16}));
+  EXPECT_EQ(shapes.at("transformer.h.1.attn.c_attn.bias"), (Shape{48}));
+  EXPECT_EQ(shapes.at("transformer.h.1.attn.c_proj.weight"), (Shape{16, 16}));
+  EXPECT_EQ(shapes.at("transformer.h.1.mlp.c_fc.weight"), (Shape{64, 16}));
+  EXPECT_EQ(shapes.at("transformer.h.1.mlp.c_proj.weight"), (Shape{16, 64}));
+  EXPECT_EQ(shapes.at("transformer.h.0.ln_1.weight"), (Shape{16}));
+  EXPECT_EQ(shapes.at("transformer.h.0.ln_2.bias"), (Shape{16}));
+  EXPECT_EQ(shapes.at("transformer.ln_f.weight"), (Shape{16}));
+}
+
+// nanoGPT prints "number of parameters: 10.65M" and, for its CPU recipe, "0.80M".
+TEST(Gpt, CountsParametersAsNanoGptDoes) {
+  Gpt full({.block_size = 256,
+            .vocab_size = 65,
+            .n_layer = 6,
+            .n_head = 6,
+            .n_embd = 384,
+            .dropout = 0.2,
+            .bias = false},
+           1);
+  EXPECT_EQ(full.num_params(), 10646784);
+  EXPECT_EQ(full.num_params(false), 10646784 + 256 * 384);
+  Gpt cpu_recipe(
+      {.block_size = 64, .vocab_size = 65, .n_layer = 4, .n_head = 4, .n_embd = 128, .bias = false},
+      1);
+  EXPECT_EQ(cpu_recipe.num_params(), 795904);
+}
+
+TEST(Gpt, StartsWithNanoGptsDeviations) {
+  Gpt model(
+      {.block_size = 64, .vocab_size = 512, .n_layer = 8, .n_head = 4, .n_embd = 128, .bias = true},
+      3);
+  model.parameters([](const std::string& name, Parameter& p) {
+    std::vector<float> w = to_vector<float>(p.array());
+    double mean = 0, square = 0;
+    for (float value : w) mean += value / double(w.size()), square += value * value;
+    double deviation = std::sqrt(square / double(w.size()) - mean * mean);
+    if (p.shape().rank() == 2) {
+      double expected = name.ends_with("c_proj.weight") ? 0.02 / 4 : 0.02;
+      EXPECT_NEAR(deviation, expected, 0.05 * expected) << name;
+      EXPECT_NEAR(mean, 0, 0.05 * expected) << name;
+    } else {
+      EXPECT_EQ(mean, name.ends_with("bias") ? 0 : 1) << name;
+    }
+  });
+}
+
+TEST(Gpt, UntrainedLossIsThatOfGuessing) {
+  Gpt model(small(), 1);
+  NoGrad no_grad;
+  EXPECT_NEAR(item(model.loss(tokens(4, 8), tokens(4, 8)).array()), std::log(11.0), 0.1);
+}
+
+TEST(Gpt, APositionSeesNothingAfterIt) {
+  Gpt model(small(), 1);
+  NoGrad no_grad;
+  std::vector<int32_t> ids{1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<float> before = to_vector<float>(model(to_array(ids, {1, 8})).array());
+  ids[5] = 0;
+  std::vector<float> after = to_vector<float>(model(to_array(ids, {1, 8})).array());
+  for (size_t i = 0; i < 5 * 11; ++i) EXPECT_EQ(before[i], after[i]) << i;
+  EXPECT_NE(std::vector(before.begin() + 55, before.end()),
+            std::vector(after.begin() + 55, after.end()));
+}
+
+TEST(Gpt, DropoutIsOnInTrainingAlone) {
+  GptConfig config = small();
+  config.dropout = 0.5;
+  Gpt model(config, 1);
+  NoGrad no_grad;
+  auto loss = [&] { return item(model.loss(tokens(4, 8), tokens(4, 8)).array()); };
+  EXPECT_EQ(loss(), loss());
+  model.context().training = true;
+  EXPECT_NE(loss(), loss());
+}
+
+TEST(Gpt, CropBlockSizeKeepsTheFirstPositions) {
+  Gpt model(small(), 1);
+  NoGrad no_grad;
+  std::vector<float> whole = to_vector<float>(model(tokens(1, 4)).array());
+  model.crop_block_size(4);
+  EXPECT_EQ(whole, to_vector<float>(model(tokens(1, 4)).array()));
+  EXPECT_THAT([&] { model(tokens(1, 5)); }, ThrowsMessage<Error>(HasSubstr("block_size is 4")));
+  EXPECT_THROW(model.crop_block_size(5), Error);
+}
+
+TEST(Gpt, ConfigurationsThatCannotBeAreErrors) {
+  GptConfig config = small();
+  config.n_head = 3;
+  EXPECT_THAT([&] { Gpt(config, 1); },
+              ThrowsMessage<Error>(HasSubstr("n_embd 16 is not divisible by n_head 3")));
+  config = small();
+  config.dropout = 1;
+  EXPECT_THROW(Gpt(config, 1), Error);
+  config = small();
+  config.n_layer = 0;
+  EXPECT_THROW(Gpt(config, 1), Error);
+}
+
+TEST(Gpt, CachedAndPlainForwardAgree) {
+  Gpt model(small(), 1);
+  NoGrad no_grad;
+  std::vector<float> plain = to_vector<float>(model(tokens(2, 8)).array());
+  KvCache cache = model.make_cache(2);
+  std::vector<float> cached = to_vector<float>(model(tokens(2, 8), &cache).array());
+  ASSERT_EQ(plain.size(), cached.size());
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], cached[i], 1e-5);
+  EXPECT_THAT([&] { model(tokens(2, 1), &cache); },
+              ThrowsMessage<Error>(HasSubstr("cannot read 1 tokens after 8")));
+}
+
+TEST(Gpt, TheCacheIsForInferenceAlone) {
+  Gpt model(small(), 1);
+  KvCache cache = model.make_cache(1);
+  EXPECT_THAT([&] { model(tokens(1, 2), &cache); }, ThrowsMessage<Error>(HasSubstr("NoGrad")));
+}
+
+}  // namespace
+}  // namespace folio
