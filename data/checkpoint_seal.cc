@@ -1,0 +1,128 @@
+#include "data/checkpoint_seal.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/check.h"
+
+namespace folio {
+namespace {
+
+constexpr size_t version_at = 8, block_size_at = 12, payload_at = 16, digest_at = 24,
+                 digest_end = 56;
+constexpr char magic[] = "\211folio\r\n";  // like PNG's: not text, and line-ending changes show
+constexpr char hdf5_magic[] = "\211HDF\r\n\032\n";
+
+using Seal = std::array<unsigned char, seal_bytes>;
+using Digest = std::array<unsigned char, digest_end - digest_at>;
+
+template <class T>
+void put(Seal& seal, size_t at, T value) {
+  for (size_t i = 0; i < sizeof(T); ++i)
+    seal[at + i] = static_cast<unsigned char>(value >> (8 * i));
+}
+
+template <class T>
+T get(const Seal& seal, size_t at) {
+  T value = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) value |= T(seal[at + i]) << (8 * i);
+  return value;
+}
+
+uint64_t size_of_file(int fd, const std::filesystem::path& path) {
+  struct stat status {};
+  check(fstat(fd, &status) == 0, "{}: cannot read: {}", path.string(), strerror(errno));
+  check(S_ISREG(status.st_mode), "{}: not a regular file", path.string());
+  return uint64_t(status.st_size);
+}
+
+void read_at(int fd, const std::filesystem::path& path, uint64_t at, unsigned char* to, size_t n) {
+  while (n > 0) {
+    ssize_t got = pread(fd, to, n, off_t(at));
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, "{}: cannot read: {}", path.string(), strerror(errno));
+    check(got > 0, "{}: damaged: the file ended at byte {} while it was read", path.string(), at);
+    to += got, at += uint64_t(got), n -= size_t(got);
+  }
+}
+
+Digest digest(int fd, const std::filesystem::path& path, const Seal& seal, uint64_t size) {
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  auto must = [&](int ok) { check(ok == 1, "{}: OpenSSL cannot compute SHA-256", path.string()); };
+  must(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr));
+  must(EVP_DigestUpdate(context.get(), seal.data(), digest_at));
+  must(EVP_DigestUpdate(context.get(), seal.data() + digest_end, seal_bytes - digest_end));
+  posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  std::vector<unsigned char> block(1 << 20);
+  for (uint64_t at = seal_bytes; at < size;) {
+    size_t n = size_t(std::min<uint64_t>(block.size(), size - at));
+    read_at(fd, path, at, block.data(), n);
+    must(EVP_DigestUpdate(context.get(), block.data(), n));
+    at += n;
+  }
+  Digest result;
+  must(EVP_DigestFinal_ex(context.get(), result.data(), nullptr));
+  return result;
+}
+
+std::string hex(const unsigned char* bytes) {  // enough of a digest to tell two apart
+  std::string text;
+  for (int i = 0; i < 8; ++i) text += fmt::format("{:02x}", bytes[i]);
+  return text;
+}
+
+constexpr const char* advice = "restore last.h5, ckpt.h5 or an older copy";
+
+}  // namespace
+
+void write_seal(int fd, const std::filesystem::path& path) {
+  uint64_t size = size_of_file(fd, path);
+  Seal seal{};
+  std::memcpy(seal.data(), magic, 8);
+  put(seal, version_at, checkpoint_version);
+  put(seal, block_size_at, uint32_t(seal_bytes));
+  put(seal, payload_at, size - seal_bytes);
+  Digest sum = digest(fd, path, seal, size);
+  std::copy(sum.begin(), sum.end(), seal.begin() + digest_at);
+  ssize_t wrote = pwrite(fd, seal.data(), seal.size(), 0);
+  check(wrote == ssize_t(seal.size()), "{}: cannot write: {}", path.string(),
+        wrote < 0 ? strerror(errno) : "the disk is full");
+}
+
+void check_seal(int fd, const std::filesystem::path& path) {
+  uint64_t size = size_of_file(fd, path);
+  Seal seal{};
+  read_at(fd, path, 0, seal.data(), size_t(std::min(size, seal_bytes)));
+  bool plain_hdf5 = std::memcmp(seal.data(), hdf5_magic, 8) == 0;
+  check(!plain_hdf5, "{}: an HDF5 file, but not a folio checkpoint: it has no digest",
+        path.string());
+  check(size > 0, "{}: damaged: the file is empty; {}", path.string(), advice);
+  check(std::memcmp(seal.data(), magic, 8) == 0,
+        "{}: not a folio checkpoint, or damaged in its first 8 bytes; if it was one, {}",
+        path.string(), advice);
+  check(size >= seal_bytes, "{}: damaged: {} bytes are left of it; {}", path.string(), size,
+        advice);
+  auto payload = get<uint64_t>(seal, payload_at);
+  check(payload == size - seal_bytes, "{}: damaged: {} bytes after its header, which says {}; {}",
+        path.string(), size - seal_bytes, payload, advice);
+  Digest actual = digest(fd, path, seal, size);
+  check(std::equal(actual.begin(), actual.end(), seal.begin() + digest_at),
+        "{}: damaged: its digest is {}..., its header says {}...; {}", path.string(),
+        hex(actual.data()), hex(seal.data() + digest_at), advice);
+  auto version = get<uint32_t>(seal, version_at);
+  check(version == checkpoint_version && get<uint32_t>(seal, block_size_at) == seal_bytes,
+        "{}: checkpoint format {}, but this build reads format {}; use the folio that wrote it",
+        path.string(), version, checkpoint_version);
+}
+
+}  // namespace folio
