@@ -11,17 +11,20 @@ namespace folio {
 // double, a SIMD vector) with + - * and the functions below. The CPU kernel, the fused epilogue,
 // the differentiable op and the row of the gradient-check table all follow from an entry here and
 // in UnaryOps.
+//
+// always_inline and const F&: a functor has no target of its own, so it must dissolve in the caller
+// that was compiled for F's SIMD target, and no vector may be passed on the way.
 
 // 0.5 x (1 + erf(x / sqrt 2)): nanoGPT's GELU, exact.
 struct GeluErf {
   static constexpr std::string_view name = "gelu_erf";
   template <class F>
-  static F value(F x) {
+  [[gnu::always_inline]] static F value(const F& x) {
     using std::erf;
     return F(0.5) * x * (F(1) + erf(x * F(0.70710678118654752)));
   }
   template <class F>  // Phi(x) + x phi(x)
-  static F slope(F x) {
+  [[gnu::always_inline]] static F slope(const F& x) {
     using std::erf, std::exp;
     return F(0.5) * (F(1) + erf(x * F(0.70710678118654752))) +
            x * F(0.39894228040143268) * exp(F(-0.5) * x * x);
@@ -32,12 +35,12 @@ struct GeluErf {
 struct GeluTanh {
   static constexpr std::string_view name = "gelu_tanh";
   template <class F>
-  static F value(F x) {
+  [[gnu::always_inline]] static F value(const F& x) {
     using std::tanh;
     return F(0.5) * x * (F(1) + tanh(F(0.79788456080286536) * x * (F(1) + F(0.044715) * x * x)));
   }
   template <class F>
-  static F slope(F x) {
+  [[gnu::always_inline]] static F slope(const F& x) {
     using std::tanh;
     F t = tanh(F(0.79788456080286536) * x * (F(1) + F(0.044715) * x * x));
     return F(0.5) * (F(1) + t) +
