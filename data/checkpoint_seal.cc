@@ -41,7 +41,8 @@ T get(const Seal& seal, size_t at) {
 
 uint64_t size_of_file(int fd, const std::filesystem::path& path) {
   struct stat status {};
-  check(fstat(fd, &status) == 0, "{}: cannot read: {}", path.string(), strerror(errno));
+  bool known = fstat(fd, &status) == 0;  // apart: arguments may be evaluated last to first
+  check(known, "{}: cannot read: {}", path.string(), strerror(errno));
   check(S_ISREG(status.st_mode), "{}: not a regular file", path.string());
   return uint64_t(status.st_size);
 }

@@ -72,9 +72,11 @@ ReplacementFile::~ReplacementFile() {
 }
 
 void ReplacementFile::commit() {
-  check(fsync(fd_) == 0, "{}: cannot write to the disk: {}", target_.string(), strerror(errno));
-  check(rename(temporary_.c_str(), target_.c_str()) == 0, "{}: cannot replace it: {}",
-        target_.string(), strerror(errno));
+  // The calls stand apart from the checks, whose arguments (errno's) may be evaluated before them.
+  bool synced = fsync(fd_) == 0;
+  check(synced, "{}: cannot write to the disk: {}", target_.string(), strerror(errno));
+  bool renamed = rename(temporary_.c_str(), target_.c_str()) == 0;
+  check(renamed, "{}: cannot replace it: {}", target_.string(), strerror(errno));
   committed_ = true;
 }
 
