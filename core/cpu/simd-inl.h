@@ -267,7 +267,8 @@ struct FactorGroup {
   void put(V numbers, float* to) const {
     const hn::ScalableTag<int32_t> d32;
     const hn::ScalableTag<float> df;
-    auto keep = hn::Ge(hn::PromoteTo(d32, numbers), hn::Set(d32, int32_t(dropout.threshold)));
+    auto below = hn::Set(d32, int32_t(dropout.threshold) - 1);
+    auto keep = hn::Gt(hn::PromoteTo(d32, numbers), below);
     hn::StoreU(hn::IfThenElseZero(hn::RebindMask(df, keep), hn::Set(df, kept)), df, to);
   }
 };
