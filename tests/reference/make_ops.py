@@ -1,0 +1,144 @@
+"""Writes ops.json: every differentiable op and its gradients, in f64, by PyTorch (README.md)."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import values
+
+B, T, C, V = 2, 5, 8, 11
+X = [B, T, C]
+GELU = {"gelu_erf": "none", "gelu_tanh": "tanh"}
+
+
+def numbers(shape, scale=1.0, offset=0.0):
+    return {"shape": shape, "scale": scale, "offset": offset}
+
+
+def ids(shape, vocab):
+    return {"shape": shape, "vocab": vocab}
+
+
+def linear(x, w, b=None):
+    return F.linear(x, w, b)
+
+
+def layer_norm(x, w, b=None, eps=1e-5):
+    return F.layer_norm(x, (x.shape[-1],), w, b, eps)
+
+
+def gelu(kind):
+    return lambda x: F.gelu(x, approximate=GELU[kind])
+
+
+def embedding(tokens, wte, wpe):
+    return wte[tokens] + wpe[: tokens.shape[1]]
+
+
+def attention(qkv, n_head):
+    """The formula itself, softmax(q k^T / sqrt(d)) v over the keys at or before each query."""
+    b, t, c3 = qkv.shape
+    q, k, v = (part.view(b, t, n_head, -1).transpose(1, 2) for part in qkv.split(c3 // 3, dim=2))
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
+    y = scores.masked_fill(hidden, -math.inf).softmax(-1) @ v
+    return y.transpose(1, 2).reshape(b, t, c3 // 3)
+
+
+def feed_forward(x, w_fc, b_fc=None, w_proj=None, b_proj=None, act="gelu_erf"):
+    return F.linear(gelu(act)(F.linear(x, w_fc, b_fc)), w_proj, b_proj)
+
+
+def cross_entropy(x, w, targets):
+    """`targets` counts from 0 to V: V stands for -1, ignored."""
+    targets = torch.where(targets == w.shape[0], -1, targets)
+    return F.cross_entropy((x @ w.T).flatten(0, -2), targets.flatten(), ignore_index=-1)
+
+
+FEED_FORWARD = {
+    "x": numbers(X),
+    "w_fc": numbers([4 * C, C]),
+    "b_fc": numbers([4 * C]),
+    "w_proj": numbers([C, 4 * C]),
+    "b_proj": numbers([C]),
+}
+NO_BIAS = {name: spec for name, spec in FEED_FORWARD.items() if not name.startswith("b_")}
+NORM = {"x": numbers(X, 2.0, 0.5), "w": numbers([C], 0.5, 1.0)}
+CROSS = {"x": numbers(X, 2.0), "w": numbers([V, C])}
+
+# (op, variant, function, inputs, attributes): the op's and the inputs' names are folio's.
+OPS = [
+    ("add", "", lambda a, b: a + b, {"a": numbers(X), "b": numbers(X)}, {}),
+    ("scale", "", lambda x, factor: x * factor, {"x": numbers(X)}, {"factor": -0.375}),
+    ("gelu_erf", "", gelu("gelu_erf"), {"x": numbers([6, 16], 6.0)}, {}),
+    ("gelu_tanh", "", gelu("gelu_tanh"), {"x": numbers([6, 16], 6.0)}, {}),
+    ("linear", "bias", linear, {"x": numbers(X), "w": numbers([12, C]), "b": numbers([12])}, {}),
+    ("linear", "no_bias", linear, {"x": numbers(X), "w": numbers([12, C])}, {}),
+    ("layer_norm", "bias", layer_norm, {**NORM, "b": numbers([C])}, {"eps": 1e-5}),
+    ("layer_norm", "no_bias", layer_norm, NORM, {"eps": 1e-5}),
+    ("layer_norm", "large_eps", layer_norm, NORM, {"eps": 0.25}),
+    (
+        "embedding",
+        "",
+        embedding,
+        {"tokens": ids([B, T], V), "wte": numbers([V, C]), "wpe": numbers([T + 2, C])},
+        {},
+    ),
+    ("attention", "one_head", attention, {"qkv": numbers([B, T, 3 * C], 2.0)}, {"n_head": 1}),
+    ("attention", "two_heads", attention, {"qkv": numbers([B, T, 3 * C], 2.0)}, {"n_head": 2}),
+    ("attention", "one_position", attention, {"qkv": numbers([B, 1, 3 * C], 2.0)}, {"n_head": 2}),
+    ("linear_cross_entropy", "", cross_entropy, {**CROSS, "targets": ids([B, T], V)}, {}),
+    (
+        "linear_cross_entropy",
+        "ignored",
+        cross_entropy,
+        {**CROSS, "targets": ids([B, T], V + 1)},
+        {},
+    ),
+    ("feed_forward", "gelu_erf", feed_forward, FEED_FORWARD, {"act": "gelu_erf"}),
+    ("feed_forward", "gelu_tanh", feed_forward, FEED_FORWARD, {"act": "gelu_tanh"}),
+    ("feed_forward", "no_bias", feed_forward, NO_BIAS, {"act": "gelu_erf"}),
+]
+
+
+def run(row, op, variant, function, inputs, attributes):
+    """One object of ops.json; the seeds of row r are 100 r + 1, 2, ... and 100 r + 99 for dy."""
+    specs = {
+        name: {**spec, "seed": 100 * row + i} for i, (name, spec) in enumerate(inputs.items(), 1)
+    }
+    tensors = {name: values.tensor(spec, torch.float64) for name, spec in specs.items()}
+    leaves = {name: t.requires_grad_() for name, t in tensors.items() if t.is_floating_point()}
+    y = function(**tensors, **attributes)
+    dy = {**numbers(list(y.shape)), "seed": 100 * row + 99}
+    grads = torch.autograd.grad(y, list(leaves.values()), values.tensor(dy, torch.float64))
+    return {
+        "op": op,
+        "variant": variant,
+        "attributes": attributes,
+        "inputs": specs,
+        "dy": dy,
+        "y": y.flatten().tolist(),
+        "grads": {name: g.flatten().tolist() for name, g in zip(leaves, grads)},
+    }
+
+
+def main():
+    torch.set_num_threads(1)
+    rows = [run(i, *op) for i, op in enumerate(OPS, start=1)]
+    ignored = values.tensor(
+        next(r for r in rows if r["variant"] == "ignored")["inputs"]["targets"], None
+    )
+    assert 0 < (ignored == V).sum() < ignored.numel(), "choose a seed with some targets ignored"
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("ops.json")
+    text = json.dumps(
+        {"torch": torch.__version__.split("+")[0], "ops": rows}, separators=(",", ":")
+    )
+    path.write_text(text.replace('{"op"', '\n{"op"') + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Writes parity.json: what PyTorch makes of small models, for folio to match (README.md)."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+import model as reference
+import values
+
+BATCH_SIZE, STEPS, BATCHES = 4, 20, 2
+# grad_clip lies between the smallest and the largest norm, so that some steps clip and some do not.
+OPTIMIZER = {
+    "learning_rate": 1e-3,
+    "beta1": 0.9,
+    "beta2": 0.95,
+    "eps": 1e-8,
+    "weight_decay": 0.1,
+    "grad_clip": 1.5,
+}
+CASES = [
+    {"name": "no_bias", "bias": False, "gelu": "gelu_erf"},
+    {"name": "bias", "bias": True, "gelu": "gelu_erf"},
+    {"name": "bias_gelu_tanh", "bias": True, "gelu": "gelu_tanh"},
+]
+SHAPE = {"vocab_size": 65, "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32}
+POSITIONS = 64  # of each gradient and of the logits that are written
+
+
+def weight_specs(model):
+    """How to make each parameter: matrices, LayerNorm weights around 1, biases. The scales leave
+    gradients of every layer large enough to compare."""
+    specs = []
+    for seed, (name, parameter) in enumerate(model.named_parameters(), start=1):
+        norm = ".ln_" in name and name.endswith("weight")
+        specs.append(
+            {
+                "name": name,
+                "shape": list(parameter.shape),
+                "seed": seed,
+                "scale": 0.125,
+                "offset": 1.0 if norm else 0.0,
+            }
+        )
+    return specs
+
+
+def batch_specs():
+    """`BATCHES` batches, taken in turn: so few that the losses fall within 20 steps."""
+    shape = [BATCH_SIZE, SHAPE["block_size"]]
+    return [
+        {
+            name: {"shape": shape, "seed": seed + 2 * i, "vocab": SHAPE["vocab_size"]}
+            for seed, name in ((1000, "tokens"), (1001, "targets"))
+        }
+        for i in range(BATCHES)
+    ]
+
+
+def excerpt(tensor, seed):
+    """A tensor's figures: its L2 norm, its dot product with values(seed), which every element
+    weighs in, and the elements at up to POSITIONS places."""
+    flat = tensor.detach().flatten()
+    n = flat.numel()
+    at = range(n) if n <= POSITIONS else sorted({int(w) % n for w in values.words(seed, POSITIONS)})
+    probe = torch.from_numpy(values.values(seed, n))
+    return {
+        "norm": flat.double().norm().item(),
+        "probe_seed": seed,
+        "probe": (flat.double() @ probe).item(),
+        "at": list(at),
+        "values": flat[list(at)].tolist(),
+    }
+
+
+def run(case, optimizer=OPTIMIZER):
+    config = reference.Config(
+        **SHAPE, bias=case["bias"], gelu="tanh" if case["gelu"] == "gelu_tanh" else "none"
+    )
+    model = reference.Gpt(config)
+    specs = weight_specs(model)
+    with torch.no_grad():
+        for spec, parameter in zip(specs, model.parameters()):
+            parameter.copy_(values.tensor(spec, torch.float32))
+    adamw = reference.adamw(
+        model,
+        optimizer["learning_rate"],
+        (optimizer["beta1"], optimizer["beta2"]),
+        optimizer["weight_decay"],
+        eps=optimizer["eps"],
+    )
+    result = {**case, "weights": specs, "losses": [], "grad_norms": []}
+    batches = [
+        [values.tensor(spec, torch.int64) for spec in pair.values()] for pair in batch_specs()
+    ]
+    for step in range(STEPS):
+        logits, loss = model(*batches[step % BATCHES])
+        loss.backward()
+        if step == 0:
+            result["logits"] = excerpt(logits, 2000)
+            result["gradients"] = {
+                name: excerpt(p.grad, 3000 + i)
+                for i, (name, p) in enumerate(model.named_parameters())
+            }
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), optimizer["grad_clip"])
+        adamw.step()
+        adamw.zero_grad()
+        result["losses"].append(loss.item())
+        result["grad_norms"].append(norm.item())
+    return result
+
+
+def main():
+    torch.set_num_threads(1)
+    parity = {
+        "torch": torch.__version__.split("+")[0],
+        "model": SHAPE,
+        "optimizer": OPTIMIZER,
+        "batches": batch_specs(),
+        "cases": [run(case) for case in CASES],
+    }
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("parity.json")
+    path.write_text(
+        json.dumps(parity, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
