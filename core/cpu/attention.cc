@@ -1,0 +1,151 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/attention.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file once per SIMD target.
+#include "core/cpu/attention-inl.h"
+#include "core/cpu/attention_dropout-inl.h"
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/parallel.h"
+#include "core/cpu/scratch.h"
+
+// Every tile of scores is held transposed, [keys, queries]: the softmax over keys then works on
+// whole vectors of queries and never reduces within one, K and V are used as they come, and a
+// Philox block, 8 keys of one query, is spread over 8 rows without a shuffle.
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+namespace {
+
+// Softmax over keys [0, past) of one vector of queries, in place: scores [past, query_block] at
+// `scores`, whose first query is `query`. On return they are the probabilities without their
+// division by `sum`, with dropout applied; those of later keys are zero. -> log sum exp.
+template <class F>
+HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past,
+                                     const AttentionDropout<F>& dropout, F* sum) {
+  const Lanes<F> d;
+  const int64_t lanes = hn::Lanes(d);
+  const auto queries = hn::Iota(d, F(query));
+  auto score = [&](int64_t key) { return hn::LoadU(d, scores + key * query_block); };
+  auto is_past = [&](int64_t key) { return hn::Le(hn::Set(d, F(key)), queries); };
+
+  auto largest = hn::Set(d, hwy::LowestValue<F>());
+  const int64_t unmasked = round_down(query + 1, 8);  // keys that all these queries see
+  for (int64_t key = 0; key < unmasked; key += 8) {
+    auto a = hn::Max(hn::Max(score(key), score(key + 1)), hn::Max(score(key + 2), score(key + 3)));
+    auto b =
+        hn::Max(hn::Max(score(key + 4), score(key + 5)), hn::Max(score(key + 6), score(key + 7)));
+    largest = hn::Max(largest, hn::Max(a, b));
+  }
+  for (int64_t key = unmasked; key < past; ++key) {
+    largest = hn::IfThenElse(is_past(key), hn::Max(largest, score(key)), largest);
+  }
+
+  auto even = hn::Zero(d), odd = hn::Zero(d);
+  HWY_ALIGN F factors[8 * max_lanes];
+  auto eight_keys = [&](int64_t first, auto probability) {
+    if (dropout.enabled()) dropout.factors(first, query, factors);
+    for (int64_t key = first; key < first + 8; key += 2) {
+      auto p = probability(key), q = probability(key + 1);
+      even = hn::Add(even, p);
+      odd = hn::Add(odd, q);
+      if (dropout.enabled()) {
+        p = hn::Mul(p, hn::Load(d, factors + (key - first) * lanes));
+        q = hn::Mul(q, hn::Load(d, factors + (key + 1 - first) * lanes));
+      }
+      hn::StoreU(p, d, scores + key * query_block);
+      hn::StoreU(q, d, scores + (key + 1) * query_block);
+    }
+  };
+  auto exponential = [&](int64_t key) { return exp_negative(d, hn::Sub(score(key), largest)); };
+  for (int64_t key = 0; key < unmasked; key += 8) eight_keys(key, exponential);
+  for (int64_t key = unmasked; key < past; key += 8) {
+    eight_keys(key, [&](int64_t k) { return hn::IfThenElseZero(is_past(k), exponential(k)); });
+  }
+  auto total = hn::Add(even, odd);
+  hn::StoreU(total, d, sum);
+  return hn::Add(largest, hn::Log(d, total));
+}
+
+// One head's queries [begin, end): qkv and y at that head's first column of its sequence, lse [T].
+template <class E>
+void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, int64_t end, E* y,
+            Compute<E>* lse, const Dropout& with_dropout) {
+  using F = Compute<E>;
+  const int64_t width = round_up(s.D, max_lanes), keys = round_up(end, query_block);
+  Scratch scratch(2 * Scratch::bytes_for<F>(keys * width) +
+                  Scratch::bytes_for<F>(keys * query_block) +
+                  3 * Scratch::bytes_for<F>(query_block * width));
+  F* k = scratch.take<F>(keys * width);
+  F* v = scratch.take<F>(keys * width);
+  F* scores = scratch.take<F>(keys * query_block);         // [keys, query_block]
+  F* q = scratch.take<F>(query_block * width);             // then the result
+  F* q_transposed = scratch.take<F>(query_block * width);  // [width, query_block]
+  pack_rows(qkv + s.C(), 3 * s.C(), end, s.D, F(1), k, keys, width);
+  pack_rows(qkv + 2 * s.C(), 3 * s.C(), end, s.D, F(1), v, keys, width);
+
+  const int64_t lanes = hn::Lanes(Lanes<F>());
+  const AttentionDropout<F> dropout(with_dropout, head, s.T);
+  for (int64_t q0 = begin; q0 < end; q0 += query_block) {
+    const int64_t queries = std::min(query_block, end - q0);
+    const int64_t columns = round_up(queries, max_lanes);
+    pack_rows(qkv + q0 * 3 * s.C(), 3 * s.C(), queries, s.D, s.scale<F>(), q, query_block, width);
+    transpose(q, query_block, width, query_block, q_transposed);
+    for (int64_t key = 0; key < q0 + columns; key += 8) {
+      const int64_t first = first_query<F>(key, q0);
+      multiply_8(Broadcast<F>{k + key * width, width, 1}, q_transposed + first, query_block,
+                 scores + key * query_block + first, query_block, columns - first, s.D, false);
+    }
+    HWY_ALIGN F sum[query_block], log_sum[query_block];
+    for (int64_t i = 0; i < columns; i += lanes) {
+      auto log_sum_exp = softmax(scores + i, q0 + i, q0 + past_queries<F>(i), dropout, sum + i);
+      hn::Store(log_sum_exp, Lanes<F>(), log_sum + i);
+    }
+    std::copy(log_sum, log_sum + queries, lse + q0);
+    for (int64_t i = 0; i < queries; i += 8) {
+      multiply_8(Broadcast<F>{scores + i, 1, query_block}, v, width, q + i * width, width, width,
+                 q0 + i + 8, false);
+    }
+    for (int64_t i = 0; i < queries; ++i) {
+      copy_scaled(q + i * width, s.D, F(1) / sum[i], y + (q0 + i) * s.C());
+    }
+  }
+}
+
+template <class E>
+Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& dropout) {
+  using F = Compute<E>;
+  Attended result{Array({s.B, s.T, s.C()}, qkv.dtype()), Array({s.B, s.H, s.T}, dtype_of<F>)};
+  // Few heads are split further; each piece packs the keys before it again.
+  const int64_t block = s.B * s.H >= 64 ? s.T : 4 * query_block;
+  const int64_t blocks = (s.T + block - 1) / block;
+  parallel_for(s.B * s.H * blocks, [&](int64_t i) {
+    const int64_t head = i % (s.B * s.H), b = head / s.H, h = head % s.H;
+    const int64_t begin = (blocks - 1 - i / (s.B * s.H)) * block;  // the longest first
+    attend(s, head, qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D, begin,
+           std::min(s.T, begin + block), result.y.data<E>() + b * s.T * s.C() + h * s.D,
+           result.lse.data<F>() + head * s.T, dropout);
+  });
+  return result;
+}
+
+Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) {
+  const AttentionShape s = AttentionShape::of(qkv, n_head);
+  if (qkv.dtype() == DType::f64) return attention_of<double>(qkv, s, dropout);
+  if (qkv.dtype() == DType::bf16) return attention_of<bfloat16>(qkv, s, dropout);
+  return attention_of<float>(qkv, s, dropout);
+}
+
+}  // namespace
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+
+HWY_EXPORT(attention);
+
+Attended CpuBackend::attention(const Array& qkv, int64_t n_head, const Dropout& dropout) {
+  return HWY_DYNAMIC_DISPATCH(attention)(qkv, n_head, dropout);
+}
+
+}  // namespace folio
+#endif

@@ -1,0 +1,57 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace folio {
+
+// Working memory of the calling thread, handed out in 64-byte aligned pieces that are good for as
+// long as the Scratch lives. The thread keeps the memory, so a step asks the system for none that
+// the step before it did not. One Scratch at a time in a thread. Contents are unspecified.
+class Scratch {
+ public:
+  // `bytes` is the sum over the pieces of `bytes_for`.
+  explicit Scratch(size_t bytes) {
+    Buffer& buffer = this_thread();
+    if (buffer.bytes < bytes) {
+      buffer.data.reset();
+      buffer.data.reset(static_cast<char*>(std::aligned_alloc(alignment, bytes)));
+      if (!buffer.data) throw std::bad_alloc();
+      buffer.bytes = bytes;
+    }
+    next_ = buffer.data.get();
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  template <class T>
+  static size_t bytes_for(int64_t n) {
+    return (size_t(n) * sizeof(T) + alignment - 1) / alignment * alignment;
+  }
+  template <class T>
+  T* take(int64_t n) {
+    T* piece = reinterpret_cast<T*>(next_);
+    next_ += bytes_for<T>(n);
+    return piece;
+  }
+
+ private:
+  static constexpr size_t alignment = 64;
+  struct Free {
+    void operator()(char* data) const { std::free(data); }
+  };
+  struct Buffer {
+    std::unique_ptr<char, Free> data;
+    size_t bytes = 0;
+  };
+  static Buffer& this_thread() {
+    static thread_local Buffer buffer;
+    return buffer;
+  }
+
+  char* next_;
+};
+
+}  // namespace folio

@@ -1,0 +1,215 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "core/backend.h"
+
+namespace folio {
+namespace {
+
+struct Sizes {
+  int64_t B, T, H, D;
+  int64_t C() const { return H * D; }
+  Shape packed() const { return {B, T, 3 * C()}; }
+  Shape rows() const { return {B, T, C()}; }
+};
+
+std::vector<double> random_values(int64_t n, uint32_t seed, double spread = 1) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<double> normal(0, spread);
+  std::vector<double> values(size_t(n), 0.0);
+  for (double& value : values) value = normal(generator);
+  return values;
+}
+
+Array array_of(const std::vector<double>& values, Shape shape, DType dtype) {
+  if (dtype == DType::f64) return to_array(values, shape);
+  if (dtype == DType::f32) return to_array(std::vector<float>(values.begin(), values.end()), shape);
+  std::vector<bfloat16> rounded;
+  for (double value : values) rounded.push_back(bfloat16(float(value)));
+  return to_array(rounded, shape);
+}
+
+std::vector<double> values_of(const Array& array) {
+  if (array.dtype() == DType::f64) return to_vector<double>(array);
+  if (array.dtype() == DType::f32) {
+    auto values = to_vector<float>(array);
+    return {values.begin(), values.end()};
+  }
+  auto values = to_vector<bfloat16>(array);
+  return {values.begin(), values.end()};
+}
+
+std::vector<char> bytes_of(const Array& array) {
+  std::vector<char> bytes(array.bytes());
+  backend(array).read(array, bytes.data());
+  return bytes;
+}
+
+double largest_error(const Array& actual, const std::vector<double>& expected) {
+  std::vector<double> values = values_of(actual);
+  EXPECT_EQ(values.size(), expected.size());
+  double error = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    double difference = std::abs(values[i] - expected[i]) / (1 + std::abs(expected[i]));
+    error = difference <= error ? error : difference;  // NaN counts
+  }
+  return error;
+}
+
+struct Reference {
+  std::vector<double> y, lse, dqkv;
+};
+
+// Attention and its gradient as the textbook has them, with the whole [T, T] matrix, in f64.
+Reference reference(const Sizes& s, const std::vector<double>& qkv, const std::vector<double>& dy,
+                    const Dropout& dropout) {
+  const int64_t T = s.T, D = s.D, C = s.C();
+  Reference r{std::vector<double>(size_t(s.B * T * C)), std::vector<double>(size_t(s.B * s.H * T)),
+              std::vector<double>(size_t(s.B * T * 3 * C))};
+  const double scale = 1 / std::sqrt(double(D));
+  for (int64_t head = 0; head < s.B * s.H; ++head) {
+    auto packed = [&](int64_t part, int64_t t) {
+      return size_t((head / s.H * T + t) * 3 * C + part * C + head % s.H * D);
+    };
+    auto row = [&](int64_t t) { return size_t((head / s.H * T + t) * C + head % s.H * D); };
+    for (int64_t i = 0; i < T; ++i) {
+      std::vector<double> p(size_t(i + 1)), factor(size_t(i + 1)), dp(size_t(i + 1));
+      double sum = 0, delta = 0;
+      for (int64_t j = 0; j <= i; ++j) {
+        double score = 0;
+        for (int64_t c = 0; c < D; ++c) score += qkv[packed(0, i) + c] * qkv[packed(1, j) + c];
+        sum += p[j] = std::exp(score * scale);
+        bool keeps = !dropout.enabled() || dropout.keeps(uint64_t((head * T + i) * T + j));
+        factor[j] = keeps ? dropout.scale() : 0;
+      }
+      r.lse[size_t(head * T + i)] = std::log(sum);
+      for (int64_t j = 0; j <= i; ++j) {
+        p[j] /= sum;
+        for (int64_t c = 0; c < D; ++c) {
+          r.y[row(i) + c] += p[j] * factor[j] * qkv[packed(2, j) + c];
+          r.dqkv[packed(2, j) + c] += p[j] * factor[j] * dy[row(i) + c];
+          dp[j] += factor[j] * dy[row(i) + c] * qkv[packed(2, j) + c];
+        }
+        delta += p[j] * dp[j];
+      }
+      for (int64_t j = 0; j <= i; ++j) {
+        const double ds = p[j] * (dp[j] - delta) * scale;
+        for (int64_t c = 0; c < D; ++c) {
+          r.dqkv[packed(0, i) + c] += ds * qkv[packed(1, j) + c];
+          r.dqkv[packed(1, j) + c] += ds * qkv[packed(0, i) + c];
+        }
+      }
+    }
+  }
+  return r;
+}
+
+Dropout dropout_of(double p) { return Dropout::with(p, RandomStream{0x1234567890abcdefu, 77}); }
+
+// (T, D): every way that a length and a width can miss a block, a vector or a group of 8.
+class AttentionShapes : public testing::TestWithParam<std::tuple<int64_t, int64_t>> {
+ protected:
+  Sizes sizes() const { return {2, std::get<0>(GetParam()), 2, std::get<1>(GetParam())}; }
+};
+INSTANTIATE_TEST_SUITE_P(All, AttentionShapes,
+                         testing::Combine(testing::Values(1, 3, 8, 63, 64, 65, 100, 256),
+                                          testing::Values(4, 16, 20, 32, 64)),
+                         [](const auto& info) {
+                           return fmt::format("T{}_D{}", std::get<0>(info.param),
+                                              std::get<1>(info.param));
+                         });
+
+TEST_P(AttentionShapes, MatchesTheWholeMatrix) {
+  const Sizes s = sizes();
+  for (double p : {0.0, 0.3}) {
+    for (auto [dtype, tolerance, grad_tolerance] : {std::tuple{DType::f64, 1e-12, 1e-12},
+                                                    {DType::f32, 4e-6, 2e-5},
+                                                    {DType::bf16, 8e-3, 3e-2}}) {
+      // What the arrays hold after rounding is what the reference sees.
+      Array qkv = array_of(random_values(s.packed().size(), 1), s.packed(), dtype);
+      Array dy = array_of(random_values(s.rows().size(), 2), s.rows(), dtype);
+      Reference expected = reference(s, values_of(qkv), values_of(dy), dropout_of(p));
+      Attended forward = backend(cpu).attention(qkv, s.H, dropout_of(p));
+      Array dqkv = backend(cpu).attention_grad(dy, qkv, forward, s.H, dropout_of(p));
+      SCOPED_TRACE(fmt::format("{}, dropout {}", dtype, p));
+      EXPECT_EQ(forward.y.shape(), s.rows());
+      EXPECT_EQ(forward.y.dtype(), dtype);
+      EXPECT_EQ(forward.lse.shape(), (Shape{s.B, s.H, s.T}));
+      EXPECT_LE(largest_error(forward.y, expected.y), tolerance);
+      EXPECT_LE(largest_error(forward.lse, expected.lse), dtype == DType::f64 ? 1e-12 : 2e-6);
+      EXPECT_EQ(dqkv.shape(), s.packed());
+      EXPECT_LE(largest_error(dqkv, expected.dqkv), grad_tolerance);
+    }
+  }
+}
+
+TEST(Attention, GradientMatchesFiniteDifferences) {
+  const Sizes s{1, 11, 2, 4};
+  const Dropout dropout = dropout_of(0.25);
+  std::vector<double> qkv = random_values(s.packed().size(), 3);
+  const std::vector<double> dy = random_values(s.rows().size(), 4);
+  auto forward = [&] { return backend(cpu).attention(to_array(qkv, s.packed()), s.H, dropout); };
+  auto objective = [&] {
+    double sum = 0;
+    std::vector<double> y = values_of(forward().y);
+    for (size_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
+    return sum;
+  };
+  const std::vector<double> grad = values_of(backend(cpu).attention_grad(
+      to_array(dy, s.rows()), to_array(qkv, s.packed()), forward(), s.H, dropout));
+  for (size_t i = 0; i < qkv.size(); ++i) {
+    const double at = qkv[i], step = 1e-5;
+    qkv[i] = at + step;
+    const double above = objective();
+    qkv[i] = at - step;
+    const double below = objective();
+    qkv[i] = at;
+    ASSERT_NEAR(grad[i], (above - below) / (2 * step), 1e-8) << "element " << i;
+  }
+}
+
+TEST(Attention, LargeScoresStayFiniteAndNanIsNotSwallowed) {
+  const Sizes s{1, 70, 1, 16};
+  std::vector<double> values = random_values(s.packed().size(), 5, 100);
+  Array qkv = array_of(values, s.packed(), DType::f32);
+  Array dy = array_of(random_values(s.rows().size(), 6), s.rows(), DType::f32);
+  Attended forward = backend(cpu).attention(qkv, 1, {});
+  for (double y : values_of(forward.y)) ASSERT_TRUE(std::isfinite(y));
+  for (double g : values_of(backend(cpu).attention_grad(dy, qkv, forward, 1, {}))) {
+    ASSERT_TRUE(std::isfinite(g));
+  }
+  values[size_t(40 * 48 + 16)] = std::nan("");  // one key
+  std::vector<double> y =
+      values_of(backend(cpu).attention(array_of(values, s.packed(), DType::f32), 1, {}).y);
+  for (int64_t t = 0; t < s.T; ++t) ASSERT_EQ(std::isnan(y[size_t(t * 16)]), t >= 40) << t;
+}
+
+TEST(Attention, BitsDoNotDependOnTheThreads) {
+  for (const Sizes& s : {Sizes{3, 100, 5, 20}, Sizes{1, 600, 2, 32}}) {
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      Array qkv = array_of(random_values(s.packed().size(), 7), s.packed(), dtype);
+      Array dy = array_of(random_values(s.rows().size(), 8), s.rows(), dtype);
+      std::vector<std::vector<char>> results;
+      for (int threads : {1, 2, 3}) {
+        backend(cpu).set_threads(threads);
+        Attended forward = backend(cpu).attention(qkv, s.H, dropout_of(0.1));
+        Array dqkv = backend(cpu).attention_grad(dy, qkv, forward, s.H, dropout_of(0.1));
+        std::vector<char> bytes = bytes_of(forward.y);
+        for (const Array& part : {forward.lse, dqkv}) {
+          std::vector<char> more = bytes_of(part);
+          bytes.insert(bytes.end(), more.begin(), more.end());
+        }
+        results.push_back(bytes);
+      }
+      backend(cpu).set_threads(0);
+      EXPECT_TRUE(results[0] == results[1]);
+      EXPECT_TRUE(results[0] == results[2]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace folio
