@@ -1,7 +1,6 @@
 #include "train/run.h"
 
 #include "checkpoint/model_file.h"
-#include "configs/option_table.h"
 #include "data/files.h"
 #include "data/meta.h"
 
@@ -23,13 +22,13 @@ fs::path resumed_file(const TrainOptions& options) {
 }
 
 // A resumed model keeps the shape it was made with.
-TrainOptions with_saved_shape(TrainOptions options, const std::set<std::string>& given,
+TrainOptions with_saved_shape(TrainOptions options, const OptionOrigins& given,
                               const CheckpointFile& file) {
   auto keep = [&]<class T>(const char* key, T& value) {
     T saved = file.attribute<T>(std::string("option/") + key);
     check(!given.contains(key) || value == saved,
-          "{}: the model was trained with {} = {}; it cannot resume with {}", file.path.string(),
-          key, saved, value);
+          "{}: the model was trained with {} = {}; it cannot resume with {} ({})",
+          file.path.string(), key, saved, value, given.contains(key) ? given.at(key) : "");
     value = saved;
   };
   keep("n_layer", options.n_layer);
@@ -42,7 +41,7 @@ TrainOptions with_saved_shape(TrainOptions options, const std::set<std::string>&
 
 }  // namespace
 
-Run::Run(const TrainOptions& given_options, const std::set<std::string>& given)
+Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
     : options(given_options),
       vocabulary(read_file(dataset(options, "meta.json"))),
       splits{TokenFile(dataset(options, "train.bin")), TokenFile(dataset(options, "val.bin"))},
@@ -81,8 +80,7 @@ CheckpointFile Run::snapshot() const {
     file.tensors["adamw/m/" + name] = moments.m;
     file.tensors["adamw/v/" + name] = moments.v;
   }
-  for (const auto& [key, value] : train_option_table().values(options))
-    file.attributes["option/" + key] = value;
+  for (const auto& [key, value] : option_values(options)) file.attributes["option/" + key] = value;
   const Generator& dropout = model->context().random;
   const Generator& data = batches.generator();
   file.attributes["format"] = std::string("folio checkpoint 1");

@@ -15,7 +15,7 @@ struct Run {
   // Starts from scratch, or from out_dir's last checkpoint with init_from = "resume"; `given` are
   // the keys that the user set (a resumed model keeps its own shape, and contradicting it is an
   // error).
-  Run(const TrainOptions& options, const std::set<std::string>& given);
+  Run(const TrainOptions& options, const OptionOrigins& given);
 
   CheckpointFile snapshot() const;
 

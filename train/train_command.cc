@@ -19,7 +19,9 @@ void on_interrupt(int) {
 
 // folio train [CONFIG] [--key=value ...]
 int train_command(int argc, char** argv) {
-  auto [options, given] = parse_train_options({argv + 1, argv + argc});
+  OptionOrigins given;
+  std::vector<std::string> args(argv + 1, argv + argc);
+  TrainOptions options = parse_train_options(args, &given);
   backend(device_named(options.device)).set_threads(int(options.threads));
   Run run(options, given);
   Report report(run.options);

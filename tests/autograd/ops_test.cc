@@ -25,40 +25,44 @@ std::vector<Row> rows() {
       {"add:twice", {{3, 5}}, [](auto& in) { return add(in[0], in[0]); }},
       {"scale", {{3, 5}}, [](auto& in) { return scale(in[0], -1.75); }},
       {"cast", {{4}}, [](auto& in) { return cast(cast(in[0], DType::f64), DType::f64); }},
-      {"add_dropout", {{5, 9}, {5, 9}},
+      {"add_dropout",
+       {{5, 9}, {5, 9}},
        [](auto& in) { return add_dropout(in[0], in[1], a_dropout()); }},
       {"add_dropout:alone", {{5, 9}}, [](auto& in) { return add_dropout({}, in[0], a_dropout()); }},
-      {"add_dropout:off", {{5, 9}, {5, 9}},
-       [](auto& in) { return add_dropout(in[0], in[1], {}); }},
-      {"linear", {{2, 3, 7}, {5, 7}, {5}},
-       [](auto& in) { return linear(in[0], in[1], in[2]); }},
+      {"add_dropout:off", {{5, 9}, {5, 9}}, [](auto& in) { return add_dropout(in[0], in[1], {}); }},
+      {"linear", {{2, 3, 7}, {5, 7}, {5}}, [](auto& in) { return linear(in[0], in[1], in[2]); }},
       {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
-      {"layer_norm", {{2, 3, 10}, {10}, {10}},
+      {"layer_norm",
+       {{2, 3, 10}, {10}, {10}},
        [](auto& in) { return layer_norm(in[0], in[1], in[2]); }},
-      {"layer_norm:remade", {{2, 3, 10}, {10}, {4, 10}},
+      {"layer_norm:remade",
+       {{2, 3, 10}, {10}, {4, 10}},
        [](auto& in) { return linear(layer_norm(in[0], in[1], {}), in[2], {}); }},
-      {"embedding", {{6, 4}, {5, 4}},
+      {"embedding",
+       {{6, 4}, {5, 4}},
        [](auto& in) {
          return embedding(ids({1, 5, 1, 0, 2, 1}, {2, 3}), in[0], in[1], DType::f64);
        }},
       {"attention", {{2, 7, 24}}, [](auto& in) { return attention(in[0], 2, {}); }},
-      {"attention:dropout", {{2, 9, 24}},
+      {"attention:dropout",
+       {{2, 9, 24}},
        [](auto& in) { return attention(in[0], 2, a_dropout()); }},
-      {"linear_cross_entropy", {{2, 3, 6}, {11, 6}},
+      {"linear_cross_entropy",
+       {{2, 3, 6}, {11, 6}},
        [](auto& in) {
          return linear_cross_entropy(in[0], in[1], ids({0, 10, -1, 4, 4, 2}, {2, 3}));
        }},
-      {"linear_cross_entropy:scaled", {{4, 6}, {11, 6}},
+      {"linear_cross_entropy:scaled",
+       {{4, 6}, {11, 6}},
        [](auto& in) {
          return scale(linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4})), 0.25);
        }},
   };
   for (Unary act : {gelu_erf_op, gelu_tanh_op}) {
-    table.push_back({fmt::format("feed_forward:{}", int(act)),
-                     {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
-                     [act](auto& in) {
-                       return feed_forward(in[0], in[1], in[2], in[3], in[4], act);
-                     }});
+    table.push_back(
+        {fmt::format("feed_forward:{}", int(act)),
+         {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
+         [act](auto& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], act); }});
   }
   std::apply(
       [&](auto... op) {

@@ -69,11 +69,14 @@ TEST(Tape, BackwardFreesWhatItHasWalked) {
 TEST(Ops, ShapeErrorsNameTheOpAndTheShapes) {
   Tensor x(zeros({2, 3}, DType::f32)), w(zeros({5, 4}, DType::f32));
   EXPECT_THAT([&] { linear(x, w, {}); },
-              ThrowsMessage<Error>(testing::AllOf(HasSubstr("linear"), HasSubstr("[2, 3]"),
-                                                  HasSubstr("[5, 4]"))));
+              ThrowsMessage<Error>(
+                  testing::AllOf(HasSubstr("linear"), HasSubstr("[2, 3]"), HasSubstr("[5, 4]"))));
   EXPECT_THAT([&] { add(x, w); }, ThrowsMessage<Error>(HasSubstr("add")));
-  EXPECT_THAT([&] { attention(Tensor(zeros({1, 2, 10}, DType::f32)), 3, {}); },
-              ThrowsMessage<Error>(HasSubstr("3 heads")));
+  EXPECT_THAT(
+      [&] {
+        attention(Tensor(zeros({1, 2, 10}, DType::f32)), 3, {});
+      },
+      ThrowsMessage<Error>(HasSubstr("3 heads")));
 }
 
 }  // namespace

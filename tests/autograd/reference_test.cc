@@ -1,0 +1,109 @@
+// Every op's forward and gradients against PyTorch's figures in f64 (tests/reference/ops.json).
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "autograd/ops.h"
+#include "tests/reference/values.h"
+
+namespace folio {
+namespace {
+
+using nlohmann::json;
+
+json cases() {
+  std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/ops.json");
+  return json::parse(in).at("ops");
+}
+
+Shape shape_of(const json& spec) {
+  auto dims = spec.at("shape").get<std::vector<int64_t>>();
+  return Shape(std::span<const int64_t>(dims));
+}
+
+// A case's inputs, made once each and looked up by name.
+class Inputs {
+ public:
+  explicit Inputs(const json& specs) : specs_(specs) {}
+  // Undefined for an input that the case does not have.
+  Tensor operator[](const std::string& name) {
+    if (!specs_.contains(name)) return {};
+    if (!leaves_.contains(name)) leaves_[name] = Tensor::leaf(floats(specs_.at(name)));
+    return leaves_[name];
+  }
+  static Array floats(const json& spec) {
+    Shape shape = shape_of(spec);
+    return to_array(reference::values<double>(spec.at("seed"), size_t(shape.size()),
+                                              spec.at("scale"), spec.at("offset")),
+                    shape);
+  }
+  // Ids; with a vocabulary one larger than the model's, the last id stands for -1, "ignored".
+  Array ids(const std::string& name, int64_t V) {
+    const json& spec = specs_.at(name);
+    Shape shape = shape_of(spec);
+    auto tokens = reference::tokens(spec.at("seed"), size_t(shape.size()), spec.at("vocab"));
+    for (int32_t& token : tokens) token = token == V ? -1 : token;
+    return to_array(tokens, shape);
+  }
+
+ private:
+  const json& specs_;
+  std::map<std::string, Tensor> leaves_;
+};
+
+Tensor run(const json& c, Inputs& in) {
+  std::string op = c.at("op");
+  const json& attributes = c.at("attributes");
+  if (op == "add") return add(in["a"], in["b"]);
+  if (op == "scale") return scale(in["x"], attributes.at("factor"));
+  if (op == "gelu_erf") return elementwise<GeluErf>(in["x"]);
+  if (op == "gelu_tanh") return elementwise<GeluTanh>(in["x"]);
+  if (op == "linear") return linear(in["x"], in["w"], in["b"]);
+  if (op == "layer_norm") return layer_norm(in["x"], in["w"], in["b"], attributes.at("eps"));
+  if (op == "attention") return attention(in["qkv"], attributes.at("n_head"), {});
+  if (op == "embedding") return embedding(in.ids("tokens", -1), in["wte"], in["wpe"], DType::f64);
+  if (op == "linear_cross_entropy")
+    return linear_cross_entropy(in["x"], in["w"], in.ids("targets", in["w"].dim(0)));
+  if (op == "feed_forward") {
+    Unary act = attributes.at("act") == "gelu_tanh" ? gelu_tanh_op : gelu_erf_op;
+    return feed_forward(in["x"], in["w_fc"], in["b_fc"], in["w_proj"], in["b_proj"], act);
+  }
+  fail("ops.json has op {}, this test does not", op);
+}
+
+void expect_close(const Array& got, const json& expected, const std::string& name) {
+  std::vector<double> values = to_vector<double>(got);
+  ASSERT_EQ(values.size(), expected.size()) << name;
+  for (size_t i = 0; i < values.size(); ++i) {
+    double wanted = expected[i];
+    EXPECT_NEAR(values[i], wanted, 1e-11 * std::max(1.0, std::abs(wanted))) << name << " " << i;
+  }
+}
+
+class Reference : public testing::TestWithParam<size_t> {};
+
+TEST_P(Reference, MatchesPyTorch) {
+  json c = cases().at(GetParam());
+  Inputs in(c.at("inputs"));
+  Tensor y = run(c, in);
+  expect_close(y.array(), c.at("y"), "y");
+  // sum(y dy), so that backward() starts from PyTorch's upstream gradient.
+  Array dy = Inputs::floats(c.at("dy"));
+  record(zeros({}, DType::f64), {y}, [dy](Array) { return std::vector<Array>{dy}; }).backward();
+  for (const auto& [name, grad] : c.at("grads").items()) {
+    ASSERT_TRUE(in[name].grad().defined()) << name;
+    expect_close(in[name].grad(), grad, name);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(PyTorch, Reference, testing::Range(size_t{0}, cases().size()),
+                         [](const auto& info) {
+                           json c = cases().at(info.param);
+                           return c.at("op").template get<std::string>() + "_" +
+                                  c.at("variant").template get<std::string>();
+                         });
+
+}  // namespace
+}  // namespace folio

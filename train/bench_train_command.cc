@@ -1,0 +1,107 @@
+#include "train/bench_train_command.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "core/machine.h"
+#include "data/files.h"
+#include "data/prepare.h"
+#include "train/train.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Random text of nanoGPT's 65 characters, prepared in a folder that goes away: a bench needs no
+// data.
+class RandomDataset {
+ public:
+  explicit RandomDataset(int64_t characters) {
+    std::string name = (fs::temp_directory_path() / "folio-bench-XXXXXX").string();
+    check(mkdtemp(name.data()) != nullptr, "{}: cannot make a folder for the bench", name);
+    folder = name;
+    std::string text;
+    RandomStream stream{.seed = 65, .stream = 0};
+    for (int64_t i = 0; i < characters; ++i)
+      text += char('A' + (i < 65 ? i : int64_t(stream.block(uint64_t(i))[0] % 65)));
+    write_file(folder / "text", text);
+    fs::path out = folder / "prepare.log";
+    prepare({.name = "random", .input = (folder / "text").string(), .data_dir = folder.string()});
+  }
+  ~RandomDataset() { fs::remove_all(folder); }
+  RandomDataset(const RandomDataset&) = delete;
+  RandomDataset& operator=(const RandomDataset&) = delete;
+
+  fs::path folder;
+};
+
+struct BenchOptions {
+  int64_t iters = 20;
+  bool json = false;
+};
+
+}  // namespace
+
+// folio bench train CONFIG [--key=value ...] [--iters=N] [--json]
+int bench_train_command(int argc, char** argv) {
+  BenchOptions bench;
+  TrainOptions options;
+  std::vector<Option> rows = option_rows(options);
+  rows.push_back({"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)});
+  rows.push_back({"json", &bench.json, "print one JSON object"});
+  OptionTable table(rows);
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse("folio bench train [CONFIG.toml] [--key=value ...]", args);
+  check_together(options, table.given());
+  backend(device_named(options.device)).set_threads(int(options.threads));
+  RandomDataset dataset(std::max<int64_t>(100000, 40 * options.block_size));
+  options.data_dir = dataset.folder.string();
+  options.dataset = "random";
+  options.init_from = "scratch";
+  Run run(options, {});
+
+  std::vector<double> ms;
+  constexpr int warm_up = 3;
+  for (int64_t i = 0; i < bench.iters + warm_up; ++i, ++run.iter) {
+    auto start = std::chrono::steady_clock::now();
+    accumulate_gradients(run);
+    update(run);
+    std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+    if (i >= warm_up) ms.push_back(taken.count());
+  }
+  size_t rss = peak_rss_bytes();
+  MachinePeak peak = measure_peak();
+  std::ranges::sort(ms);
+  double median = ms[ms.size() / 2];
+  auto tokens =
+      double(options.gradient_accumulation_steps * options.batch_size * options.block_size);
+  double flops = run.model->training_flops_per_token() * tokens;
+  double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
+  double share = flops / (median / 1e3) / machine;
+  if (bench.json) {
+    fmt::print(
+        "{{\"median_ms\": {:.3f}, \"min_ms\": {:.3f}, \"tokens_per_second\": {:.0f}, "
+        "\"peak_rss_bytes\": {}, \"share_of_peak\": {:.4f}, \"gflop_per_iteration\": {:.2f}, "
+        "\"peak_gflops\": {:.1f}, \"read_bandwidth_gb\": {:.1f}, \"threads\": {}, "
+        "\"dtype\": \"{}\"}}\n",
+        median, ms.front(), tokens / median * 1e3, rss, share, flops / 1e9, machine / 1e9,
+        peak.read_bandwidth / 1e9, backend(cpu).threads(), options.dtype);
+    return 0;
+  }
+  fmt::print("machine    {}\n", cpu_model());
+  fmt::print("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
+             peak.read_bandwidth / 1e9);
+  fmt::print("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(),
+             bench.iters);
+  fmt::print("tokens     {:.0f} a second\n", tokens / median * 1e3);
+  fmt::print("share      {:.0f} % of the multiply-add peak ({:.2f} GFLOP an iteration)\n",
+             100 * share, flops / 1e9);
+  fmt::print("memory     {:.0f} MB at the most\n", double(rss) / 1e6);
+  return 0;
+}
+
+}  // namespace folio
