@@ -31,7 +31,7 @@ int64_t chunk_rows(int64_t m, int64_t V) {
 // Losses of `rows` rows of logits, and the gradient of the mean in `dlogits` if it is given. A row
 // whose target is ignored has none.
 template <class A, class T>
-void softmax_rows(const A* logits, const int32_t* targets, int64_t rows, int64_t V, A scale,
+void softmax_rows(A* logits, const int32_t* targets, int64_t rows, int64_t V, A scale,
                   double* losses, T* dlogits) {
   parallel_blocks(rows, std::max<int64_t>(1, 4096 / V), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -52,9 +52,10 @@ void grad_x(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
     if constexpr (std::is_same_v<A, T>) {
       gemm(rows, cols, k, a.at(i, 0), b.at(0, j), dx + i * n + j, n);
     } else {
-      A* sums = static_cast<A*>(scratch(Scratch::c, size_t(rows * cols) * sizeof(A)));
+      A* sums = static_cast<A*>(gemm_buffer(GemmBuffer::c, size_t(rows * cols) * sizeof(A)));
       gemm(rows, cols, k, a.at(i, 0), b.at(0, j), sums, cols);
-      for (int64_t r = 0; r < rows; ++r) narrow(sums + r * cols, cols, dx + (i + r) * n + j);
+      for (int64_t r = 0; r < rows; ++r)
+        bias_act<A, T>(sums + r * cols, nullptr, cols, Unary::none, nullptr, dx + (i + r) * n + j);
     }
   });
 }

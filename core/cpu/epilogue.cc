@@ -1,65 +1,165 @@
 #include "core/cpu/epilogue.h"
 
-#include <algorithm>
 #include <cmath>
+#include <type_traits>
 
-namespace folio {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/epilogue.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h
+#include "core/cpu/epilogue_table.h"
+#include "core/cpu/simd-inl.h"
 
-void widen(const bfloat16* x, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = float(x[i]);
-}
-
-void narrow(const float* x, int64_t n, bfloat16* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = bfloat16(x[i]);
-}
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+namespace {
 
 template <class A, class T>
 void bias_act(const A* sum, const A* bias, int64_t n, Unary act, T* pre, T* y) {
-  if (act == Unary::none) {
-    for (int64_t i = 0; i < n; ++i) y[i] = T(bias ? sum[i] + bias[i] : sum[i]);
-    return;
-  }
-  visit_unary(act, [&](auto op) {
-    for (int64_t i = 0; i < n; ++i) {
-      A value = bias ? sum[i] + bias[i] : sum[i];
-      if (pre) pre[i] = T(value);
-      y[i] = T(op.value(value));
-    }
-  });
+  const Tag<A> d;
+  auto rows = [&](auto apply) HWY_ATTR {
+    for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+      auto value = load(d, sum + i, part);
+      if (bias) value = value + load(d, bias + i, part);
+      if (pre) store(value, pre + i, part);
+      store(apply(value), y + i, part);
+    });
+  };
+  if (act == Unary::none) return rows([](auto x) HWY_ATTR { return x; });
+  visit_unary(act, [&](auto op) HWY_ATTR { rows([op](auto x) HWY_ATTR { return op.value(x); }); });
 }
 
 template <class A, class T>
 void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx) {
-  visit_unary(act, [&](auto op) {
-    for (int64_t i = 0; i < n; ++i) {
-      A x = A(pre[i]);
-      if (post) post[i] = T(op.value(x));
-      dx[i] = T(sum[i] * op.slope(x));
-    }
+  const Tag<A> d;
+  visit_unary(act, [&](auto op) HWY_ATTR {
+    for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+      auto x = load(d, pre + i, part);
+      if (post) store(op.value(x), post + i, part);
+      store(load(d, sum + i, part) * op.slope(x), dx + i, part);
+    });
   });
 }
 
+template <class D>
+HWY_INLINE Simd<D> keep(D, Simd<D> x, Whole) {
+  return x;
+}
+template <class D>
+HWY_INLINE Simd<D> keep(D d, Simd<D> x, size_t n) {
+  return hn::IfThenElseZero(hn::FirstN(d, n), x.v);
+}
+
+template <class A>
+A max_of(const A* x, int64_t n) {
+  const Tag<A> d;
+  auto top = hn::Set(d, x[0]);
+  const auto lanes = int64_t(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) top = hn::Max(top, hn::LoadU(d, x + i));
+  A result = hn::GetLane(hn::MaxOfLanes(d, top));
+  for (; i < n; ++i) result = x[i] > result ? x[i] : result;
+  return result;
+}
+
 template <class A, class T>
-A softmax_loss(const A* x, int64_t n, int64_t target, A scale, T* dx) {
-  A top = *std::max_element(x, x + n), sum = 0, at_target = x[target];
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(x[i] - top);
+A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx) {
+  const Tag<A> d;
+  const A top = max_of(x, n), at_target = x[target] - top;
+  const Simd<Tag<A>> shift(static_cast<double>(top));
+  Simd<Tag<A>> sums(0.0);
+  for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+    auto e = keep(d, exp(load(d, x + i, part) - shift), part);
+    store(e, x + i, part);
+    sums = sums + e;
+  });
+  const A sum = hn::GetLane(hn::SumOfLanes(d, sums.v));
   if (dx) {
-    A factor = scale / sum;
-    for (int64_t i = 0; i < n; ++i)
-      dx[i] = T(std::exp(x[i] - top) * factor - (i == target ? scale : A(0)));
+    const A at = (x[target] / sum - A(1)) * scale;
+    const Simd<Tag<A>> factor(static_cast<double>(scale / sum));
+    for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+      store(load(d, x + i, part) * factor, dx + i, part);
+    });
+    dx[target] = T(at);
   }
-  return std::log(sum) + top - at_target;
+  return std::log(sum) - at_target;
 }
 
 template <class A, class T>
 void add_row(const T* x, int64_t n, A* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] += A(x[i]);
+  const Tag<A> d;
+  for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+    store(load(d, y + i, part) + load(d, x + i, part), y + i, part);
+  });
+}
+
+template <class A, class T>
+constexpr EpilogueTable<A, T> table{&bias_act<A, T>, &act_grad<A, T>, &softmax_loss<A, T>,
+                                    &add_row<A, T>};
+
+}  // namespace
+
+const EpilogueTable<double, double>* table_f64() { return &table<double, double>; }
+const EpilogueTable<float, float>* table_f32() { return &table<float, float>; }
+const EpilogueTable<float, bfloat16>* table_bf16() { return &table<float, bfloat16>; }
+void widen_row(const bfloat16* x, int64_t n, float* y) {
+  const Tag<float> d;
+  for_vectors(d, 0, n,
+              [&](int64_t i, auto part) HWY_ATTR { store(load(d, x + i, part), y + i, part); });
+}
+
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+
+HWY_EXPORT(table_f64);
+HWY_EXPORT(table_f32);
+HWY_EXPORT(table_bf16);
+HWY_EXPORT(widen_row);
+
+namespace {
+
+// The functions for the best target of this CPU.
+template <class A, class T>
+const EpilogueTable<A, T>& best() {
+  static const EpilogueTable<A, T>& chosen = []() -> const EpilogueTable<A, T>& {
+    if constexpr (std::is_same_v<A, double>)
+      return *HWY_DYNAMIC_DISPATCH(table_f64)();
+    else if constexpr (std::is_same_v<T, float>)
+      return *HWY_DYNAMIC_DISPATCH(table_f32)();
+    else
+      return *HWY_DYNAMIC_DISPATCH(table_bf16)();
+  }();
+  return chosen;
+}
+
+}  // namespace
+
+void widen(const bfloat16* x, int64_t n, float* y) { HWY_DYNAMIC_DISPATCH(widen_row)(x, n, y); }
+
+template <class A, class T>
+void bias_act(const A* sum, const A* bias, int64_t n, Unary act, T* pre, T* y) {
+  best<A, T>().bias_act(sum, bias, n, act, pre, y);
+}
+template <class A, class T>
+void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx) {
+  best<A, T>().act_grad(sum, pre, n, act, post, dx);
+}
+template <class A, class T>
+A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx) {
+  return best<A, T>().softmax_loss(x, n, target, scale, dx);
+}
+template <class A, class T>
+void add_row(const T* x, int64_t n, A* y) {
+  best<A, T>().add_row(x, n, y);
 }
 
 #define FOLIO_EPILOGUES(A, T)                                         \
   template void bias_act(const A*, const A*, int64_t, Unary, T*, T*); \
   template void act_grad(const A*, const T*, int64_t, Unary, T*, T*); \
-  template A softmax_loss(const A*, int64_t, int64_t, A, T*);         \
+  template A softmax_loss(A*, int64_t, int64_t, A, T*);               \
   template void add_row(const T*, int64_t, A*);
 FOLIO_EPILOGUES(double, double)
 FOLIO_EPILOGUES(float, float)
@@ -67,3 +167,4 @@ FOLIO_EPILOGUES(float, bfloat16)
 #undef FOLIO_EPILOGUES
 
 }  // namespace folio
+#endif

@@ -10,9 +10,8 @@ namespace folio {
 // double), T that of the result (A, or bfloat16 where A is float); y may be the row of sums itself.
 
 void widen(const bfloat16* x, int64_t n, float* y);
-void narrow(const float* x, int64_t n, bfloat16* y);
 
-// y = act(sum + bias), pre = sum + bias. bias and pre are optional.
+// y = act(sum + bias), pre = sum + bias. bias and pre are optional; act may be none.
 template <class A, class T>
 void bias_act(const A* sum, const A* bias, int64_t n, Unary act, T* pre, T* y);
 
@@ -20,9 +19,10 @@ void bias_act(const A* sum, const A* bias, int64_t n, Unary act, T* pre, T* y);
 template <class A, class T>
 void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx);
 
-// -log softmax(x)[target]. With `dx`, also (softmax(x) - onehot(target)) * scale; dx may be x.
+// -log softmax(x)[target]. With `dx`, also (softmax(x) - onehot(target)) * scale; dx may be x,
+// which is overwritten.
 template <class A, class T>
-A softmax_loss(const A* x, int64_t n, int64_t target, A scale, T* dx);
+A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx);
 
 // y += x
 template <class A, class T>

@@ -34,11 +34,11 @@ void gemm_f64(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& 
 }
 
 // `x` [rows, cols] in f32: itself, or widened into this thread's scratch.
-Operand widened(const Operand& x, int64_t rows, int64_t cols, Scratch slot) {
+Operand widened(const Operand& x, int64_t rows, int64_t cols, GemmBuffer slot) {
   if (x.dtype != DType::bf16) return x;
   if (x.transposed) std::swap(rows, cols);
   int64_t stride = (cols + 15) / 16 * 16;
-  float* to = static_cast<float*>(scratch(slot, size_t(rows * stride) * sizeof(float)));
+  float* to = static_cast<float*>(gemm_buffer(slot, size_t(rows * stride) * sizeof(float)));
   for (int64_t i = 0; i < rows; ++i)
     widen(static_cast<const bfloat16*>(x.data) + i * x.stride, cols, to + i * stride);
   return {to, DType::f32, stride, x.transposed};
@@ -64,7 +64,7 @@ int64_t part_size(int64_t n, int64_t parts, int64_t multiple) {
 
 }  // namespace
 
-void* scratch(Scratch slot, size_t bytes) {
+void* gemm_buffer(GemmBuffer slot, size_t bytes) {
   thread_local Buffer buffers[4];
   Buffer& buffer = buffers[int(slot)];
   if (buffer.bytes < bytes) {
@@ -90,8 +90,8 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
   constexpr int64_t chunk = 1024;  // of k, so that what is widened stays in the cache
   for (int64_t l = 0; l < k; l += chunk) {
     int64_t depth = std::min(chunk, k - l);
-    matmul(m, n, depth, widened(a.at(0, l), m, depth, Scratch::a),
-           widened(b.at(l, 0), depth, n, Scratch::b), c, ldc, accumulate || l > 0);
+    matmul(m, n, depth, widened(a.at(0, l), m, depth, GemmBuffer::a),
+           widened(b.at(l, 0), depth, n, GemmBuffer::b), c, ldc, accumulate || l > 0);
   }
 }
 

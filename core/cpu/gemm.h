@@ -39,9 +39,9 @@ DType gemm_dtype(DType dtype);
 Array gemm_operand(const Array& x, DType dtype);
 
 // Grow-only memory of the calling thread, 64-byte aligned; what it held is lost at the next call
-// with the same slot.
-enum class Scratch { a, b, c, onednn };
-void* scratch(Scratch slot, size_t bytes);
+// with the same name.
+enum class GemmBuffer { a, b, c, onednn };
+void* gemm_buffer(GemmBuffer slot, size_t bytes);
 
 struct Tiling {
   int64_t rows, cols;  // of one tile

@@ -41,7 +41,7 @@ void gemm_rows(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand&
       sums = y + i * n + j;
     } else {
       stride = (cols + 15) / 16 * 16;
-      sums = static_cast<A*>(scratch(Scratch::c, size_t(rows * stride) * sizeof(A)));
+      sums = static_cast<A*>(gemm_buffer(GemmBuffer::c, size_t(rows * stride) * sizeof(A)));
     }
     gemm(rows, cols, k, a.at(i, 0), b.at(0, j), sums, stride);
     for (int64_t r = 0; r < rows; ++r) f(sums + r * stride, i + r, j, cols);
@@ -89,7 +89,7 @@ Array CpuBackend::linear_grad_x(const Array& dy, const Array& w, Unary act, cons
       if (before)
         act_grad<A, T>(sums, before + at, cols, act, after ? after + at : nullptr, to + at);
       else if constexpr (!std::is_same_v<A, T>)
-        narrow(sums, cols, to + at);
+        bias_act<A, T>(sums, nullptr, cols, Unary::none, nullptr, to + at);
     };
     gemm_rows<A>(m, k, n, operand(dy), operand(weight), to, finish);
   });

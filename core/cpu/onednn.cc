@@ -45,7 +45,7 @@ class Matmul {
     a_.set_data_handle(const_cast<void*>(a));
     b_.set_data_handle(const_cast<void*>(b));
     c_.set_data_handle(c);
-    scratchpad_.set_data_handle(scratch(Scratch::onednn, scratchpad_bytes_));
+    scratchpad_.set_data_handle(gemm_buffer(GemmBuffer::onednn, scratchpad_bytes_));
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, a_.get()},
                                     {DNNL_ARG_WEIGHTS, b_.get()},
                                     {DNNL_ARG_DST, c_.get()},
