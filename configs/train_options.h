@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "configs/option_table.h"
+
+namespace folio {
+
+// nanoGPT's train.py, key by key, with its defaults where folio has what they ask for; the rows in
+// train_options.cc say what each one does.
+struct TrainOptions {
+  std::string out_dir = "out";
+  int64_t eval_interval = 2000;
+  int64_t log_interval = 1;
+  int64_t eval_iters = 200;
+  bool eval_only = false;
+  bool always_save_checkpoint = true;
+  std::string init_from = "scratch";
+
+  std::string dataset = "shakespeare_char";
+  std::string data_dir = "datasets";
+  int64_t gradient_accumulation_steps = 5 * 8;
+  int64_t batch_size = 12;
+  int64_t block_size = 1024;
+
+  int64_t n_layer = 12;
+  int64_t n_head = 12;
+  int64_t n_embd = 768;
+  double dropout = 0.0;
+  bool bias = false;
+
+  double learning_rate = 6e-4;
+  int64_t max_iters = 600000;
+  double weight_decay = 1e-1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double grad_clip = 1.0;
+
+  bool decay_lr = true;
+  int64_t warmup_iters = 2000;
+  int64_t lr_decay_iters = 600000;
+  double min_lr = 6e-5;
+
+  std::string device = "cpu";
+  std::string dtype = "float32";
+  int64_t seed = 1337;
+  int64_t threads = 0;
+};
+
+// The rows over `options`, for a command that adds its own to them.
+std::vector<Option> option_rows(TrainOptions& options);
+
+// What no single row can tell, such as n_head dividing n_embd. Throws Error with the values'
+// origins.
+void check_together(const TrainOptions& options, const OptionOrigins& given = {});
+
+// [CONFIG.toml] [--key=value ...] over the defaults, as OptionTable::parse reads them. `given`, if
+// any, receives what the user set explicitly, and where: what a resumed run must not contradict.
+TrainOptions parse_train_options(std::span<const std::string> args, OptionOrigins* given = nullptr);
+
+// Every option by name, for a checkpoint, and back. A name that `values` lacks keeps its default,
+// so that files from before an option existed still load; one that folio lacks throws Error.
+OptionValues option_values(const TrainOptions& options);
+TrainOptions train_options_from(const OptionValues& values, const std::string& where);
+
+}  // namespace folio

@@ -1,0 +1,87 @@
+#include "configs/sample_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "config_file.h"
+#include "message.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+SampleOptions parse(std::vector<std::string> args) { return parse_sample_options(args); }
+
+std::string parse_error(std::vector<std::string> args) {
+  return message_of([&] { parse(args); });
+}
+
+TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
+  SampleOptions o = parse({});
+  EXPECT_EQ(o.out_dir, "out");
+  EXPECT_EQ(o.start, "\n");
+  EXPECT_EQ(o.num_samples, 10);
+  EXPECT_EQ(o.max_new_tokens, 500);
+  EXPECT_EQ(o.temperature, 0.8);
+  EXPECT_EQ(o.top_k, 200);
+  EXPECT_EQ(o.top_p, 1.0);
+  EXPECT_EQ(o.seed, 1337);
+  EXPECT_TRUE(o.kv_cache);
+  EXPECT_EQ(o.device, "cpu");
+  EXPECT_EQ(o.dtype, "");
+  EXPECT_EQ(o.threads, 0);
+}
+
+TEST(SampleOptions, EveryOptionReachesItsMember) {
+  SampleOptions o = parse({"--out_dir=a", "--start=FILE:p.txt", "--num_samples=2",
+                           "--max_new_tokens=3", "--temperature=0", "--top_k=0", "--top_p=0.9",
+                           "--seed=4", "--kv_cache=off", "--dtype=bfloat16", "--threads=5"});
+  EXPECT_EQ(o.out_dir, "a");
+  EXPECT_EQ(o.start, "FILE:p.txt");
+  EXPECT_EQ(o.num_samples, 2);
+  EXPECT_EQ(o.max_new_tokens, 3);
+  EXPECT_EQ(o.temperature, 0.0);
+  EXPECT_EQ(o.top_k, 0);
+  EXPECT_EQ(o.top_p, 0.9);
+  EXPECT_EQ(o.seed, 4);
+  EXPECT_FALSE(o.kv_cache);
+  EXPECT_EQ(o.dtype, "bfloat16");
+  EXPECT_EQ(o.threads, 5);
+  EXPECT_TRUE(parse({"--kv_cache=on"}).kv_cache);
+}
+
+TEST(SampleOptions, PromptsArriveAsTyped) {
+  EXPECT_EQ(parse({"--start="}).start, "");
+  EXPECT_EQ(parse({"--start=", "--seed=2"}).start, "");
+  EXPECT_EQ(parse({"--start=--x\n é = y"}).start, "--x\n é = y");
+  EXPECT_EQ(parse({"--start", "ROMEO: what?"}).start, "ROMEO: what?");
+}
+
+TEST(SampleOptions, AFileSetsThemToo) {
+  ConfigFile file("start = \"\"\"\nTwo\nlines\"\"\"\nkv_cache = false\n");
+  SampleOptions o = parse({file.path});
+  EXPECT_EQ(o.start, "Two\nlines");
+  EXPECT_FALSE(o.kv_cache);
+}
+
+TEST(SampleOptions, EveryRangeIsChecked) {
+  EXPECT_EQ(parse_error({"--temperature=-1"}),
+            "command line: temperature: must be at least 0, got -1");
+  EXPECT_EQ(parse_error({"--top_k=-1"}), "command line: top_k: must be at least 0, got -1");
+  EXPECT_EQ(parse_error({"--top_p=0"}),
+            "command line: top_p: must be above 0 and at most 1, got 0");
+  EXPECT_EQ(parse_error({"--num_samples=0"}),
+            "command line: num_samples: must be at least 1, got 0");
+  EXPECT_EQ(parse_error({"--max_new_tokens=0"}),
+            "command line: max_new_tokens: must be at least 1, got 0");
+  EXPECT_EQ(parse_error({"--kv_cache=maybe"}),
+            "command line: kv_cache: expected true or false, got \"maybe\"");
+  EXPECT_THAT(parse_error({"--dtype=int8"}), HasSubstr("dtype: must be"));
+  EXPECT_THAT(parse_error({"--temprature=1"}), HasSubstr("did you mean \"temperature\"?"));
+  EXPECT_THAT(parse_error({"--seed=-1"}), HasSubstr("seed: must be at least 0"));
+  EXPECT_THAT(parse_error({"--threads=-1"}), HasSubstr("threads: must be at least 0"));
+}
+
+}  // namespace
+}  // namespace folio

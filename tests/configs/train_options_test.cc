@@ -1,0 +1,194 @@
+#include "configs/train_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "config_file.h"
+#include "message.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+TrainOptions parse(std::vector<std::string> args, OptionOrigins* given = nullptr) {
+  return parse_train_options(args, given);
+}
+
+std::string parse_error(std::vector<std::string> args) {
+  return message_of([&] { parse(args); });
+}
+
+const std::string configs = FOLIO_SOURCE_DIR "/configs/";
+
+TEST(TrainOptions, DefaultsAreNanoGpts) {
+  using namespace std::string_literals;
+  auto integer = [](int64_t value) { return OptionValue(value); };
+  EXPECT_EQ(option_values(parse({})), (OptionValues{{"out_dir", "out"s},
+                                                    {"eval_interval", integer(2000)},
+                                                    {"log_interval", integer(1)},
+                                                    {"eval_iters", integer(200)},
+                                                    {"eval_only", false},
+                                                    {"always_save_checkpoint", true},
+                                                    {"init_from", "scratch"s},
+                                                    {"dataset", "shakespeare_char"s},
+                                                    {"data_dir", "datasets"s},
+                                                    {"gradient_accumulation_steps", integer(40)},
+                                                    {"batch_size", integer(12)},
+                                                    {"block_size", integer(1024)},
+                                                    {"n_layer", integer(12)},
+                                                    {"n_head", integer(12)},
+                                                    {"n_embd", integer(768)},
+                                                    {"dropout", 0.0},
+                                                    {"bias", false},
+                                                    {"learning_rate", 6e-4},
+                                                    {"max_iters", integer(600000)},
+                                                    {"weight_decay", 0.1},
+                                                    {"beta1", 0.9},
+                                                    {"beta2", 0.95},
+                                                    {"grad_clip", 1.0},
+                                                    {"decay_lr", true},
+                                                    {"warmup_iters", integer(2000)},
+                                                    {"lr_decay_iters", integer(600000)},
+                                                    {"min_lr", 6e-5},
+                                                    {"device", "cpu"s},
+                                                    {"dtype", "float32"s},
+                                                    {"seed", integer(1337)},
+                                                    {"threads", integer(0)}}));
+}
+
+TEST(TrainOptions, EveryRowWritesItsOwnMemberAndHasHelp) {
+  TrainOptions options;
+  std::set<const void*> members;
+  std::set<std::string> names;
+  for (const Option& row : option_rows(options)) {
+    std::visit([&](auto* member) { members.insert(member); }, row.value);
+    names.insert(row.name);
+    EXPECT_FALSE(row.help.empty()) << row.name;
+    EXPECT_LE(row.help.size(), 80u) << row.name;
+  }
+  EXPECT_EQ(members.size(), option_rows(options).size());
+  EXPECT_EQ(names.size(), option_rows(options).size());
+}
+
+TEST(TrainOptions, TheFullConfigIsNanoGpts) {
+  TrainOptions o = parse({configs + "train_shakespeare_char.toml"});
+  EXPECT_EQ(o.out_dir, "out-shakespeare-char");
+  EXPECT_EQ(o.eval_interval, 250);
+  EXPECT_EQ(o.eval_iters, 200);
+  EXPECT_EQ(o.log_interval, 10);
+  EXPECT_FALSE(o.always_save_checkpoint);
+  EXPECT_EQ(o.dataset, "shakespeare_char");
+  EXPECT_EQ(o.gradient_accumulation_steps, 1);
+  EXPECT_EQ(o.batch_size, 64);
+  EXPECT_EQ(o.block_size, 256);
+  EXPECT_EQ(o.n_layer, 6);
+  EXPECT_EQ(o.n_head, 6);
+  EXPECT_EQ(o.n_embd, 384);
+  EXPECT_EQ(o.dropout, 0.2);
+  EXPECT_EQ(o.learning_rate, 1e-3);
+  EXPECT_EQ(o.max_iters, 5000);
+  EXPECT_EQ(o.lr_decay_iters, 5000);
+  EXPECT_EQ(o.min_lr, 1e-4);
+  EXPECT_EQ(o.beta2, 0.99);
+  EXPECT_EQ(o.warmup_iters, 100);
+  EXPECT_EQ(o.weight_decay, 0.1);
+}
+
+TEST(TrainOptions, TheCpuConfigIsTheFullOneMadeSmaller) {
+  OptionValues full = option_values(parse({configs + "train_shakespeare_char.toml"}));
+  OptionValues cpu = option_values(parse({configs + "train_shakespeare_char_cpu.toml"}));
+  OptionValues smaller = {{"eval_iters", int64_t(20)},       {"log_interval", int64_t(1)},
+                          {"block_size", int64_t(64)},       {"batch_size", int64_t(12)},
+                          {"n_layer", int64_t(4)},           {"n_head", int64_t(4)},
+                          {"n_embd", int64_t(128)},          {"max_iters", int64_t(2000)},
+                          {"lr_decay_iters", int64_t(2000)}, {"dropout", 0.0}};
+  for (auto& [name, value] : smaller) full[name] = value;
+  EXPECT_EQ(cpu, full);
+}
+
+TEST(TrainOptions, GivenTellsWhatTheUserSetAndWhere) {
+  ConfigFile file("n_layer = 2\n# wide enough\nn_embd = 24\n");
+  OptionOrigins given;
+  TrainOptions options = parse({file.path, "--n_embd=48", "--max_iters=100"}, &given);
+  EXPECT_EQ(options.n_embd, 48);
+  EXPECT_EQ(given, (OptionOrigins{{"n_layer", file.path + ":1"},
+                                  {"n_embd", "command line"},
+                                  {"max_iters", "command line"}}));
+}
+
+TEST(TrainOptions, AnUnknownKeyNamesTheNearest) {
+  ConfigFile file("n_layers = 2\n");
+  EXPECT_EQ(parse_error({file.path}),
+            file.path + ":1: unknown key \"n_layers\"; did you mean \"n_layer\"?");
+  EXPECT_THAT(parse_error({"--learning-rate=1e-3"}), HasSubstr("did you mean \"learning_rate\"?"));
+}
+
+TEST(TrainOptions, HeadsMustDivideTheWidth) {
+  ConfigFile file("n_head = 5\n");
+  std::string error = parse_error({file.path, "--n_embd=384"});
+  EXPECT_THAT(error, HasSubstr("n_embd=384 (command line)"));
+  EXPECT_THAT(error, HasSubstr("must be divisible by n_head=5 (" + file.path + ":1)"));
+  EXPECT_THAT(parse_error({"--n_head=5"}), HasSubstr("n_embd=768 (default)"));
+}
+
+TEST(TrainOptions, EveryRangeIsChecked) {
+  for (std::string name :
+       {"eval_interval", "log_interval", "eval_iters", "gradient_accumulation_steps", "batch_size",
+        "block_size", "n_layer", "n_head", "n_embd"})
+    EXPECT_EQ(parse_error({"--" + name + "=0"}),
+              "command line: " + name + ": must be at least 1, got 0");
+  for (std::string name : {"max_iters", "warmup_iters", "lr_decay_iters", "seed", "threads",
+                           "learning_rate", "weight_decay", "grad_clip", "min_lr"}) {
+    EXPECT_EQ(parse_error({"--" + name + "=-1"}),
+              "command line: " + name + ": must be at least 0, got -1");
+    EXPECT_NO_THROW(parse({"--" + name + "=0"})) << name;
+  }
+  for (std::string name : {"dropout", "beta1", "beta2"})
+    for (std::string value : {"1", "-0.5"})
+      EXPECT_EQ(parse_error({"--" + name + "=" + value}),
+                "command line: " + name + ": must be at least 0 and below 1, got " + value);
+  EXPECT_EQ(parse_error({"--device=cuda"}), "command line: device: must be \"cpu\", got \"cuda\"");
+  EXPECT_EQ(parse_error({"--init_from=gpt2"}),
+            "command line: init_from: must be \"scratch\" or \"resume\", got \"gpt2\"");
+  EXPECT_EQ(parse_error({"--dtype=float16"}),
+            "command line: dtype: must be \"float32\" or \"bfloat16\" or \"float64\", got "
+            "\"float16\"");
+}
+
+TEST(TrainOptions, HelpNamesEveryOption) {
+  try {
+    parse({"--help"});
+    FAIL() << "no help";
+  } catch (const HelpRequested& help) {
+    EXPECT_THAT(help.text, HasSubstr("folio train [CONFIG.toml]"));
+    for (const auto& [name, value] : option_values({}))
+      EXPECT_THAT(help.text, HasSubstr("--" + name + " "));
+    EXPECT_THAT(help.text, HasSubstr("0.0006"));
+    EXPECT_THAT(help.text, HasSubstr("openwebtext"));
+  }
+}
+
+TEST(TrainOptions, ACheckpointsValuesComeBack) {
+  TrainOptions options = parse({"--n_layer=3", "--dropout=0.2", "--bias", "--out_dir=x"});
+  OptionValues values = option_values(options);
+  EXPECT_EQ(option_values(train_options_from(values, "ckpt.h5")), values);
+}
+
+TEST(TrainOptions, AnOlderCheckpointLacksAnOptionANewerOneHasOneTooMany) {
+  OptionValues values = option_values({});
+  values.erase("grad_clip");
+  EXPECT_EQ(train_options_from(values, "ckpt.h5").grad_clip, 1.0);
+  values["rotary"] = true;
+  EXPECT_THAT(message_of([&] { train_options_from(values, "ckpt.h5"); }),
+              HasSubstr("ckpt.h5: unknown key \"rotary\""));
+  EXPECT_THAT(message_of([&] {
+                train_options_from({{"n_head", int64_t(5)}}, "ckpt.h5");
+              }),
+              HasSubstr("n_head=5 (ckpt.h5)"));
+}
+
+}  // namespace
+}  // namespace folio
