@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -209,6 +210,135 @@ TEST(Attention, BitsDoNotDependOnTheThreads) {
       EXPECT_TRUE(results[0] == results[2]);
     }
   }
+}
+
+// Columns [begin, end) of the T dimension of a [B, T, n] array.
+Array part_of(const Array& array, int64_t begin, int64_t end) {
+  const int64_t B = array.dim(0), T = array.dim(1), n = array.dim(2);
+  std::vector<double> all = values_of(array), part;
+  for (int64_t b = 0; b < B; ++b) {
+    part.insert(part.end(), all.begin() + (b * T + begin) * n, all.begin() + (b * T + end) * n);
+  }
+  return array_of(part, {B, end - begin, n}, array.dtype());
+}
+
+// attention_cached over `qkv` [1, T, 3C] in calls of the given sizes, in a fresh cache -> [T, C].
+std::vector<double> in_calls(const Array& qkv, int64_t H, DType kept,
+                             const std::vector<int64_t>& calls) {
+  const int64_t T = qkv.dim(1);
+  KvLayer cache = backend(cpu).make_kv_layer(1, T, qkv.dim(2) / 3, H, kept);
+  std::vector<double> rows;
+  int64_t position = 0;
+  for (int64_t n : calls) {
+    Array part = part_of(qkv, position, position + n);
+    std::vector<double> y =
+        values_of(backend(cpu).attention_cached(part, H, cache, std::vector<int64_t>{position}));
+    rows.insert(rows.end(), y.begin(), y.end());
+    position += n;
+  }
+  EXPECT_EQ(position, T);
+  return rows;
+}
+
+TEST(CachedAttention, MatchesAttention) {
+  for (auto [T, D] : {std::pair{1, 4}, {63, 20}, {65, 32}, {130, 64}}) {
+    const Sizes s{1, T, 3, D};
+    for (auto [dtype, kept, tolerance] : {std::tuple{DType::f64, DType::f64, 1e-12},
+                                          {DType::f32, DType::f32, 4e-6},
+                                          {DType::f32, DType::bf16, 1e-2},
+                                          {DType::bf16, DType::f32, 8e-3},
+                                          {DType::bf16, DType::bf16, 8e-3}}) {
+      Array qkv = array_of(random_values(s.packed().size(), 9), s.packed(), dtype);
+      Reference expected = reference(s, values_of(qkv), random_values(s.rows().size(), 10), {});
+      KvLayer cache = backend(cpu).make_kv_layer(1, T, s.C(), s.H, kept);
+      Array y = backend(cpu).attention_cached(qkv, s.H, cache, std::vector<int64_t>{0});
+      EXPECT_EQ(y.shape(), s.rows());
+      EXPECT_EQ(y.dtype(), dtype);
+      EXPECT_LE(largest_error(y, expected.y), tolerance)
+          << fmt::format("T {}, D {}, {} in {}", T, D, dtype, kept);
+    }
+  }
+}
+
+TEST(CachedAttention, BitsDoNotDependOnTheSplit) {
+  for (auto [dtype, kept] :
+       {std::pair{DType::f32, DType::f32}, {DType::f32, DType::bf16}, {DType::bf16, DType::bf16}}) {
+    for (int64_t D : {20, 64}) {
+      const int64_t T = 141, H = 2;
+      Array qkv = array_of(random_values(T * 3 * H * D, 11), {1, T, 3 * H * D}, dtype);
+      const std::vector<double> whole = in_calls(qkv, H, kept, {T});
+      EXPECT_EQ(in_calls(qkv, H, kept, std::vector<int64_t>(T, 1)), whole);
+      for (int64_t n = 1; n < T; ++n) EXPECT_EQ(in_calls(qkv, H, kept, {n, T - n}), whole) << n;
+      EXPECT_EQ(in_calls(qkv, H, kept, {3, 8, 52, 1, 1, 9, 33, 34}), whole);
+    }
+  }
+}
+
+// Sequences at different positions, decoded together, on any number of threads, after the cache
+// held something else: each is what it is alone.
+TEST(CachedAttention, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
+  const int64_t H = 2, D = 32, C = H * D, capacity = 150;
+  const std::vector<int64_t> lengths{1, 17, 63, 64, 100, 149};
+  const auto B = int64_t(lengths.size());
+  std::vector<std::vector<double>> alone;
+  std::vector<double> last;
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t T = lengths[size_t(b)] + 1;
+    Array qkv = array_of(random_values(T * 3 * C, uint32_t(20 + b)), {1, T, 3 * C}, DType::f32);
+    std::vector<double> rows = in_calls(qkv, H, DType::f32, {T}), values = values_of(qkv);
+    alone.push_back({rows.end() - C, rows.end()});
+    last.insert(last.end(), values.end() - 3 * C, values.end());
+  }
+  for (int threads : {1, 2, 3}) {
+    backend(cpu).set_threads(threads);
+    KvLayer cache = backend(cpu).make_kv_layer(B, capacity, C, H, DType::f32);
+    const std::vector<double> stale(size_t(B * capacity * 3 * C), std::nan(""));
+    backend(cpu).attention_cached(array_of(stale, {B, capacity, 3 * C}, DType::f32), H, cache,
+                                  std::vector<int64_t>(size_t(B), 0));
+    // Rewind, then feed each its own prefix, token by token; a sequence that is done repeats its
+    // last position.
+    std::vector<int64_t> positions(size_t(B), 0);
+    for (int64_t t = 0; t < 149; ++t) {
+      std::vector<double> step;
+      for (int64_t b = 0; b < B; ++b) {
+        const int64_t length = lengths[size_t(b)];
+        positions[size_t(b)] = std::min(t, length - 1);
+        std::vector<double> values = random_values((length + 1) * 3 * C, uint32_t(20 + b));
+        auto at = values.begin() + positions[size_t(b)] * 3 * C;
+        step.insert(step.end(), at, at + 3 * C);
+      }
+      backend(cpu).attention_cached(array_of(step, {B, 1, 3 * C}, DType::f32), H, cache, positions);
+    }
+    std::vector<double> y = values_of(backend(cpu).attention_cached(
+        array_of(last, {B, 1, 3 * C}, DType::f32), H, cache, lengths));
+    for (int64_t b = 0; b < B; ++b) {
+      EXPECT_EQ(std::vector<double>(y.begin() + b * C, y.begin() + (b + 1) * C), alone[size_t(b)])
+          << "sequence " << b << ", " << threads << " threads";
+    }
+  }
+  backend(cpu).set_threads(0);
+}
+
+TEST(CachedAttention, ErrorsNameTheNumbers) {
+  KvLayer cache = backend(cpu).make_kv_layer(2, 10, 8, 2, DType::f32);
+  auto message = [&](Shape shape, std::vector<int64_t> positions) -> std::string {
+    try {
+      backend(cpu).attention_cached(
+          array_of(std::vector<double>(size_t(shape.size())), shape, DType::f32), 2, cache,
+          positions);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message({2, 4, 24}, {6, 6}), "no error");
+  EXPECT_THAT(message({2, 4, 24}, {6, 7}),
+              testing::HasSubstr("sequence 1 has 7 positions in the cache and 4 new ones, but the "
+                                 "cache holds 10"));
+  EXPECT_THAT(message({2, 11, 24}, {0, 0}), testing::HasSubstr("11 new ones"));
+  EXPECT_THAT(message({2, 1, 24}, {-1, 0}), testing::HasSubstr("-1 positions"));
+  EXPECT_THAT(message({3, 1, 24}, {0, 0, 0}), testing::HasSubstr("3 sequences"));
+  EXPECT_THAT(message({2, 1, 48}, {0, 0}), testing::HasSubstr("2 heads of 8"));
 }
 
 }  // namespace

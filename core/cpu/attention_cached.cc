@@ -1,0 +1,214 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/attention_cached.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file once per SIMD target.
+#include <cstring>
+
+#include "core/cpu/attention-inl.h"
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/parallel.h"
+#include "core/cpu/scratch.h"
+
+// KvLayer here: k [B, H, T / 64, D, 64], so that the scores of 64 keys are multiply-adds of whole
+// vectors, and v [B, H, T, width], with T rounded up to 64 and width to 16.
+//
+// Why a row's bits do not depend on the call that computes it: its scores and its result are chains
+// of multiply-adds in the order of the head's elements and of the keys, whatever rows share the
+// tile; the softmax walks a row in vectors that start at key 0; and nothing past a row's position
+// is added to it, not even times zero.
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+namespace {
+
+constexpr int64_t key_block = 64;
+
+// One head of the cache and of the call; qkv and y at the head's first column of its sequence.
+template <class E, class S>
+struct CachedHead {
+  const AttentionShape& s;
+  int64_t position;  // of the call's first query
+  const E* qkv;
+  E* y;
+  S *k, *v;
+
+  int64_t width() const { return round_up(s.D, max_lanes); }
+};
+
+template <class E, class S>
+void append(const CachedHead<E, S>& head) {
+  const int64_t C = head.s.C(), D = head.s.D;
+  const E* from = head.qkv + C;
+  for (int64_t t = 0; t < head.s.T;) {
+    const int64_t at = head.position + t, lane = at % key_block;
+    const int64_t n = std::min(head.s.T - t, key_block - lane);
+    S* block = head.k + (at - lane) * D + lane;
+    for (int64_t c = 0; c < D; ++c) {
+      for (int64_t i = 0; i < n; ++i) {
+        block[c * key_block + i] = S(Compute<E>(from[(t + i) * 3 * C + c]));
+      }
+    }
+    t += n;
+  }
+  for (int64_t t = 0; t < head.s.T; ++t) {
+    copy_scaled(from + t * 3 * C + C, D, Compute<E>(1),
+                head.v + (head.position + t) * head.width());
+  }
+}
+
+// Softmax over keys [0, past) in place, without the division by the sum, which is returned.
+template <class F>
+F softmax_row(F* scores, int64_t past) {
+  const Lanes<F> d;
+  const int64_t lanes = hn::Lanes(d), whole = round_down(past, lanes);
+  const auto inside = hn::FirstN(d, size_t(past - whole));
+  auto largest = hn::Set(d, hwy::LowestValue<F>());
+  for (int64_t key = 0; key < whole; key += lanes) {
+    largest = hn::Max(largest, hn::LoadU(d, scores + key));
+  }
+  if (whole < past) {
+    largest = hn::Max(largest, hn::IfThenElse(inside, hn::LoadU(d, scores + whole), largest));
+  }
+  largest = hn::MaxOfLanes(d, largest);
+
+  auto sum = hn::Zero(d);
+  for (int64_t key = 0; key < past; key += lanes) {
+    auto p = exp_negative(d, hn::Sub(hn::LoadU(d, scores + key), largest));
+    if (key == whole) p = hn::IfThenElseZero(inside, p);
+    sum = hn::Add(sum, p);
+    hn::StoreU(p, d, scores + key);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+template <int rows, class F, class S>
+HWY_INLINE void multiply_rows(Broadcast<F> a, const S* b, int64_t b_stride, F* c, int64_t c_stride,
+                              int64_t columns, int64_t depth, bool accumulate) {
+  if constexpr (rows == 1) {
+    multiply<1, 4>(a, b, b_stride, c, c_stride, columns, depth, accumulate);
+  } else {
+    multiply_8(a, b, b_stride, c, c_stride, columns, depth, accumulate);
+  }
+}
+
+// The call's queries [t, t + rows).
+template <int rows, class E, class S>
+void attend_rows(const CachedHead<E, S>& head, int64_t t) {
+  using F = Compute<S>;
+  const AttentionShape& s = head.s;
+  const int64_t width = head.width(), first = head.position + t;
+  const int64_t keys = round_up(first + rows, key_block);
+  Scratch scratch(2 * Scratch::bytes_for<F>(rows * width) + Scratch::bytes_for<F>(rows * keys));
+  F* q = scratch.take<F>(rows * width);
+  F* result = scratch.take<F>(rows * width);
+  F* scores = scratch.take<F>(rows * keys);
+  pack_rows(head.qkv + t * 3 * s.C(), 3 * s.C(), rows, s.D, s.scale<F>(), q, rows, width);
+  for (int64_t key = 0; key < keys; key += key_block) {
+    multiply_rows<rows>(Broadcast<F>{q, width, 1}, head.k + key * s.D, key_block, scores + key,
+                        keys, key_block, s.D, false);
+  }
+  F sum[rows];
+  for (int64_t r = 0; r < rows; ++r) sum[r] = softmax_row(scores + r * keys, first + r + 1);
+  multiply_rows<rows>(Broadcast<F>{scores, keys, 1}, head.v, width, result, width, width, first + 1,
+                      false);
+  for (int64_t r = 1; r < rows; ++r) {  // the keys that the first row does not see
+    multiply_rows<1>(Broadcast<F>{scores + r * keys + first + 1, keys, 1},
+                     head.v + (first + 1) * width, width, result + r * width, width, width, r,
+                     true);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    copy_scaled(result + r * width, s.D, F(1) / sum[r], head.y + (t + r) * s.C());
+  }
+}
+
+template <class E, class S>
+void attend(const CachedHead<E, S>& head, int64_t begin, int64_t end) {
+  int64_t t = begin;
+  for (; t + 8 <= end; t += 8) attend_rows<8>(head, t);
+  for (; t < end; ++t) attend_rows<1>(head, t);
+}
+
+template <class E, class S>
+Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
+                std::span<const int64_t> positions) {
+  Array y({s.B, s.T, s.C()}, qkv.dtype());
+  auto head_at = [&](int64_t i) {
+    const int64_t b = i / s.H, h = i % s.H;
+    return CachedHead<E, S>{s,
+                            positions[size_t(b)],
+                            qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D,
+                            y.data<E>() + b * s.T * s.C() + h * s.D,
+                            cache.k.data<S>() + i * (cache.k.size() / (s.B * s.H)),
+                            cache.v.data<S>() + i * (cache.v.size() / (s.B * s.H))};
+  };
+  constexpr int64_t block = 32;
+  const int64_t heads = s.B * s.H, blocks = (s.T + block - 1) / block;
+  if (blocks == 1) {
+    parallel_for(heads, [&](int64_t i) {
+      append(head_at(i));
+      attend(head_at(i), 0, s.T);
+    });
+    return y;
+  }
+  parallel_for(heads, [&](int64_t i) { append(head_at(i)); });
+  parallel_for(heads * blocks, [&](int64_t i) {
+    const int64_t begin = (blocks - 1 - i / heads) * block;  // the longest first
+    attend(head_at(i % heads), begin, std::min(s.T, begin + block));
+  });
+  return y;
+}
+
+Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
+                       std::span<const int64_t> positions) {
+  const AttentionShape s = AttentionShape::of(qkv, n_head);
+  const DType from = qkv.dtype(), kept = cache.k.dtype();
+  if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions);
+  if (from == DType::f32 && kept == DType::f32) {
+    return cached_of<float, float>(qkv, s, cache, positions);
+  }
+  if (from == DType::f32) return cached_of<float, bfloat16>(qkv, s, cache, positions);
+  if (kept == DType::f32) return cached_of<bfloat16, float>(qkv, s, cache, positions);
+  return cached_of<bfloat16, bfloat16>(qkv, s, cache, positions);
+}
+
+}  // namespace
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+
+KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) {
+  const int64_t D = C / n_head, blocks = (T + 63) / 64;
+  KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype),
+                Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype), T};
+  for (const Array& part : {layer.k, layer.v}) std::memset(part.address(), 0, part.bytes());
+  return layer;
+}
+
+HWY_EXPORT(attention_cached);
+
+Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
+                                   std::span<const int64_t> positions) {
+  const int64_t B = qkv.dim(0), T = qkv.dim(1);
+  check(cache.k.dim(0) == B && int64_t(positions.size()) == B,
+        "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
+        "and {} positions were given",
+        B, cache.k.dim(0), positions.size());
+  check(cache.k.dim(1) == n_head && cache.k.dim(3) == qkv.dim(2) / 3 / n_head,
+        "attention_cached: {} heads of {} do not fit a cache for {} heads of {}", n_head,
+        qkv.dim(2) / 3 / n_head, cache.k.dim(1), cache.k.dim(3));
+  check((qkv.dtype() == DType::f64) == (cache.k.dtype() == DType::f64),
+        "attention_cached: {} activations need a cache of their own kind, this one holds {}",
+        qkv.dtype(), cache.k.dtype());
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t position = positions[size_t(b)];
+    check(position >= 0 && position + T <= cache.capacity,
+          "attention_cached: sequence {} has {} positions in the cache and {} new ones, but the "
+          "cache holds {}; start it again from a shorter window",
+          b, position, T, cache.capacity);
+  }
+  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, positions);
+}
+
+}  // namespace folio
+#endif
