@@ -64,7 +64,7 @@ Digest digest(int fd, const std::filesystem::path& path, const Seal& seal, uint6
   must(EVP_DigestUpdate(context.get(), seal.data(), digest_at));
   must(EVP_DigestUpdate(context.get(), seal.data() + digest_end, seal_bytes - digest_end));
   posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-  std::vector<unsigned char> block(1 << 20);
+  std::vector<unsigned char> block(size_t(std::min<uint64_t>(1 << 20, size)));
   for (uint64_t at = seal_bytes; at < size;) {
     size_t n = size_t(std::min<uint64_t>(block.size(), size - at));
     read_at(fd, path, at, block.data(), n);
