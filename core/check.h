@@ -1,5 +1,8 @@
 #pragma once
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstringop-overflow"  // false alarm of GCC 12 in fmt 9
 #include <fmt/format.h>
+#pragma GCC diagnostic pop
 
 #include <stdexcept>
 #include <string>

@@ -186,6 +186,21 @@ HWY_INLINE void for_vectors(D d, int64_t begin, int64_t end, F&& f) {
   if (i < end) f(i, size_t(end - i));
 }
 
+// x with zeros in the lanes that store(x, to, n) leaves out; for sums of what is not zero there.
+template <class D>
+HWY_INLINE Simd<D> stored_lanes(Simd<D> x, Whole) {
+  return x;
+}
+template <class D>
+HWY_INLINE Simd<D> stored_lanes(Simd<D> x, size_t n) {
+  return hn::IfThenElseZero(hn::FirstN(D(), n), x.v);
+}
+
+template <class D>
+HWY_INLINE hn::TFromD<D> sum(Simd<D> x) {
+  return hn::GetLane(hn::SumOfLanes(D(), x.v));
+}
+
 // --- dropout masks
 #if HWY_TARGET == HWY_SCALAR
 

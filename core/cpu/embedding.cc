@@ -1,0 +1,148 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/embedding.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <vector>
+
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/parallel.h"
+#include "core/cpu/simd-inl.h"
+#include "core/cpu/visit_dtype.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+
+template <class W, class T>
+void gather(const Array& tokens, const Array& wte, const Array& wpe,
+            std::span<const int64_t> positions, Array& y) {
+  const int64_t length = tokens.dim(1), C = wte.dim(1);
+  const int32_t* ids = tokens.data<int32_t>();
+  const W *embeddings = wte.data<W>(), *places = wpe.data<W>();
+  T* out = y.data<T>();
+  Tag<T> d;
+  parallel_blocks(tokens.size(), std::max<int64_t>(1, (1 << 14) / C),
+                  [&](int64_t begin, int64_t end) HWY_ATTR {
+                    for (int64_t r = begin; r < end; ++r) {
+                      const int64_t b = r / length, t = r % length;
+                      const int64_t position = (positions.empty() ? 0 : positions[size_t(b)]) + t;
+                      const W *token = embeddings + ids[r] * C, *place = places + position * C;
+                      for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+                        store(load(d, token + i, n) + load(d, place + i, n), out + r * C + i, n);
+                      });
+                    }
+                  });
+}
+
+void embedding(const Array& tokens, const Array& wte, const Array& wpe,
+               std::span<const int64_t> positions, Array& y) {
+  visit_dtype(wte.dtype(), "embedding", [&](auto w) {
+    visit_dtype(y.dtype(), "embedding", [&](auto t) {
+      using W = decltype(w);
+      using T = decltype(t);
+      if constexpr (std::is_same_v<Compute<W>, Compute<T>>) {
+        gather<W, T>(tokens, wte, wpe, positions, y);
+      } else {
+        fail("embedding: {} weights cannot give {}; cast them first", wte.dtype(), y.dtype());
+      }
+    });
+  });
+}
+
+// out [C] = the sum of the rows of dy that `rows` names, in groups of 64 so that a common token's
+// sum of thousands of rows loses nothing to rounding.
+template <class T, class A = Compute<T>>
+void sum_named_rows(const T* dy, std::span<const int32_t> rows, int64_t C, A* group, A* out) {
+  Tag<T> d;
+  std::fill(out, out + C, A(0));
+  for (size_t first = 0; first < rows.size(); first += 64) {
+    std::fill(group, group + C, A(0));
+    for (int32_t row : rows.subspan(first, std::min<size_t>(64, rows.size() - first))) {
+      const T* from = dy + row * C;
+      for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+        store(load(d, group + i, n) + load(d, from + i, n), group + i, n);
+      });
+    }
+    for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+      store(load(d, out + i, n) + load(d, group + i, n), out + i, n);
+    });
+  }
+}
+
+// Row v of dw is the sum over rows_of[start[v]] to rows_of[start[v + 1]].
+void embedding_grad(const Array& dy, const std::vector<int64_t>& start,
+                    const std::vector<int32_t>& rows_of, Array& dw) {
+  visit_dtype(dy.dtype(), "embedding_grad", [&](auto t) {
+    using T = decltype(t);
+    using A = Compute<T>;
+    const int64_t V = dw.dim(0), C = dw.dim(1);
+    const int64_t block = std::max<int64_t>(1, V / 1024);
+    const T* grad = dy.data<T>();
+    A* out = dw.data<A>();
+    parallel_blocks(V, block, [&](int64_t begin, int64_t end) HWY_ATTR {
+      static thread_local std::vector<A> group;
+      group.resize(size_t(C));
+      for (int64_t v = begin; v < end; ++v) {
+        const auto first = size_t(start[size_t(v)]), last = size_t(start[size_t(v) + 1]);
+        sum_named_rows(grad, std::span(rows_of).subspan(first, last - first), C, group.data(),
+                       out + v * C);
+      }
+    });
+  });
+}
+
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+HWY_EXPORT(embedding);
+HWY_EXPORT(embedding_grad);
+
+namespace {
+
+void check_tokens(const char* what, const Array& tokens, int64_t V) {
+  const int32_t* ids = tokens.data<int32_t>();
+  const int64_t length = tokens.dim(-1);
+  for (int64_t i = 0; i < tokens.size(); ++i)
+    check(0 <= ids[i] && ids[i] < V, "{}: token {} at [{}, {}] is not in the vocabulary [0, {})",
+          what, ids[i], i / length, i % length, V);
+}
+
+}  // namespace
+
+Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& wpe,
+                            std::span<const int64_t> positions, DType dtype) {
+  const int64_t B = tokens.dim(0), T = tokens.dim(1), P = wpe.dim(0);
+  check_tokens("embedding", tokens, wte.dim(0));
+  check(positions.empty() || int64_t(positions.size()) == B,
+        "embedding: {} first positions for {} rows of tokens", positions.size(), B);
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t first = positions.empty() ? 0 : positions[size_t(b)];
+    check(first >= 0 && first + T <= P,
+          "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
+          first, first + T, P);
+  }
+  Array y({B, T, wte.dim(1)}, dtype);
+  HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, positions, y);
+  return y;
+}
+
+Array CpuBackend::embedding_grad(const Array& dy, const Array& tokens, int64_t V) {
+  check_tokens("embedding_grad", tokens, V);
+  // A counting sort of the places by token; places of one token stay in order.
+  const std::span ids(tokens.data<int32_t>(), size_t(tokens.size()));
+  std::vector<int64_t> start(size_t(V) + 1, 0);
+  for (int32_t id : ids) ++start[size_t(id) + 1];
+  for (size_t v = 0; v < size_t(V); ++v) start[v + 1] += start[v];
+  std::vector<int64_t> next = start;
+  std::vector<int32_t> rows_of(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) rows_of[size_t(next[size_t(ids[i])]++)] = int32_t(i);
+
+  Array dw({V, dy.dim(-1)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  HWY_DYNAMIC_DISPATCH(embedding_grad)(dy, start, rows_of, dw);
+  return dw;
+}
+
+}  // namespace folio
+#endif

@@ -1,0 +1,156 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/layer_norm.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/parallel.h"
+#include "core/cpu/simd-inl.h"
+#include "core/cpu/visit_dtype.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+
+// The variance is summed around the mean, over a row that the first pass left in the cache.
+template <class T, class A = Compute<T>>
+void normalize_row(const T* x, int64_t C, const A* w, const A* b, A eps, T* y, A& mean, A& rstd) {
+  Tag<T> d;
+  using F = Simd<Tag<T>>;
+  F total(0.0), squares(0.0);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR { total = total + load(d, x + i, n); });
+  mean = sum(total) / A(C);
+  const F center(mean);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    F offset = stored_lanes(load(d, x + i, n) - center, n);
+    squares = squares + offset * offset;
+  });
+  rstd = A(1) / std::sqrt(sum(squares) / A(C) + eps);
+  const F factor(rstd);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    F scaled = (load(d, x + i, n) - center) * factor * load(d, w + i, n);
+    store(b ? scaled + load(d, b + i, n) : scaled, y + i, n);
+  });
+}
+
+template <class T>
+void layer_norm_of(const Array& x, const Array& w, const Array& b, double eps, LayerNormed& out) {
+  using A = Compute<T>;
+  const int64_t C = x.dim(-1);
+  const T* in = x.data<T>();
+  const A *weight = w.data<A>(), *bias = b.defined() ? b.data<A>() : nullptr;
+  T* y = out.y.data<T>();
+  A *mean = out.mean.data<A>(), *rstd = out.rstd.data<A>();
+  const int64_t block = std::max<int64_t>(1, (1 << 14) / C);
+  parallel_blocks(x.rows(), block, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t r = begin; r < end; ++r)
+      normalize_row(in + r * C, C, weight, bias, A(eps), y + r * C, mean[r], rstd[r]);
+  });
+}
+
+void layer_norm(const Array& x, const Array& w, const Array& b, double eps, LayerNormed& out) {
+  visit_dtype(x.dtype(), "layer_norm",
+              [&](auto t) { layer_norm_of<decltype(t)>(x, w, b, eps, out); });
+}
+
+// With n = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - n mean(g n)). Adds dy n to dw and
+// dy to db.
+template <class T, class A = Compute<T>>
+void grad_row(const T* dy, const T* x, int64_t C, const A* w, A mean, A rstd, T* dx, A* dw, A* db) {
+  Tag<T> d;
+  using F = Simd<Tag<T>>;
+  const F center(mean), factor(rstd);
+  F sum_g(0.0), sum_gn(0.0);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {  // lanes past the end have dy = 0
+    F grad = load(d, dy + i, n), normal = (load(d, x + i, n) - center) * factor;
+    F g = grad * load(d, w + i, n), gn = grad * normal;
+    sum_g = sum_g + g;
+    sum_gn = sum_gn + g * normal;
+    store(load(d, dw + i, n) + gn, dw + i, n);
+    store(load(d, db + i, n) + grad, db + i, n);
+  });
+  const F mean_g(sum(sum_g) / A(C)), mean_gn(sum(sum_gn) / A(C));
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    F normal = (load(d, x + i, n) - center) * factor;
+    F g = load(d, dy + i, n) * load(d, w + i, n);
+    store(factor * (g - mean_g - normal * mean_gn), dx + i, n);
+  });
+}
+
+// Rows go in chunks that depend on the shape alone; each sums its dw and db apart, and the chunks'
+// sums are added in order.
+template <class T>
+void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                        const Array& rstd, LayerNormGrads& out) {
+  using A = Compute<T>;
+  const int64_t C = x.dim(-1), rows = x.rows();
+  const int64_t chunk = std::max<int64_t>(32, (rows + 63) / 64);
+  const int64_t chunks = std::max<int64_t>(1, (rows + chunk - 1) / chunk);
+  Array partial({chunks, 2, C}, dtype_of<A>);
+  const T *grad = dy.data<T>(), *in = x.data<T>();
+  const A *weight = w.data<A>(), *means = mean.data<A>(), *rstds = rstd.data<A>();
+  A* sums = partial.data<A>();
+  T* dx = out.dx.data<T>();
+  parallel_for(chunks, [&](int64_t c) HWY_ATTR {
+    A *dw = sums + c * 2 * C, *db = dw + C;
+    std::fill(dw, dw + 2 * C, A(0));
+    for (int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r)
+      grad_row(grad + r * C, in + r * C, C, weight, means[r], rstds[r], dx + r * C, dw, db);
+  });
+  Tag<T> d;
+  auto total = [&](const A* from, A* to) HWY_ATTR {
+    parallel_blocks(C, 1 << 10, [&](int64_t begin, int64_t end) HWY_ATTR {
+      for_vectors(d, begin, end, [&](int64_t i, auto n) HWY_ATTR {
+        auto value = load(d, from + i, n);
+        for (int64_t c = 1; c < chunks; ++c) value = value + load(d, from + c * 2 * C + i, n);
+        store(value, to + i, n);
+      });
+    });
+  };
+  total(sums, out.dw.data<A>());
+  if (out.db.defined()) total(sums + C, out.db.data<A>());
+}
+
+void layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                     const Array& rstd, LayerNormGrads& out) {
+  visit_dtype(x.dtype(), "layer_norm_grad",
+              [&](auto t) { layer_norm_grad_of<decltype(t)>(dy, x, w, mean, rstd, out); });
+}
+
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+HWY_EXPORT(layer_norm);
+HWY_EXPORT(layer_norm_grad);
+
+namespace {
+
+// A parameter in the dtype that sums over an `x` are kept in.
+Array in_sum_dtype(const Array& parameter, const Array& x) {
+  const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  if (!parameter.defined() || parameter.dtype() == dtype) return parameter;
+  return backend(parameter).cast(parameter, dtype);
+}
+
+}  // namespace
+
+LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& b, double eps) {
+  const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
+  LayerNormed out{Array(x.shape(), x.dtype()), Array({x.rows()}, weight.dtype()),
+                  Array({x.rows()}, weight.dtype())};
+  HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, out);
+  return out;
+}
+
+LayerNormGrads CpuBackend::layer_norm_grad(const Array& dy, const Array& x, const Array& w,
+                                           bool with_bias, const Array& mean, const Array& rstd) {
+  const Array weight = in_sum_dtype(w, x);
+  LayerNormGrads out{Array(x.shape(), x.dtype()), Array(w.shape(), weight.dtype()), {}};
+  if (with_bias) out.db = Array(w.shape(), weight.dtype());
+  HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, out);
+  return out;
+}
+
+}  // namespace folio
+#endif

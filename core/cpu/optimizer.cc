@@ -1,0 +1,152 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/optimizer.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <cmath>
+#include <vector>
+
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/parallel.h"
+#include "core/cpu/simd-inl.h"
+#include "core/cpu/visit_dtype.h"
+
+#ifndef FOLIO_CORE_CPU_OPTIMIZER_ONCE
+#define FOLIO_CORE_CPU_OPTIMIZER_ONCE
+namespace folio {
+
+// A piece of one of many arrays, so that one parallel loop goes over all of them.
+struct Piece {
+  size_t array;
+  int64_t begin, end;
+};
+
+struct AdamWFactors {
+  double decay, learning_rate, beta1, beta2, eps, root_correction2, grad_scale;
+};
+
+}  // namespace folio
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+
+// Short runs in the lanes of T, the runs in f64.
+template <class T>
+double sum_of_squares(const T* x, int64_t begin, int64_t end) {
+  Tag<T> d;
+  double total = 0;
+  for (int64_t first = begin; first < end; first += 1 << 10) {
+    Simd<Tag<T>> squares(0.0);
+    for_vectors(d, first, std::min<int64_t>(end, first + (1 << 10)),
+                [&](int64_t i, auto n) HWY_ATTR {
+                  auto value = load(d, x + i, n);
+                  squares = squares + value * value;
+                });
+    total += double(sum(squares));
+  }
+  return total;
+}
+
+double piece_squares(const Array& x, int64_t begin, int64_t end) {
+  return visit_dtype(x.dtype(), "norm",
+                     [&](auto t) { return sum_of_squares(x.data<decltype(t)>(), begin, end); });
+}
+
+template <class T>
+void adamw_range(T* p, const T* grad, T* m, T* v, int64_t begin, int64_t end,
+                 const AdamWFactors& factors) {
+  Tag<T> d;
+  using F = Simd<Tag<T>>;
+  const F decay(factors.decay), rate(factors.learning_rate), eps(factors.eps);
+  const F scale(factors.grad_scale), beta2(factors.beta2), root(factors.root_correction2);
+  const F rest1(1 - factors.beta1), rest2(1 - factors.beta2);
+  for_vectors(d, begin, end, [&](int64_t i, auto n) HWY_ATTR {
+    const F g = load(d, grad + i, n) * scale, old = load(d, m + i, n);
+    const F mean = old + (g - old) * rest1;
+    const F square = load(d, v + i, n) * beta2 + g * g * rest2;
+    const F step = mean / (F(hn::Sqrt(square.v)) / root + eps);
+    store(mean, m + i, n);
+    store(square, v + i, n);
+    store(load(d, p + i, n) * decay - rate * step, p + i, n);
+  });
+}
+
+void adamw_piece(const AdamWSlot& slot, int64_t begin, int64_t end, const AdamWFactors& factors) {
+  if (slot.param.dtype() == DType::f64) {
+    adamw_range(slot.param.data<double>(), slot.grad.data<double>(), slot.m.data<double>(),
+                slot.v.data<double>(), begin, end, factors);
+  } else {
+    adamw_range(slot.param.data<float>(), slot.grad.data<float>(), slot.m.data<float>(),
+                slot.v.data<float>(), begin, end, factors);
+  }
+}
+
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+HWY_EXPORT(piece_squares);
+HWY_EXPORT(adamw_piece);
+
+namespace {
+
+template <class SizeOf>
+std::vector<Piece> pieces_of(size_t arrays, SizeOf size_of) {
+  constexpr int64_t block = 1 << 14;
+  std::vector<Piece> pieces;
+  for (size_t a = 0; a < arrays; ++a)
+    for (int64_t begin = 0; begin < size_of(a); begin += block)
+      pieces.push_back({a, begin, std::min<int64_t>(size_of(a), begin + block)});
+  return pieces;
+}
+
+}  // namespace
+
+Array CpuBackend::norm(std::span<const Array> arrays) {
+  auto pieces = pieces_of(arrays.size(), [&](size_t a) { return arrays[a].size(); });
+  std::vector<double> squares(pieces.size());
+  const auto kernel = HWY_DYNAMIC_DISPATCH(piece_squares);
+  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+    const Piece& piece = pieces[size_t(i)];
+    squares[size_t(i)] = kernel(arrays[piece.array], piece.begin, piece.end);
+  });
+  double total = 0;
+  for (double square : squares) total += square;
+  Array result({}, DType::f32);
+  *result.data<float>() = float(std::sqrt(total));
+  return result;
+}
+
+Array CpuBackend::clip_scale(const Array& norm, double limit) {
+  const double ratio = limit / (*norm.data<float>() + 1e-6);
+  Array scale({}, DType::f32);
+  *scale.data<float>() = ratio >= 1 ? 1.0f : float(ratio);  // NaN stays NaN
+  return scale;
+}
+
+void CpuBackend::adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) {
+  const double correction1 = 1 - std::pow(step.beta1, double(step.step));
+  const double correction2 = 1 - std::pow(step.beta2, double(step.step));
+  const AdamWFactors factors{
+      .decay = 1,
+      .learning_rate = step.learning_rate / correction1,
+      .beta1 = step.beta1,
+      .beta2 = step.beta2,
+      .eps = step.eps,
+      .root_correction2 = std::sqrt(correction2),
+      .grad_scale = step.grad_scale.defined() ? *step.grad_scale.data<float>() : 1.0};
+  auto pieces = pieces_of(slots.size(), [&](size_t a) { return slots[a].param.size(); });
+  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_piece);
+  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+    const Piece& piece = pieces[size_t(i)];
+    const AdamWSlot& slot = slots[piece.array];
+    AdamWFactors own = factors;
+    own.decay = 1 - step.learning_rate * slot.weight_decay;
+    kernel(slot, piece.begin, piece.end, own);
+  });
+}
+
+}  // namespace folio
+#endif

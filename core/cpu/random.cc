@@ -1,0 +1,100 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/random.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <numbers>
+
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/parallel.h"
+#include "core/cpu/simd-inl.h"
+#include "core/cpu/visit_dtype.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+
+inline void factors_of(const Dropout& dropout, int64_t first, int64_t n, float* out) {
+  dropout_factors(dropout, uint64_t(first), size_t(n), float(dropout.scale()), out);
+}
+inline void factors_of(const Dropout& dropout, int64_t first, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i)
+    out[i] = dropout.keeps(uint64_t(first + i)) ? dropout.scale() : 0.0;
+}
+
+// y = residual + dropout(x); `residual` may be null.
+template <class T>
+void add_dropout_of(const T* residual, const T* x, const Dropout& dropout, int64_t size, T* y) {
+  constexpr int64_t block = 1 << 14, chunk = 1 << 10;
+  Tag<T> d;
+  parallel_blocks(size, block, [&](int64_t begin, int64_t end) HWY_ATTR {
+    HWY_ALIGN Compute<T> factors[chunk];
+    for (int64_t first = begin; first < end; first += chunk) {
+      const int64_t count = std::min(chunk, end - first);
+      factors_of(dropout, first, count, factors);
+      for_vectors(d, 0, count, [&](int64_t i, auto n) HWY_ATTR {
+        auto kept = load(d, x + first + i, n) * load(d, factors + i, n);
+        store(residual ? load(d, residual + first + i, n) + kept : kept, y + first + i, n);
+      });
+    }
+  });
+}
+
+void add_dropout(const Array& residual, const Array& x, const Dropout& dropout, Array& y) {
+  visit_dtype(x.dtype(), "dropout", [&](auto t) {
+    using T = decltype(t);
+    const T* base = residual.defined() ? residual.data<T>() : nullptr;
+    add_dropout_of(base, x.data<T>(), dropout, x.size(), y.data<T>());
+  });
+}
+
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace folio {
+HWY_EXPORT(add_dropout);
+
+namespace {
+
+// Four normal numbers from one Philox block (Box & Muller, 1958).
+std::array<double, 4> normals(const RandomStream& stream, uint64_t block) {
+  std::array<double, 4> z;
+  auto words = stream.block(block);
+  for (size_t i = 0; i < 4; i += 2) {
+    double radius = std::sqrt(-2 * std::log((words[i] + 1.0) * 0x1p-32));
+    double angle = 2 * std::numbers::pi * (words[i + 1] * 0x1p-32);
+    z[i] = radius * std::cos(angle);
+    z[i + 1] = radius * std::sin(angle);
+  }
+  return z;
+}
+
+}  // namespace
+
+void CpuBackend::random_normal(Array& x, double mean, double std, RandomStream stream) {
+  visit_dtype(x.dtype(), "random_normal", [&](auto t) {
+    using T = decltype(t);
+    T* data = x.data<T>();
+    parallel_blocks(x.size(), 1 << 12, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i += 4) {
+        auto z = normals(stream, uint64_t(i / 4));
+        for (int64_t j = i; j < std::min(i + 4, end); ++j)
+          data[j] = T(mean + std * z[size_t(j - i)]);
+      }
+    });
+  });
+}
+
+Array CpuBackend::add_dropout(const Array& residual, const Array& x, const Dropout& dropout) {
+  if (!dropout.enabled()) return residual.defined() ? add(residual, x) : cast(x, x.dtype());
+  Array y(x.shape(), x.dtype());
+  HWY_DYNAMIC_DISPATCH(add_dropout)(residual, x, dropout, y);
+  return y;
+}
+
+Array CpuBackend::dropout_grad(const Array& dy, const Dropout& dropout) {
+  return add_dropout({}, dy, dropout);
+}
+
+}  // namespace folio
+#endif
