@@ -1,0 +1,68 @@
+#include "data/char_tokenizer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "data/utf8.h"
+
+namespace folio {
+
+CharTokenizer::CharTokenizer(std::u32string characters) : characters_(std::move(characters)) {
+  check(vocab_size() <= max_vocab_size,
+        "a character vocabulary has at most {} characters (token files hold 16-bit ids), got {}",
+        max_vocab_size, vocab_size());
+  ids_.assign(characters_.empty() ? 0 : size_t(characters_.back()) + 1, -1);
+  for (size_t i = 0; i < characters_.size(); ++i) {
+    check(i == 0 || characters_[i - 1] < characters_[i],
+          "a character vocabulary must be sorted and without repeats: {} follows {}",
+          describe(characters_[i]), describe(characters_[i == 0 ? 0 : i - 1]));
+    ids_[characters_[i]] = int32_t(i);
+  }
+}
+
+std::vector<int32_t> CharTokenizer::encode(std::string_view text) const {
+  std::vector<int32_t> ids;
+  ids.reserve(text.size());
+  for_each_code_point(text, "the text", [&](char32_t c, size_t at) {
+    int32_t token = id(c);
+    check(token >= 0,
+          "the vocabulary lacks {}, character {} of the text (byte offset {}); use characters that "
+          "occur in the training text, or train on a text that has this one",
+          describe(c), ids.size() + 1, at);
+    ids.push_back(token);
+  });
+  return ids;
+}
+
+std::string CharTokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  text.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    check(0 <= ids[i] && ids[i] < vocab_size(),
+          "token {} has id {}; the vocabulary's ids are 0 to {}", i, ids[i], vocab_size() - 1);
+    append_utf8(text, characters_[size_t(ids[i])]);
+  }
+  return text;
+}
+
+nlohmann::ordered_json CharTokenizer::to_json() const {
+  std::string text;
+  for (char32_t c : characters_) append_utf8(text, c);
+  return {{"type", "char"}, {"characters", text}};
+}
+
+CharTokenizer CharTokenizer::from_json(const nlohmann::ordered_json& json, std::string_view name) {
+  bool well_formed = json.is_object() && json.contains("type") && json["type"].is_string() &&
+                     json.contains("characters") && json["characters"].is_string();
+  check(well_formed,
+        "{}: a tokenizer must be {{\"type\": \"char\", \"characters\": \"...\"}}, got {}", name,
+        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).substr(0, 80));
+  check(json["type"] == "char", "{}: tokenizer type \"{}\" is not known; the known one is \"char\"",
+        name, json["type"].get_ref<const std::string&>());
+  std::u32string characters;
+  for_each_code_point(json["characters"].get_ref<const std::string&>(), name,
+                      [&](char32_t c, size_t) { characters += c; });
+  return CharTokenizer(std::move(characters));
+}
+
+}  // namespace folio

@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace folio {
+
+// One token a character: a token's id is its code point's place in the sorted vocabulary.
+class CharTokenizer {
+ public:
+  static constexpr int64_t max_vocab_size = 65535;  // token files hold 16-bit ids
+
+  CharTokenizer() = default;
+  // `characters` must be sorted and distinct; Error otherwise.
+  explicit CharTokenizer(std::u32string characters);
+
+  int64_t vocab_size() const { return int64_t(characters_.size()); }
+  const std::u32string& characters() const { return characters_; }
+
+  // The id of a code point, -1 if the vocabulary lacks it.
+  int32_t id(char32_t c) const { return c < ids_.size() ? ids_[c] : -1; }
+  // Error for text that is not UTF-8 and for the first character that the vocabulary lacks, named.
+  std::vector<int32_t> encode(std::string_view text) const;
+  // UTF-8. Error for an id outside [0, vocab_size).
+  std::string decode(std::span<const int32_t> ids) const;
+
+  // {"type": "char", "characters": "..."}
+  nlohmann::ordered_json to_json() const;
+  // Error if `json` is not what to_json gives; `name` is what the message calls its source.
+  static CharTokenizer from_json(const nlohmann::ordered_json& json, std::string_view name);
+
+ private:
+  std::u32string characters_;
+  std::vector<int32_t> ids_;  // by code point, up to the last of the vocabulary
+};
+
+}  // namespace folio

@@ -1,0 +1,83 @@
+#include "data/meta.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "data/files.h"
+
+namespace folio {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const Json& member(const Json& json, const char* key, const std::string& path) {
+  check(json.is_object() && json.contains(key),
+        "{}: has no \"{}\"; it is damaged or not folio's, prepare the dataset again", path, key);
+  return json[key];
+}
+
+int64_t count(const Json& json, const char* key, const std::string& path) {
+  const Json& value = member(json, key, path);
+  check(value.is_number_unsigned(), "{}: \"{}\" must be a count, got {}", path, key, value.dump());
+  return value.get<int64_t>();
+}
+
+Json parse(const std::string& path) {
+  try {
+    return Json::parse(read_file(path));
+  } catch (const Json::exception& e) {
+    fail("{}: not JSON: {}; prepare the dataset again", path, e.what());
+  }
+}
+
+void check_size(const TokenFile& file, int64_t tokens, const std::string& directory) {
+  check(file.size() == tokens,
+        "{} has {} tokens, but {}/meta.json says {}: they do not belong together, prepare the "
+        "dataset again",
+        file.path(), file.size(), directory, tokens);
+}
+
+}  // namespace
+
+std::string to_json(const Meta& meta) {
+  Json json{{"vocab_size", meta.tokenizer.vocab_size()},
+            {"train_tokens", meta.train_tokens},
+            {"val_tokens", meta.val_tokens},
+            {"source", meta.source},
+            {"tokenizer", meta.tokenizer.to_json()}};
+  // A file's name may hold bytes that are not UTF-8.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Meta load_meta(const std::string& path) {
+  Json json = parse(path);
+  Meta meta;
+  meta.tokenizer = CharTokenizer::from_json(member(json, "tokenizer", path), path);
+  int64_t vocab_size = count(json, "vocab_size", path);
+  check(vocab_size == meta.tokenizer.vocab_size(),
+        "{}: \"vocab_size\" is {}, but \"tokenizer\" has {} characters", path, vocab_size,
+        meta.tokenizer.vocab_size());
+  meta.train_tokens = count(json, "train_tokens", path);
+  meta.val_tokens = count(json, "val_tokens", path);
+  const Json& source = member(json, "source", path);
+  check(source.is_string(), "{}: \"source\" must be a string, got {}", path, source.dump());
+  meta.source = source.get<std::string>();
+  return meta;
+}
+
+Dataset open_dataset(const std::string& directory) {
+  check(std::filesystem::exists(directory + "/meta.json"),
+        "there is no dataset in {}; make one with `folio prepare shakespeare_char` or `folio "
+        "prepare --input=FILE --name=NAME`",
+        directory);
+  Meta meta = load_meta(directory + "/meta.json");
+  int64_t vocab_size = meta.tokenizer.vocab_size();
+  Dataset dataset{meta, TokenFile(directory + "/train.bin", vocab_size),
+                  TokenFile(directory + "/val.bin", vocab_size)};
+  check_size(dataset.train, meta.train_tokens, directory);
+  check_size(dataset.val, meta.val_tokens, directory);
+  return dataset;
+}
+
+}  // namespace folio

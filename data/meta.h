@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "data/char_tokenizer.h"
+#include "data/token_file.h"
+
+namespace folio {
+
+// What meta.json says of a prepared dataset.
+struct Meta {
+  CharTokenizer tokenizer;
+  int64_t train_tokens = 0, val_tokens = 0;
+  std::string source;  // the file or address that the text came from
+};
+
+std::string to_json(const Meta& meta);
+// Error, with `path` and the key, for a file that is missing or not as to_json writes it.
+Meta load_meta(const std::string& path);
+
+struct Dataset {
+  Meta meta;
+  TokenFile train, val;
+};
+// meta.json, train.bin and val.bin of `directory`. Error if one is missing or they do not belong
+// together.
+Dataset open_dataset(const std::string& directory);
+
+}  // namespace folio
