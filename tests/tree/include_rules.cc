@@ -1,0 +1,103 @@
+#include "include_rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+
+// folder -> the folders that it may include besides itself
+const std::map<std::string, std::set<std::string>> folder_rules = {
+    {"core", {}},
+    {"autograd", {"core"}},
+    {"nn", {"autograd", "core"}},
+    {"data", {"core"}},
+    {"configs", {"core"}},
+    {"checkpoint", {"nn", "autograd", "data", "configs", "core"}},
+    {"train", {"checkpoint", "nn", "autograd", "data", "configs", "core"}},
+    {"sample", {"checkpoint", "nn", "autograd", "data", "configs", "core"}},
+    {"inspect", {"checkpoint", "nn", "autograd", "data", "configs", "core"}},
+};
+
+// a vendor's header, by how its path starts -> the one folder that may include it
+const std::map<std::string, std::string> vendor_rules = {
+    {"oneapi/", "core/cpu"}, {"dnnl", "core/cpu"},        {"hwy/", "core/cpu"},
+    {"omp.h", "core/cpu"},   {"immintrin.h", "core/cpu"}, {"hdf5", "data"},
+    {"H5", "data"},          {"curl/", "data"},           {"openssl/", "data"},
+    {"nlohmann/", "data"},   {"toml++/", "configs"},      {"CLI/", "data"},
+};
+
+struct Include {
+  int line;
+  std::string path;
+  bool quoted;
+};
+
+std::vector<Include> includes_of(const fs::path& file) {
+  static const std::regex include(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"].*)");
+  std::vector<Include> found;
+  std::ifstream in(file);
+  std::string text;
+  std::smatch match;
+  for (int line = 1; std::getline(in, text); ++line)
+    if (std::regex_match(text, match, include)) found.push_back({line, match[2], match[1] == "\""});
+  return found;
+}
+
+bool is_inside(const fs::path& file, const std::string& folder) {
+  return file.generic_string().starts_with(folder + "/");
+}
+
+// Why `file` may not include it; empty when it may.
+std::string objection(const fs::path& root, const fs::path& file, const Include& include) {
+  for (const auto& [start, owner] : vendor_rules)
+    if (include.path.starts_with(start) && !is_inside(file, owner))
+      return fmt::format("only {}/ may include {}", owner, include.path);
+  std::string from = *file.begin(), to = *fs::path(include.path).begin();
+  bool ours = folder_rules.contains(to) || fs::exists(root / include.path);
+  if (include.quoted && !ours)
+    return fmt::format("{} is not a path from the root of the tree", include.path);
+  if (!ours || file == "main.cc" || from == to) return "";
+  if (to == "core" && is_inside(include.path, "core/cpu"))
+    return fmt::format("core/cpu is reached through core/backend.h only, not {}", include.path);
+  if (folder_rules.at(from).contains(to)) return "";
+  return fmt::format("{} may not include {}", from, include.path);
+}
+
+}  // namespace
+
+std::vector<fs::path> program_sources(const fs::path& root) {
+  std::vector<fs::path> sources;
+  if (fs::exists(root / "main.cc")) sources.push_back("main.cc");
+  for (const auto& [folder, allowed] : folder_rules) {
+    if (!fs::exists(root / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      std::string extension = entry.path().extension();
+      if (extension == ".h" || extension == ".cc")
+        sources.push_back(entry.path().lexically_relative(root));
+    }
+  }
+  std::sort(sources.begin(), sources.end());
+  return sources;
+}
+
+std::vector<std::string> include_violations(const fs::path& root) {
+  std::vector<std::string> violations;
+  for (const fs::path& file : program_sources(root)) {
+    for (const Include& include : includes_of(root / file)) {
+      std::string why = objection(root, file, include);
+      if (!why.empty())
+        violations.push_back(fmt::format("{}:{}: {}", file.string(), include.line, why));
+    }
+  }
+  return violations;
+}
+
+}  // namespace folio

@@ -1,0 +1,120 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+
+#include "include_rules.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+// A small tree with one file that includes `line`.
+class SeededTree : public testing::Test {
+ protected:
+  ~SeededTree() override { fs::remove_all(root); }
+
+  std::vector<std::string> violations(const fs::path& file, const std::string& line) {
+    fs::remove_all(root);
+    fs::create_directories((root / file).parent_path());
+    std::ofstream(root / file) << "#pragma once\n" << line << "\n";
+    return include_violations(root);
+  }
+
+  const fs::path root = fs::path(testing::TempDir()) / ("folio-tree-" + std::to_string(::getpid()));
+};
+
+TEST(IncludeRules, TheTreeKeepsThem) {
+  EXPECT_GT(program_sources(FOLIO_SOURCE_DIR).size(), 50u);
+  EXPECT_THAT(include_violations(FOLIO_SOURCE_DIR), IsEmpty());
+}
+
+// A source in a folder without a rule would be read by nobody.
+TEST(IncludeRules, EverySourceIsInAFolderWithARule) {
+  std::vector<fs::path> read = program_sources(FOLIO_SOURCE_DIR);
+  for (const auto& folder : fs::directory_iterator(FOLIO_SOURCE_DIR)) {
+    std::string name = folder.path().filename();
+    bool ignored = name[0] == '.' || name == "tests" || name == "datasets" ||
+                   name.starts_with("build") || name.starts_with("out");
+    if (!folder.is_directory() || ignored) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+      std::string extension = entry.path().extension();
+      if (extension != ".h" && extension != ".cc") continue;
+      EXPECT_THAT(read, testing::Contains(entry.path().lexically_relative(FOLIO_SOURCE_DIR)));
+    }
+  }
+}
+
+TEST_F(SeededTree, AFolderAboveIsNamedWithItsLine) {
+  EXPECT_THAT(violations("nn/layers.cc", "#include \"train/adamw.h\""),
+              ElementsAre("nn/layers.cc:2: nn may not include train/adamw.h"));
+  EXPECT_THAT(violations("core/array.h", "  #  include \"autograd/tensor.h\"  // why"),
+              ElementsAre("core/array.h:2: core may not include autograd/tensor.h"));
+  EXPECT_THAT(violations("autograd/ops.cc", "#include <nn/module.h>"),
+              ElementsAre("autograd/ops.cc:2: autograd may not include nn/module.h"));
+}
+
+TEST_F(SeededTree, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
+  const std::vector<std::string> folders = {"core",       "autograd", "nn",     "data",   "configs",
+                                            "checkpoint", "train",    "sample", "inspect"};
+  const std::map<std::string, std::string> allowed = {
+      {"core", "core"},
+      {"autograd", "autograd core"},
+      {"nn", "nn autograd core"},
+      {"data", "data core"},
+      {"configs", "configs core"},
+      {"checkpoint", "checkpoint nn autograd data configs core"},
+      {"train", "train checkpoint nn autograd data configs core"},
+      {"sample", "sample checkpoint nn autograd data configs core"},
+      {"inspect", "inspect checkpoint nn autograd data configs core"}};
+  for (const std::string& from : folders) {
+    for (const std::string& to : folders) {
+      bool may = (" " + allowed.at(from) + " ").find(" " + to + " ") != std::string::npos;
+      EXPECT_EQ(violations(from + "/a.h", "#include \"" + to + "/b.h\"").empty(), may)
+          << from << " includes " << to;
+    }
+  }
+}
+
+TEST_F(SeededTree, VendorsStayInTheirFolders) {
+  EXPECT_THAT(violations("nn/gpt.cc", "#include <omp.h>"),
+              ElementsAre("nn/gpt.cc:2: only core/cpu/ may include omp.h"));
+  for (std::string header : {"oneapi/dnnl/dnnl.hpp", "dnnl.hpp", "hwy/highway.h", "omp.h"}) {
+    EXPECT_THAT(violations("core/array.cc", "#include <" + header + ">"), testing::SizeIs(1));
+    EXPECT_THAT(violations("core/cpu/gemm.cc", "#include <" + header + ">"), IsEmpty());
+  }
+  for (std::string header : {"hdf5.h", "H5FDdevelop.h", "curl/curl.h", "openssl/evp.h",
+                             "nlohmann/json.hpp", "nlohmann/json_fwd.hpp"}) {
+    EXPECT_THAT(violations("train/run.cc", "#include <" + header + ">"), testing::SizeIs(1));
+    EXPECT_THAT(violations("main.cc", "#include <" + header + ">"), testing::SizeIs(1));
+    EXPECT_THAT(violations("data/files.cc", "#include <" + header + ">"), IsEmpty());
+  }
+  EXPECT_THAT(violations("train/run.cc", "#include <toml++/toml.h>"), testing::SizeIs(1));
+  EXPECT_THAT(violations("configs/a.cc", "#include <toml++/toml.h>"), IsEmpty());
+}
+
+TEST_F(SeededTree, OnlyCoreItselfReachesItsCpuFolder) {
+  EXPECT_THAT(violations("train/run.cc", "#include \"core/cpu/parallel.h\""), testing::SizeIs(1));
+  EXPECT_THAT(violations("core/backend.cc", "#include \"core/cpu/cpu_backend.h\""), IsEmpty());
+}
+
+TEST_F(SeededTree, PathsAreFromTheRoot) {
+  EXPECT_THAT(violations("nn/gpt.cc", "#include \"layers.h\""),
+              ElementsAre("nn/gpt.cc:2: layers.h is not a path from the root of the tree"));
+  EXPECT_THAT(violations("nn/gpt.cc", "#include \"../train/adamw.h\""), testing::SizeIs(1));
+}
+
+TEST_F(SeededTree, MainMayIncludeEveryFolderAndTheStandardLibraryIsFree) {
+  EXPECT_THAT(violations("main.cc", "#include \"train/train_command.h\""), IsEmpty());
+  EXPECT_THAT(violations("core/array.cc", "#include <vector>"), IsEmpty());
+  EXPECT_THAT(violations("core/array.cc", "#include <fmt/format.h>"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace folio
