@@ -6,24 +6,15 @@
 #define FOLIO_CORE_CPU_ATTENTION_INL_H
 #endif
 
-#include <hwy/contrib/math/math-inl.h>
-#include <hwy/highway.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <type_traits>
 
 #include "core/array.h"
+#include "core/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-// What a kernel computes in when its arrays hold E.
-template <class E>
-using Compute = std::conditional_t<std::is_same_v<E, double>, double, float>;
-
 // At most 16 lanes, so that blocks padded to multiples of 16 need no partial vectors.
 constexpr int64_t max_lanes = 16;
 template <class F>
@@ -65,35 +56,6 @@ HWY_INLINE int64_t past_queries(int64_t i) {
   return round_down(i, unit) + unit;
 }
 
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* from) {
-  return hn::LoadU(d, from);
-}
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const bfloat16* from) {
-  const hn::Rebind<uint16_t, D> d16;
-  const hn::RebindToUnsigned<D> d32;
-  auto bits = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from));
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, bits)));
-}
-
-template <class D>
-HWY_INLINE void store(hn::Vec<D> x, [[maybe_unused]] D d, hn::TFromD<D>* to) {
-  hn::StoreU(x, d, to);
-}
-template <class D>  // rounds to nearest even, as bfloat16's constructor does
-HWY_INLINE void store(hn::Vec<D> x, [[maybe_unused]] D d, bfloat16* to) {
-  const hn::Rebind<uint16_t, D> d16;
-  const hn::RebindToUnsigned<D> d32;
-  const hn::RebindToSigned<D> i32;
-  auto u = hn::BitCast(d32, x);
-  auto odd = hn::And(hn::ShiftRight<16>(u), hn::Set(d32, 1));
-  auto rounded = hn::ShiftRight<16>(hn::Add(u, hn::Add(odd, hn::Set(d32, 0x7fff))));
-  auto quiet = hn::Or(hn::ShiftRight<16>(u), hn::Set(d32, 0x40));
-  auto bits = hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(x)), quiet, rounded);
-  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(i32, bits)), d16, reinterpret_cast<uint16_t*>(to));
-}
-
 // to[i] = from[i] * scale, from any of double, float, bfloat16 to any.
 template <class From, class To, class F>
 HWY_INLINE void copy_scaled(const From* from, int64_t n, F scale, To* to) {
@@ -101,7 +63,8 @@ HWY_INLINE void copy_scaled(const From* from, int64_t n, F scale, To* to) {
   const int64_t lanes = hn::Lanes(d);
   const auto factor = hn::Set(d, scale);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) store(hn::Mul(load(d, from + i), factor), d, to + i);
+  for (; i + lanes <= n; i += lanes)
+    store(load(d, from + i, Whole()) * Simd<Lanes<F>>(factor), to + i, Whole());
   for (; i < n; ++i) to[i] = To(F(from[i]) * scale);
 }
 
@@ -202,7 +165,7 @@ HWY_INLINE void multiply_tile(Broadcast<F> a, const E* b, int64_t b_stride, F* c
   for (int64_t k = 0; k < depth; ++k, at += a.depth, b += b_stride) {
     hn::Vec<Lanes<F>> row[vectors];
 #pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) row[j] = load(d, b + j * lanes);
+    for (int j = 0; j < vectors; ++j) row[j] = load(d, b + j * lanes, Whole()).v;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i) {
       const auto x = hn::Set(d, at[i * a.row]);
