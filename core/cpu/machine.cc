@@ -12,31 +12,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 int64_t chosen_target() { return HWY_TARGET; }
 
-// Runs `steps` of 12 independent multiply-adds, more than latency times units anywhere, on one
-// core; their number of floating-point operations. Named variables: GCC spills an array of this
-// size to memory.
+// Runs `steps` of 12 independent multiply-adds, more than latency times units anywhere; returns the
+// floating-point operations. The chains start apart, or the compiler would run only one of them.
 double multiply_adds(int64_t steps) {
   const hn::ScalableTag<float> d;
   const auto half = hn::Set(d, 0.5f), one = hn::Set(d, 1.0f);
-  auto c0 = one, c1 = one, c2 = one, c3 = one, c4 = one, c5 = one;
-  auto c6 = one, c7 = one, c8 = one, c9 = one, c10 = one, c11 = one;
+  hn::Vec<decltype(d)> sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = hn::Set(d, float(j));
   for (int64_t i = 0; i < steps; ++i) {
-    c0 = hn::MulAdd(c0, half, one);
-    c1 = hn::MulAdd(c1, half, one);
-    c2 = hn::MulAdd(c2, half, one);
-    c3 = hn::MulAdd(c3, half, one);
-    c4 = hn::MulAdd(c4, half, one);
-    c5 = hn::MulAdd(c5, half, one);
-    c6 = hn::MulAdd(c6, half, one);
-    c7 = hn::MulAdd(c7, half, one);
-    c8 = hn::MulAdd(c8, half, one);
-    c9 = hn::MulAdd(c9, half, one);
-    c10 = hn::MulAdd(c10, half, one);
-    c11 = hn::MulAdd(c11, half, one);
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = hn::MulAdd(sum[j], half, one);
   }
-  const auto a = hn::Add(hn::Add(hn::Add(c0, c1), hn::Add(c2, c3)), hn::Add(c4, c5));
-  const auto b = hn::Add(hn::Add(hn::Add(c6, c7), hn::Add(c8, c9)), hn::Add(c10, c11));
-  volatile float keep = hn::GetLane(hn::Add(a, b));
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = hn::Add(sum[0], sum[j]);
+  volatile float keep = hn::GetLane(sum[0]);
   static_cast<void>(keep);
   return double(steps) * 12 * 2 * double(hn::Lanes(d));
 }
@@ -45,19 +35,16 @@ double multiply_adds(int64_t steps) {
 float sum_of(const float* x, int64_t n) {
   const hn::ScalableTag<float> d;
   const auto lanes = int64_t(hn::Lanes(d));
-  auto c0 = hn::Zero(d), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
-  for (int64_t i = 0; i + 8 * lanes <= n; i += 8 * lanes) {
-    c0 = hn::Add(c0, hn::LoadU(d, x + i));
-    c1 = hn::Add(c1, hn::LoadU(d, x + i + lanes));
-    c2 = hn::Add(c2, hn::LoadU(d, x + i + 2 * lanes));
-    c3 = hn::Add(c3, hn::LoadU(d, x + i + 3 * lanes));
-    c4 = hn::Add(c4, hn::LoadU(d, x + i + 4 * lanes));
-    c5 = hn::Add(c5, hn::LoadU(d, x + i + 5 * lanes));
-    c6 = hn::Add(c6, hn::LoadU(d, x + i + 6 * lanes));
-    c7 = hn::Add(c7, hn::LoadU(d, x + i + 7 * lanes));
+  hn::Vec<decltype(d)> sum[8];
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) sum[j] = hn::Zero(d);
+  for (; n >= 8 * lanes; n -= 8 * lanes, x += 8 * lanes) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) sum[j] = hn::Add(sum[j], hn::LoadU(d, x + j * lanes));
   }
-  return hn::GetLane(hn::Add(hn::Add(hn::Add(c0, c1), hn::Add(c2, c3)),
-                             hn::Add(hn::Add(c4, c5), hn::Add(c6, c7))));
+#pragma GCC unroll 8
+  for (int j = 1; j < 8; ++j) sum[0] = hn::Add(sum[0], sum[j]);
+  return hn::GetLane(sum[0]);
 }
 
 }  // namespace folio::HWY_NAMESPACE
@@ -88,7 +75,7 @@ HWY_EXPORT(chosen_target);
 HWY_EXPORT(multiply_adds);
 HWY_EXPORT(sum_of);
 
-// What `run` returns (operations, bytes) per second, the best of `repetitions`.
+// What `run` returns (operations or bytes) per second, the best of `repetitions`.
 template <class F>
 double best_rate(int repetitions, F&& run) {
   double best = 0;
@@ -101,51 +88,40 @@ double best_rate(int repetitions, F&& run) {
   return best;
 }
 
-// Runs kernel(steps) on every thread at once; the sum of what it returns.
+// All threads run kernel() side by side; the sum of the best rate of each, which a thread that
+// another program holds up for a moment does not spoil.
 template <class F>
-double on_every_thread(int64_t steps, F&& kernel) {
+double rate_of_all_threads(int repetitions, F&& kernel) {
   double total = 0;
 #pragma omp parallel reduction(+ : total)
-  total += kernel(steps);
+  total += best_rate(repetitions, kernel);
   return total;
 }
 
 double f32_flops() {
-  return best_rate(20, [] {
-    return on_every_thread(200'000,
-                           [](int64_t n) { return HWY_DYNAMIC_DISPATCH(multiply_adds)(n); });
-  });
+  return rate_of_all_threads(100, [] { return HWY_DYNAMIC_DISPATCH(multiply_adds)(200'000); });
 }
 
 #if HWY_ARCH_X86_64
 // As multiply_adds, of the instruction that sums two bf16 products into each f32 lane.
 __attribute__((target("avx512f,avx512bf16"))) double dot_products(int64_t steps) {
   const __m512bh x = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5f), _mm512_set1_ps(0.5f));
-  __m512 c0 = _mm512_set1_ps(1), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0;
-  __m512 c6 = c0, c7 = c0, c8 = c0, c9 = c0, c10 = c0, c11 = c0;
+  __m512 sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = _mm512_set1_ps(float(j));
   for (int64_t i = 0; i < steps; ++i) {
-    c0 = _mm512_dpbf16_ps(c0, x, x);
-    c1 = _mm512_dpbf16_ps(c1, x, x);
-    c2 = _mm512_dpbf16_ps(c2, x, x);
-    c3 = _mm512_dpbf16_ps(c3, x, x);
-    c4 = _mm512_dpbf16_ps(c4, x, x);
-    c5 = _mm512_dpbf16_ps(c5, x, x);
-    c6 = _mm512_dpbf16_ps(c6, x, x);
-    c7 = _mm512_dpbf16_ps(c7, x, x);
-    c8 = _mm512_dpbf16_ps(c8, x, x);
-    c9 = _mm512_dpbf16_ps(c9, x, x);
-    c10 = _mm512_dpbf16_ps(c10, x, x);
-    c11 = _mm512_dpbf16_ps(c11, x, x);
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = _mm512_dpbf16_ps(sum[j], x, x);
   }
-  const __m512 a = _mm512_add_ps(_mm512_add_ps(c0 + c1, c2 + c3), c4 + c5);
-  const __m512 b = _mm512_add_ps(_mm512_add_ps(c6 + c7, c8 + c9), c10 + c11);
-  volatile float keep = _mm512_cvtss_f32(_mm512_add_ps(a, b));
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = _mm512_add_ps(sum[0], sum[j]);
+  volatile float keep = _mm512_cvtss_f32(sum[0]);
   static_cast<void>(keep);
   return double(steps) * 12 * 2 * 32;
 }
 double bf16_dot_flops() {
   if (!__builtin_cpu_supports("avx512bf16")) return 0;
-  return best_rate(10, [] { return on_every_thread(100'000, dot_products); });
+  return rate_of_all_threads(50, [] { return dot_products(200'000); });
 }
 #else
 double bf16_dot_flops() { return 0; }
