@@ -52,17 +52,20 @@ nlohmann::ordered_json CharTokenizer::to_json() const {
 }
 
 CharTokenizer CharTokenizer::from_json(const nlohmann::ordered_json& json, std::string_view name) {
-  bool well_formed = json.is_object() && json.contains("type") && json["type"].is_string() &&
-                     json.contains("characters") && json["characters"].is_string();
-  check(well_formed,
-        "{}: a tokenizer must be {{\"type\": \"char\", \"characters\": \"...\"}}, got {}", name,
-        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).substr(0, 80));
-  check(json["type"] == "char", "{}: tokenizer type \"{}\" is not known; the known one is \"char\"",
-        name, json["type"].get_ref<const std::string&>());
-  std::u32string characters;
-  for_each_code_point(json["characters"].get_ref<const std::string&>(), name,
-                      [&](char32_t c, size_t) { characters += c; });
-  return CharTokenizer(std::move(characters));
+  auto text = [&](const char* key) {
+    auto found = json.find(key);
+    return found != json.end() && found->is_string() ? found->get_ptr<const std::string*>()
+                                                     : nullptr;
+  };
+  const std::string *type = text("type"), *characters = text("characters");
+  if (!type || !characters)
+    fail("{}: a tokenizer must be {{\"type\": \"char\", \"characters\": \"...\"}}, got {}", name,
+         json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).substr(0, 80));
+  check(*type == "char", "{}: tokenizer type \"{}\" is not known; the known one is \"char\"", name,
+        *type);
+  std::u32string vocabulary;
+  for_each_code_point(*characters, name, [&](char32_t c, size_t) { vocabulary += c; });
+  return CharTokenizer(std::move(vocabulary));
 }
 
 }  // namespace folio

@@ -19,7 +19,7 @@ struct FetchOptions {
   std::chrono::milliseconds connect_timeout{15000};
   std::chrono::seconds stall_timeout{20};  // with under `stall_speed` bytes/s on average
   int64_t stall_speed = 1000;
-  std::function<void(int64_t done, int64_t total)> progress;  // bytes
+  std::function<void(int64_t done, int64_t total)> progress = {};  // bytes
 };
 
 // Downloads `file` to `path`, where it appears only when its size and SHA-256 are right. What has

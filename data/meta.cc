@@ -12,9 +12,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 const Json& member(const Json& json, const char* key, const std::string& path) {
-  check(json.is_object() && json.contains(key),
+  auto found = json.find(key);
+  check(found != json.end(),
         "{}: has no \"{}\"; it is damaged or not folio's, prepare the dataset again", path, key);
-  return json[key];
+  return *found;
 }
 
 int64_t count(const Json& json, const char* key, const std::string& path) {
