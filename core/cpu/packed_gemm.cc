@@ -8,6 +8,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/packed_gemm-inl.h"
 #include "core/cpu/parallel.h"
+#include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
 
 #ifndef FOLIO_CORE_CPU_PACKED_GEMM_SHARED
@@ -17,7 +18,7 @@ namespace folio {
 // A block of rows goes through the kernel together, a chunk of blocks shares each panel of w while
 // it is in the cache. Blocks differ by at most one row.
 struct RowBlocks {
-  static constexpr int64_t blocks_per_chunk = 8;
+  static constexpr int64_t blocks_per_chunk = 4;
   int64_t rows, blocks, chunks;
 
   RowBlocks(int64_t rows, int64_t max_rows)
@@ -28,12 +29,13 @@ struct RowBlocks {
   int64_t first_block(int64_t chunk) const { return blocks * chunk / chunks; }
 };
 
-// Into how many groups to cut the panels, so that every thread has work worth waking it for and
-// finishes with the others. It may depend on the threads: no sum is cut.
-inline int64_t panel_groups(int64_t panels, int64_t multiply_adds, int64_t chunks) {
+// Into how many groups to cut the panels of a chunk, so that every thread has work worth waking it
+// for and finishes with the others. It may depend on the threads: no sum is cut.
+inline int64_t panel_groups(int64_t panels, int64_t multiply_adds, const RowBlocks& row) {
   constexpr int64_t worth_a_task = 1 << 15;  // about 2 us
-  const int64_t tasks = omp_get_max_threads() * (chunks == 1 ? 1 : 8);
-  const int64_t wanted = std::min((tasks + chunks - 1) / chunks, multiply_adds / worth_a_task);
+  const int64_t tasks = omp_get_max_threads() * (row.blocks == 1 ? 1 : 4);
+  const int64_t wanted =
+      std::min((tasks + row.chunks - 1) / row.chunks, multiply_adds / worth_a_task);
   return std::clamp<int64_t>(wanted, 1, panels);
 }
 
@@ -122,23 +124,24 @@ Array multiply_as(const Array& x, const PackedWeight& w, const Array& bias, Unar
   const int64_t N = w.n, K = w.k, panels = w.data.dim(0);
   const RowBlocks row(x.rows(), Tile<T>::max_rows);
   const int64_t packed_row = (K + block_k - 1) / block_k * stride_k;
-  Array packed({row.rows * packed_row}, w.data.dtype());
-  parallel_for(row.blocks, [&](int64_t block) HWY_ATTR {
-    const int64_t i = row.begin(block);
-    pack_rows(x.data<X>() + i * K, row.begin(block + 1) - i, K, packed.data<T>() + i * packed_row);
-  });
-
   const Epilogue<T> epilogue{bias, act};
-  const int64_t groups = panel_groups(panels, row.rows * N * K, row.chunks);
+  const int64_t groups = panel_groups(panels, row.rows * N * K, row);
   parallel_for(row.chunks * groups, [&](int64_t task) HWY_ATTR {
-    const int64_t chunk = task / groups, group = task % groups;
+    const int64_t group = task % groups, first = row.first_block(task / groups),
+                  last = row.first_block(task / groups + 1), top = row.begin(first);
+    Scratch scratch(Scratch::bytes_for<T>((row.begin(last) - top) * packed_row));
+    T* packed = scratch.take<T>((row.begin(last) - top) * packed_row);
+    for (int64_t b = first; b < last; ++b) {
+      const int64_t i = row.begin(b);
+      pack_rows(x.data<X>() + i * K, row.begin(b + 1) - i, K, packed + (i - top) * packed_row);
+    }
     alignas(64) T tile[Tile<T>::max_rows * panel], bias_panel[panel];
     for (int64_t p = panels * group / groups; p < panels * (group + 1) / groups; ++p) {
       const int64_t column = p * panel, columns = std::min(panel, N - column);
       epilogue.load_bias(column, columns, bias_panel);
-      for (int64_t b = row.first_block(chunk); b < row.first_block(chunk + 1); ++b) {
+      for (int64_t b = first; b < last; ++b) {
         const int64_t i = row.begin(b), rows = row.begin(b + 1) - i;
-        tile_kernels<T>[size_t(rows - 1)](packed.data<T>() + i * packed_row,
+        tile_kernels<T>[size_t(rows - 1)](packed + (i - top) * packed_row,
                                           w.data.data<T>() + p * K * panel, K, tile);
         epilogue(tile, rows, bias_panel, columns, y.data<X>() + i * N + column, N);
       }
