@@ -1,12 +1,12 @@
 #include "data/checkpoint_file.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "data/checkpoint_seal.h"
+#include "data/files.h"
 #include "data/hdf5_content.h"
 #include "data/replacement_file.h"
 
@@ -110,17 +110,12 @@ void save(const std::filesystem::path& path, const CheckpointFile& file) {
 }
 
 CheckpointFile load(const std::filesystem::path& path) {
-  struct Descriptor {
-    int fd;
-    ~Descriptor() {
-      if (fd >= 0) close(fd);
-    }
-  } file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  check(file.fd >= 0, "{}: cannot open: {}", path.string(), strerror(errno));
-  check_seal(file.fd, path);
+  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  check(file.get() >= 0, "{}: cannot open: {}", path.string(), strerror(errno));
+  check_seal(file.get(), path);
   CheckpointFile content;
   content.path = path;
-  Hdf5Channel channel{file.fd};
+  Hdf5Channel channel{file.get()};
   try {
     read_hdf5(channel, content);
   } catch (const Error&) {
