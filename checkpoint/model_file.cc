@@ -1,5 +1,7 @@
 #include "checkpoint/model_file.h"
 
+#include "data/utf8.h"
+
 namespace folio {
 
 std::filesystem::path best_checkpoint(const std::string& out_dir) {
@@ -40,6 +42,20 @@ void get_parameters(const CheckpointFile& file, Gpt& model) {
           file.path.string(), name, values.shape(), parameter.shape());
     parameter.assign(values);
   });
+}
+
+std::string vocabulary(const CharTokenizer& tokenizer) {
+  std::string text;
+  for (char32_t character : tokenizer.characters()) append_utf8(text, character);
+  return text;
+}
+
+CharTokenizer saved_tokenizer(const CheckpointFile& file) {
+  std::u32string characters;
+  for_each_code_point(file.attribute<std::string>("vocabulary"),
+                      file.path.string() + ": the vocabulary",
+                      [&](char32_t character, size_t) { characters += character; });
+  return CharTokenizer(characters);
 }
 
 }  // namespace folio

@@ -2,9 +2,7 @@
 
 #include "checkpoint/model_file.h"
 #include "configs/sample_options.h"
-#include "data/char_tokenizer.h"
 #include "data/files.h"
-#include "data/meta.h"
 #include "sample/decoder.h"
 
 namespace folio {
@@ -29,7 +27,7 @@ int sample_command(int argc, char** argv) {
   backend(device_named(options.device)).set_threads(int(options.threads));
 
   CheckpointFile file = load(best_checkpoint(options.out_dir));
-  CharTokenizer tokenizer = Meta::from_json(file.attribute<std::string>("vocabulary")).tokenizer();
+  CharTokenizer tokenizer = saved_tokenizer(file);
   std::string text = start_text(options);
   check(!text.empty(), "--start is empty: the model needs a character or more to continue");
   std::vector<int32_t> prompt = tokenizer.encode(text);

@@ -8,7 +8,6 @@
 
 #include "core/machine.h"
 #include "data/files.h"
-#include "data/prepare.h"
 #include "train/train.h"
 
 namespace folio {
@@ -16,27 +15,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Random text of nanoGPT's 65 characters, prepared in a folder that goes away: a bench needs no
-// data.
+// Random ids of nanoGPT's 65 characters in a folder that goes away: a bench needs no data.
 class RandomDataset {
  public:
-  explicit RandomDataset(int64_t characters) {
+  explicit RandomDataset(int64_t tokens) {
     std::string name = (fs::temp_directory_path() / "folio-bench-XXXXXX").string();
     check(mkdtemp(name.data()) != nullptr, "{}: cannot make a folder for the bench", name);
-    folder = name;
-    std::string text;
-    RandomStream stream{.seed = 65, .stream = 0};
-    for (int64_t i = 0; i < characters; ++i)
-      text += char('A' + (i < 65 ? i : int64_t(stream.block(uint64_t(i))[0] % 65)));
-    write_file(folder / "text", text);
-    fs::path out = folder / "prepare.log";
-    prepare({.name = "random", .input = (folder / "text").string(), .data_dir = folder.string()});
+    folder_ = name;
+    fs::create_directory(folder_ / "random");
+    std::u32string characters;
+    for (char32_t c = U'!'; characters.size() < 65; ++c) characters += c;
+    RandomStream stream{.seed = 65};
+    std::string ids;
+    for (int64_t i = 0; i < tokens; ++i) {
+      ids += char(uniform_below(65, stream, uint64_t(i)));
+      ids += char(0);
+    }
+    write_file(folder_ / "random/train.bin", ids);
+    write_file(folder_ / "random/val.bin", ids);
+    Meta meta{CharTokenizer(characters), tokens, tokens, "random numbers"};
+    write_file(folder_ / "random/meta.json", to_json(meta));
   }
-  ~RandomDataset() { fs::remove_all(folder); }
+  ~RandomDataset() { fs::remove_all(folder_); }
   RandomDataset(const RandomDataset&) = delete;
   RandomDataset& operator=(const RandomDataset&) = delete;
 
-  fs::path folder;
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_;
 };
 
 struct BenchOptions {
@@ -59,7 +66,7 @@ int bench_train_command(int argc, char** argv) {
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
   RandomDataset dataset(std::max<int64_t>(100000, 40 * options.block_size));
-  options.data_dir = dataset.folder.string();
+  options.data_dir = dataset.folder().string();
   options.dataset = "random";
   options.init_from = "scratch";
   Run run(options, {});

@@ -1,7 +1,6 @@
 #include "train/eval_command.h"
 
 #include "checkpoint/model_file.h"
-#include "data/meta.h"
 #include "train/evaluate.h"
 
 namespace folio {
@@ -42,14 +41,15 @@ int eval_command(int argc, char** argv) {
   };
   std::filesystem::path folder = std::filesystem::path(or_saved(options.data_dir, "data_dir")) /
                                  or_saved(options.dataset, "dataset");
-  Splits splits{TokenFile(folder / "train.bin"), TokenFile(folder / "val.bin")};
+  Dataset data = open_dataset(folder.string());
   std::unique_ptr<Gpt> model = load_model(file);
   model->context().dtype = dtype_named(options.dtype);
-  for (const TokenFile* split : {&splits.train, &splits.val})
-    split->check_ids(model->config().vocab_size);
+  check(vocabulary(data.meta.tokenizer) == file.attribute<std::string>("vocabulary"),
+        "{}: the dataset has another vocabulary than the model in {}", folder.string(),
+        file.path.string());
 
-  SplitLoss train = whole_split_loss(*model, splits.train, options.batch_size);
-  SplitLoss val = whole_split_loss(*model, splits.val, options.batch_size);
+  SplitLoss train = whole_split_loss(*model, data.train, options.batch_size);
+  SplitLoss val = whole_split_loss(*model, data.val, options.batch_size);
   if (options.json) {
     fmt::print(
         "{{\"train_loss\": {:.6f}, \"train_tokens\": {}, \"val_loss\": {:.6f}, \"val_tokens\": "

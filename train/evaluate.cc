@@ -33,28 +33,26 @@ double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& option
 
 // `rows` windows of T tokens that start at `first`.
 Batch windows(const TokenFile& tokens, int64_t first, int64_t rows, int64_t T) {
-  std::vector<int32_t> x, y;
-  for (int64_t i = first; i < first + rows * T; ++i) {
-    x.push_back(tokens[i]);
-    y.push_back(tokens[i + 1]);
-  }
-  return {to_array(x, {rows, T}), to_array(y, {rows, T})};
+  std::vector<int32_t> ids(size_t(rows * T + 1));
+  tokens.read(first, ids);
+  std::span<const int32_t> all(ids);
+  return {to_array(all.first(ids.size() - 1), {rows, T}), to_array(all.subspan(1), {rows, T})};
 }
 
 }  // namespace
 
-Losses estimate_loss(Gpt& model, const Splits& splits, const TrainOptions& options, int64_t iter) {
+Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter) {
   Evaluating scope(model);
   auto draw = uint64_t(iter) * 2;
-  return {mean_loss(model, splits.train, options, draw),
-          mean_loss(model, splits.val, options, draw + 1)};
+  return {mean_loss(model, data.train, options, draw),
+          mean_loss(model, data.val, options, draw + 1)};
 }
 
 SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size) {
   Evaluating scope(model);
   int64_t T = model.config().block_size;
   SplitLoss total{.loss = 0, .tokens = tokens.size() - 1};
-  check(total.tokens > 0, "{}: needs two tokens or more to have a loss", tokens.path().string());
+  check(total.tokens > 0, "{}: needs two tokens or more to have a loss", tokens.path());
   for (int64_t at = 0; at < total.tokens;) {
     int64_t left = total.tokens - at;
     int64_t length = std::min(T, left);

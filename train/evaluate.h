@@ -1,6 +1,7 @@
 #pragma once
 #include "configs/train_options.h"
 #include "data/batches.h"
+#include "data/meta.h"
 #include "nn/gpt.h"
 
 namespace folio {
@@ -9,14 +10,9 @@ struct Losses {
   double train = 0, val = 0;
 };
 
-// The two halves of a dataset.
-struct Splits {
-  TokenFile train, val;
-};
-
 // nanoGPT's estimate: the mean loss of eval_iters random batches of each split, without dropout.
 // A pure function of the model, the options and `iter`: it draws from no generator of the run.
-Losses estimate_loss(Gpt& model, const Splits& splits, const TrainOptions& options, int64_t iter);
+Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter);
 
 struct SplitLoss {
   double loss = 0;     // mean cross-entropy, nats a token

@@ -1,20 +1,11 @@
 #include "train/run.h"
 
 #include "checkpoint/model_file.h"
-#include "data/files.h"
-#include "data/meta.h"
 
 namespace folio {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path dataset(const TrainOptions& options, const char* file) {
-  fs::path path = fs::path(options.data_dir) / options.dataset / file;
-  check(fs::exists(path), "{}: no such file; make the dataset first: folio prepare {}",
-        path.string(), options.dataset);
-  return path;
-}
 
 fs::path resumed_file(const TrainOptions& options) {
   fs::path last = last_checkpoint(options.out_dir);
@@ -43,9 +34,8 @@ TrainOptions with_saved_shape(TrainOptions options, const OptionOrigins& given,
 
 Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
     : options(given_options),
-      vocabulary(read_file(dataset(options, "meta.json"))),
-      splits{TokenFile(dataset(options, "train.bin")), TokenFile(dataset(options, "val.bin"))},
-      batches(splits.train, Generator{uint64_t(options.seed) ^ 0x6261746368}) {
+      data(open_dataset((fs::path(options.data_dir) / options.dataset).string())),
+      batches(data.train, Generator{uint64_t(options.seed) ^ 0x6261746368}) {
   bool resume = options.init_from == "resume";
   CheckpointFile file;
   if (resume) {
@@ -55,10 +45,8 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
     file = load(path);
     options = with_saved_shape(options, given, file);
   }
-  int64_t vocab_size = Meta::from_json(vocabulary).vocab_size;
-  for (TokenFile* split : {&splits.train, &splits.val}) split->check_ids(vocab_size);
   model = std::make_unique<Gpt>(GptConfig{.block_size = options.block_size,
-                                          .vocab_size = vocab_size,
+                                          .vocab_size = data.meta.tokenizer.vocab_size(),
                                           .n_layer = options.n_layer,
                                           .n_head = options.n_head,
                                           .n_embd = options.n_embd,
@@ -82,23 +70,23 @@ CheckpointFile Run::snapshot() const {
   }
   for (const auto& [key, value] : option_values(options)) file.attributes["option/" + key] = value;
   const Generator& dropout = model->context().random;
-  const Generator& data = batches.generator();
+  const Generator& order = batches.generator();
   file.attributes["format"] = std::string("folio checkpoint 1");
   file.attributes["iter_num"] = iter;
   file.attributes["best_val_loss"] = best_val_loss;
   file.attributes["adamw/steps"] = optimizer->steps;
   file.attributes["random/dropout/seed"] = int64_t(dropout.seed);
   file.attributes["random/dropout/drawn"] = int64_t(dropout.drawn);
-  file.attributes["random/batches/seed"] = int64_t(data.seed);
-  file.attributes["random/batches/drawn"] = int64_t(data.drawn);
+  file.attributes["random/batches/seed"] = int64_t(order.seed);
+  file.attributes["random/batches/drawn"] = int64_t(order.drawn);
   file.attributes["vocab_size"] = model->config().vocab_size;
-  file.attributes["vocabulary"] = vocabulary;
+  file.attributes["vocabulary"] = vocabulary(data.meta.tokenizer);
   return file;
 }
 
 void Run::restore(const CheckpointFile& file) {
   auto integer = [&](const char* key) { return file.attribute<int64_t>(key); };
-  check(file.attribute<std::string>("vocabulary") == vocabulary,
+  check(file.attribute<std::string>("vocabulary") == vocabulary(data.meta.tokenizer),
         "{}: the model was trained on another vocabulary than that of dataset {}",
         file.path.string(), options.dataset);
   get_parameters(file, *model);
@@ -115,7 +103,7 @@ void Run::restore(const CheckpointFile& file) {
   optimizer->steps = integer("adamw/steps");
   model->context().random = {uint64_t(integer("random/dropout/seed")),
                              uint64_t(integer("random/dropout/drawn"))};
-  batches.set_generator(
+  batches.restore(
       {uint64_t(integer("random/batches/seed")), uint64_t(integer("random/batches/drawn"))});
 }
 

@@ -20,8 +20,7 @@ struct Run {
   CheckpointFile snapshot() const;
 
   TrainOptions options;
-  std::string vocabulary;  // meta.json of the dataset
-  Splits splits;
+  Dataset data;
   std::unique_ptr<Gpt> model;
   std::unique_ptr<AdamW> optimizer;
   BatchSampler batches;

@@ -11,7 +11,7 @@ namespace {
 
 void evaluate_and_save(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
-  Losses losses = estimate_loss(*run.model, run.splits, options, run.iter);
+  Losses losses = estimate_loss(*run.model, run.data, options, run.iter);
   check(std::isfinite(losses.train) && std::isfinite(losses.val),
         "iteration {}: the estimated loss is not finite (train {}, val {}); {} keeps the state of "
         "the evaluation before. Try a lower learning_rate.",
