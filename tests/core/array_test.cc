@@ -1,0 +1,112 @@
+#include "core/array.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/core/arrays.h"
+
+namespace folio {
+namespace {
+
+template <class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::vector<float> iota(int n) {
+  std::vector<float> values;
+  for (int i = 0; i < n; ++i) values.push_back(float(i));
+  return values;
+}
+
+TEST(Array, KnowsItsShapeAndBytes) {
+  Array x({2, 3, 4}, DType::bf16);
+  EXPECT_EQ(x.size(), 24);
+  EXPECT_EQ(x.rows(), 6);
+  EXPECT_EQ(x.dim(-1), 4);
+  EXPECT_EQ(x.dim(0), 2);
+  EXPECT_EQ(x.bytes(), 48u);
+  EXPECT_EQ(x.device(), cpu);
+  EXPECT_TRUE(x.defined());
+  EXPECT_FALSE(Array().defined());
+}
+
+TEST(Array, ScalarsAndEmptyArrays) {
+  EXPECT_EQ(Array({}, DType::f32).size(), 1);
+  Array empty({0, 5}, DType::f32);
+  EXPECT_EQ(empty.size(), 0);
+  EXPECT_EQ(to_vector<float>(empty).size(), 0u);
+  EXPECT_EQ(empty.slice(0, 0).shape(), (Shape{0, 5}));
+}
+
+TEST(Array, ViewsShareStorage) {
+  Array x = to_array(iota(12), {4, 3});
+  Array middle = x.slice(1, 3), flat = middle.reshape({6});
+  EXPECT_EQ(to_vector<float>(flat), (std::vector<float>{3, 4, 5, 6, 7, 8}));
+  EXPECT_TRUE(flat.shares_storage_with(x));
+  EXPECT_FALSE(x.sole_owner());
+  backend(flat).fill(flat, -1);
+  EXPECT_EQ(to_vector<float>(x), (std::vector<float>{0, 1, 2, -1, -1, -1, -1, -1, -1, 9, 10, 11}));
+  EXPECT_EQ(to_vector<float>(middle.slice(1, 2)), (std::vector<float>{-1, -1, -1}));
+  middle = flat = {};
+  EXPECT_TRUE(x.sole_owner());
+}
+
+TEST(Array, SliceOfASliceCountsFromTheSlice) {
+  Array x = to_array(iota(10), {10});
+  EXPECT_EQ(to_vector<float>(x.slice(2, 9).slice(3, 5)), (std::vector<float>{5, 6}));
+}
+
+TEST(Array, RejectsWhatDoesNotFit) {
+  Array x({4, 3}, DType::f32);
+  EXPECT_THAT(message_of([&] {
+                x.reshape({5, 2});
+              }),
+              testing::AllOf(testing::HasSubstr("[4, 3]"), testing::HasSubstr("[5, 2]")));
+  EXPECT_THAT(message_of([&] { x.slice(2, 5); }), testing::HasSubstr("[2, 5)"));
+  EXPECT_THROW(x.slice(-1, 2), Error);
+  EXPECT_THROW(x.slice(3, 2), Error);
+  EXPECT_THROW(x.dim(2), Error);
+  EXPECT_THROW(x.dim(-3), Error);
+  EXPECT_THAT(message_of([&] { x.data<bfloat16>(); }),
+              testing::AllOf(testing::HasSubstr("float32"), testing::HasSubstr("bfloat16")));
+  EXPECT_THROW(to_array(iota(3), {4}), Error);
+  EXPECT_THROW(to_vector<double>(x), Error);
+  EXPECT_THROW(item(x), Error);
+}
+
+TEST(Array, ValuesGoInAndOut) {
+  Array x = to_array(std::vector<int32_t>{1, -2, 3}, {3});
+  EXPECT_EQ(x.dtype(), DType::i32);
+  EXPECT_EQ(to_vector<int32_t>(x), (std::vector<int32_t>{1, -2, 3}));
+  for (DType dtype : float_dtypes) EXPECT_EQ(item(array_of({2.5}, {}, dtype)), 2.5);
+  EXPECT_EQ(values_of(zeros({3}, DType::bf16)), std::vector<double>(3, 0));
+}
+
+TEST(Shape, HoldsUpToSixDimensions) {
+  EXPECT_EQ(Shape().size(), 1);
+  EXPECT_EQ((Shape{2, 3}).rows(), 2);
+  EXPECT_EQ(fmt::format("{}", Shape{64, 256, 384}), "[64, 256, 384]");
+  EXPECT_EQ(fmt::format("{}", Shape{}), "[]");
+  EXPECT_NE((Shape{2, 3}), (Shape{2, 3, 1}));
+  EXPECT_THROW((Shape{1, 1, 1, 1, 1, 1, 1}), Error);
+}
+
+TEST(DType, NamesRoundTrip) {
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32})
+    EXPECT_EQ(dtype_named(name_of(dtype)), dtype);
+  EXPECT_THAT(message_of([] { dtype_named("float16"); }),
+              testing::AllOf(testing::HasSubstr("float16"), testing::HasSubstr("bfloat16")));
+}
+
+TEST(Device, OnlyTheCpuIsThere) {
+  EXPECT_EQ(device_named("cpu"), cpu);
+  EXPECT_THAT(message_of([] { device_named("cuda:0"); }), testing::HasSubstr("cuda:0"));
+}
+
+}  // namespace
+}  // namespace folio

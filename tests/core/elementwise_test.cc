@@ -1,0 +1,188 @@
+#include "core/elementwise.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/core/arrays.h"
+
+namespace folio {
+namespace {
+
+const std::vector<Unary> all_ops = {gelu_erf_op, gelu_tanh_op};
+const std::vector<int64_t> sizes = {0, 1, 5, 16, 31, 1000, 40003};
+
+double value_of(Unary op, double x) {
+  return visit_unary(op, [&](auto f) { return f.value(x); });
+}
+double slope_of(Unary op, double x) {
+  return visit_unary(op, [&](auto f) { return f.slope(x); });
+}
+
+// Phi(1) = 0.841344746..., and GPT-2's approximation at 1.
+TEST(Functors, HaveTheKnownValues) {
+  EXPECT_NEAR(GeluErf::value(1.0), 0.841344746068543, 1e-15);
+  EXPECT_NEAR(GeluErf::value(-2.0), -2 * 0.022750131948179, 1e-15);
+  EXPECT_NEAR(GeluTanh::value(1.0), 0.841191990608276, 1e-14);
+  EXPECT_EQ(GeluTanh::value(0.0), 0.0);
+}
+
+TEST(Functors, SlopesMatchFiniteDifferences) {
+  for (Unary op : all_ops) {
+    for (double x = -8; x <= 8; x += 0.0625) {
+      double h = 1e-5, difference = (value_of(op, x + h) - value_of(op, x - h)) / (2 * h);
+      ASSERT_NEAR(slope_of(op, x), difference, 1e-9) << x;
+    }
+  }
+}
+
+TEST(Unary, MatchesTheScalarFunctor) {
+  on_every_target([&] {
+    for (Unary op : all_ops) {
+      for (DType dtype : float_dtypes) {
+        for (int64_t size : sizes) {
+          Array x = array_of(normal_values(size, 1, 3), {size}, dtype);
+          Array dy = array_of(normal_values(size, 2), {size}, dtype);
+          auto in = values_of(x), grad = values_of(dy);
+          std::vector<double> y, dx;
+          for (size_t i = 0; i < in.size(); ++i) {
+            y.push_back(value_of(op, in[i]));
+            dx.push_back(grad[i] * slope_of(op, in[i]));
+          }
+          expect_near(backend(x).unary(op, x), y, epsilon_of(dtype));
+          // GeluTanh multiplies 1 - tanh^2, which cancels, by x^3.
+          const double cancels = dtype == DType::bf16 ? 1 : 20;
+          expect_near(backend(x).unary_grad(op, x, dy), dx, cancels * epsilon_of(dtype));
+        }
+      }
+    }
+  });
+}
+
+TEST(Unary, IsFiniteFarOutAndKeepsNan) {
+  on_every_target([&] {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (DType dtype : float_dtypes) {
+      Array x = array_of({1e4, -1e4, 300, -300, nan}, {5}, dtype), one = zeros({5}, dtype);
+      backend(one).fill(one, 1);
+      auto in = values_of(x);
+      for (Unary op : all_ops) {
+        auto y = values_of(backend(x).unary(op, x)),
+             dx = values_of(backend(x).unary_grad(op, x, one));
+        EXPECT_EQ(std::vector(y.begin(), y.end() - 1), (std::vector<double>{in[0], 0, in[2], 0}));
+        EXPECT_EQ(std::vector(dx.begin(), dx.end() - 1), (std::vector<double>{1, 0, 1, 0}));
+        EXPECT_TRUE(std::isnan(y[4]) && std::isnan(dx[4]));
+      }
+    }
+  });
+}
+
+TEST(Add, AddsAndRoundsOnce) {
+  on_every_target([&] {
+    for (DType dtype : float_dtypes) {
+      for (int64_t size : sizes) {
+        Array a = array_of(normal_values(size, 1), {size}, dtype);
+        Array b = array_of(normal_values(size, 2), {size}, dtype);
+        auto left = values_of(a), right = values_of(b);
+        std::vector<double> sum;
+        for (size_t i = 0; i < left.size(); ++i) sum.push_back(left[i] + right[i]);
+        EXPECT_EQ(bytes_of(backend(a).add(a, b)), bytes_of(array_of(sum, {size}, dtype)));
+      }
+    }
+  });
+}
+
+TEST(Cast, ConvertsEveryPair) {
+  on_every_target([&] {
+    auto values = normal_values(40003, 4);
+    for (DType from : float_dtypes) {
+      for (DType to : float_dtypes) {
+        Array x = array_of(values, {40003}, from);
+        Array y = backend(x).cast(x, to);
+        EXPECT_EQ(y.dtype(), to);
+        EXPECT_FALSE(y.shares_storage_with(x));
+        EXPECT_EQ(bytes_of(y), bytes_of(array_of(values_of(x), {40003}, to)))
+            << name_of(from) << " to " << name_of(to);
+      }
+    }
+    EXPECT_THROW(backend(cpu).cast(zeros({2}, DType::i32), DType::f32), Error);
+  });
+}
+
+TEST(Accumulate, AddsEveryPair) {
+  on_every_target([&] {
+    for (DType into : float_dtypes) {
+      for (DType from : float_dtypes) {
+        for (int64_t size : sizes) {
+          Array sum = array_of(normal_values(size, 1), {size}, into);
+          Array x = array_of(normal_values(size, 2), {size}, from);
+          auto expected = values_of(sum), terms = values_of(x);
+          for (size_t i = 0; i < terms.size(); ++i) expected[i] += terms[i];
+          backend(x).accumulate(sum, x);
+          expect_near(sum, expected, epsilon_of(into));
+        }
+      }
+    }
+  });
+}
+
+TEST(Scale, MultipliesByANumberOrAScalarArray) {
+  on_every_target([&] {
+    for (DType dtype : float_dtypes) {
+      for (DType factor_dtype : float_dtypes) {
+        Array x = array_of(normal_values(40003, 1), {40003}, dtype);
+        auto expected = values_of(x);
+        for (double& value : expected) value *= 0.375;
+        Array by_array = backend(x).cast(x, dtype), by_number = backend(x).cast(x, dtype);
+        backend(x).scale(by_array, array_of({0.375}, {}, factor_dtype));
+        backend(x).scale(by_number, 0.375);
+        expect_near(by_array, expected, epsilon_of(dtype));
+        EXPECT_EQ(bytes_of(by_number), bytes_of(by_array));
+        auto before = bytes_of(x);
+        backend(x).scale(x, array_of({1}, {}, factor_dtype));
+        EXPECT_EQ(bytes_of(x), before);
+      }
+    }
+  });
+}
+
+TEST(Fill, FillsEveryDtype) {
+  for (DType dtype : float_dtypes) {
+    Array x({100003}, dtype);
+    backend(x).fill(x, -1.5);
+    EXPECT_EQ(values_of(x), std::vector<double>(100003, -1.5));
+  }
+  Array ids({9}, DType::i32);
+  backend(ids).fill(ids, -1);
+  EXPECT_EQ(to_vector<int32_t>(ids), std::vector<int32_t>(9, -1));
+}
+
+// An element is the same bits at the end of an array as in the middle of one.
+TEST(Unary, BitsDoNotDependOnThePlace) {
+  on_every_target([&] {
+    auto values = normal_values(64, 7);
+    for (DType dtype : float_dtypes) {
+      Array all = array_of(values, {64}, dtype);
+      auto whole = values_of(backend(all).unary(gelu_erf_op, all));
+      for (int64_t begin = 0; begin < 64; begin += 5) {
+        for (int64_t end = begin; end <= 64; end += 3) {
+          auto part = values_of(backend(all).unary(gelu_erf_op, all.slice(begin, end)));
+          ASSERT_EQ(part, std::vector(whole.begin() + begin, whole.begin() + end));
+        }
+      }
+    }
+  });
+}
+
+TEST(Elementwise, SameBitsForAnyThreads) {
+  Array x = array_of(normal_values(100001, 3), {100001}, DType::f32);
+  expect_same_for_any_threads([&] {
+    Array sum = backend(x).add(x, x);
+    backend(x).accumulate(sum, x);
+    backend(x).scale(sum, 0.1);
+    return std::vector{sum, backend(x).unary(gelu_tanh_op, x),
+                       backend(x).unary_grad(gelu_erf_op, x, sum), backend(x).cast(x, DType::bf16)};
+  });
+}
+
+}  // namespace
+}  // namespace folio
