@@ -103,7 +103,7 @@ void Run::restore(const CheckpointFile& file) {
   optimizer->steps = integer("adamw/steps");
   model->context().random = {uint64_t(integer("random/dropout/seed")),
                              uint64_t(integer("random/dropout/drawn"))};
-  batches.restore(
+  batches.set_generator(
       {uint64_t(integer("random/batches/seed")), uint64_t(integer("random/batches/drawn"))});
 }
 
