@@ -11,13 +11,15 @@ CharTokenizer::CharTokenizer(std::u32string characters) : characters_(std::move(
   check(vocab_size() <= max_vocab_size,
         "a character vocabulary has at most {} characters (token files hold 16-bit ids), got {}",
         max_vocab_size, vocab_size());
-  ids_.assign(characters_.empty() ? 0 : size_t(characters_.back()) + 1, -1);
-  for (size_t i = 0; i < characters_.size(); ++i) {
-    check(i == 0 || characters_[i - 1] < characters_[i],
+  for (size_t i = 1; i < characters_.size(); ++i)
+    check(characters_[i - 1] < characters_[i],
           "a character vocabulary must be sorted and without repeats: {} follows {}",
-          describe(characters_[i]), describe(characters_[i == 0 ? 0 : i - 1]));
-    ids_[characters_[i]] = int32_t(i);
-  }
+          describe(characters_[i]), describe(characters_[i - 1]));
+  if (characters_.empty()) return;
+  check(characters_.back() <= 0x10ffff, "a character vocabulary ends at U+10FFFF, got U+{:X}",
+        uint32_t(characters_.back()));
+  ids_.assign(size_t(characters_.back()) + 1, -1);
+  for (size_t i = 0; i < characters_.size(); ++i) ids_[characters_[i]] = int32_t(i);
 }
 
 std::vector<int32_t> CharTokenizer::encode(std::string_view text) const {
