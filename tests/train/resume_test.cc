@@ -78,7 +78,7 @@ TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
     Outcome outcome;
     try {
       Recorder recorder(outcome.losses, at);
-      Run run(options, {});
+      folio::Run run(options, {});
       train(run, recorder, recorder.stop);
       FAIL() << "not killed at " << at;
     } catch (const Killed&) {
@@ -97,7 +97,7 @@ TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
   Outcome outcome;
   {
     Recorder recorder(outcome.losses, -1, 22);
-    Run run(options, {});
+    folio::Run run(options, {});
     EXPECT_EQ(train(run, recorder, recorder.stop), Finish::interrupted);
     EXPECT_EQ(run.iter, 23);
   }
@@ -129,7 +129,7 @@ TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
   {
     Outcome outcome;
     Recorder recorder(outcome.losses, -1, 21);
-    Run run(options, {});
+    folio::Run run(options, {});
     train(run, recorder, recorder.stop);
   }
   CheckpointFile whole = load(last_checkpoint(options.out_dir));
