@@ -39,9 +39,7 @@ std::string rows_before(const fs::path& path, int64_t iter) {
 
 }  // namespace
 
-Report::Report(const TrainOptions& options) : terminal_(isatty(STDOUT_FILENO) == 1) {
-  fs::create_directories(options.out_dir);
-}
+Report::Report() : terminal_(isatty(STDOUT_FILENO) == 1) {}
 
 Report::~Report() {
   clear_line();

@@ -13,7 +13,7 @@ namespace folio {
 // that is rewritten in place, and out_dir/log.csv with a row an evaluation and a row a logged step.
 class Report : public Observer {
  public:
-  explicit Report(const TrainOptions& options);
+  Report();
   ~Report() override;
   Report(const Report&) = delete;
   Report& operator=(const Report&) = delete;

@@ -56,6 +56,7 @@ void update(Run& run) {
 
 Finish train(Run& run, Observer& observer, const std::atomic<bool>& stop) {
   const TrainOptions& options = run.options;
+  std::filesystem::create_directories(options.out_dir);
   observer.start(run);
   while (true) {
     if (run.iter % options.eval_interval == 0) evaluate_and_save(run, observer);

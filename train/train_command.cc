@@ -24,7 +24,7 @@ int train_command(int argc, char** argv) {
   TrainOptions options = parse_train_options(args, &given);
   backend(device_named(options.device)).set_threads(int(options.threads));
   Run run(options, given);
-  Report report(run.options);
+  Report report;
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   Finish finish = train(run, report, stop);
