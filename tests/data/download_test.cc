@@ -24,7 +24,7 @@ using Reply = HttpServer::Reply;
 class Download : public testing::Test {
  protected:
   Download() {
-    for (int i = 0; i < 100000; ++i) text_ += char(' ' + i * i % 90);
+    for (int64_t i = 0; i < 100000; ++i) text_ += char(' ' + i * i % 90);
     for (const char* name : {"http_proxy", "all_proxy", "ALL_PROXY"}) unsetenv(name);
   }
   ~Download() override { unsetenv("http_proxy"); }
@@ -51,6 +51,7 @@ class Download : public testing::Test {
   }
   // What a "Range: bytes=N-" asks for.
   Reply rest(const std::string& head) {
+    if (head.find("Range: bytes=") == head.npos) return status(400);
     size_t from = std::stoul(head.substr(head.find("Range: bytes=") + 13));
     return {
         fmt::format("HTTP/1.1 206 Partial\r\nContent-Length: {}\r\nContent-Range: bytes "

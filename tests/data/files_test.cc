@@ -2,12 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-
-#include <csignal>
 
 #include "data/mapped_file.h"
 #include "data/sha256.h"
+#include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 
 namespace folio {
@@ -15,24 +13,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-// Files of this process cannot grow beyond `bytes`: what a full disk does, without a disk to fill.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &old_);
-    rlimit limit{bytes, old_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit old_;
-};
 
 size_t entries(const TemporaryFolder& folder) {
   std::filesystem::directory_iterator begin(folder.path());

@@ -9,6 +9,7 @@
 #include "data/meta.h"
 #include "data/prepare_command.h"
 #include "data/utf8.h"
+#include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 
 namespace folio {
@@ -109,6 +110,22 @@ TEST_F(Prepare, RejectsTextsItCannotUseAndKeepsTheOldDataset) {
     EXPECT_EQ(data.meta.tokenizer.decode(all(data.train)), "the old te");
     EXPECT_EQ(data.meta.tokenizer.decode(all(data.val)), "xt");
   }
+}
+
+// Room for some of train.bin, which takes 720,000 bytes.
+TEST_F(Prepare, AFullDiskLeavesTheOldDataset) {
+  prepare_text("the old text");
+  std::string text(400000, 'x'), path = folder_ / "long.txt";
+  write_file(path, text);
+  {
+    FileSizeLimit limit(500000);
+    EXPECT_THAT(
+        error_of([&] { prepare({.name = "set", .input = path, .data_dir = folder_.path()}); }),
+        AllOf(HasSubstr(folder_ / "set"), HasSubstr("File too large")));
+  }
+  EXPECT_EQ(dataset().meta.tokenizer.decode(all(dataset().train)), "the old te");
+  std::filesystem::directory_iterator files(folder_ / "set");
+  EXPECT_EQ(std::distance(files, {}), 3);  // and nothing half-written beside it
 }
 
 TEST_F(Prepare, RejectsNamesAndInputsThatAreNone) {
