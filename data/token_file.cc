@@ -24,7 +24,8 @@ int32_t TokenFile::operator[](int64_t i) const {
 void TokenFile::read(int64_t begin, std::span<int32_t> ids) const {
   auto count = int64_t(ids.size());
   check(0 <= begin && begin <= size() && count <= size() - begin,
-        "{}: tokens [{}, {}) asked for, but it has {}", path_, begin, begin + count, size());
+        "{}: {} tokens from token {} on were asked for, but it has {}", path_, count, begin,
+        size());
   auto* bytes = reinterpret_cast<const unsigned char*>(file_.bytes().data()) + 2 * begin;
   int32_t largest = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
