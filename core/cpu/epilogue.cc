@@ -35,8 +35,9 @@ void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx) 
   visit_unary(act, [&](auto op) HWY_ATTR {
     for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
       auto x = load(d, pre + i, part);
-      if (post) store(op.value(x), post + i, part);
+      auto value = op.value(x);  // beside the slope, so that what both need is computed once
       store(load(d, sum + i, part) * op.slope(x), dx + i, part);
+      if (post) store(value, post + i, part);
     });
   });
 }

@@ -86,12 +86,17 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
     return;
   }
   bool native = a.dtype == b.dtype && (a.dtype == DType::f32 || onednn_prefers_bf16());
-  if (native) return matmul(m, n, k, a, b, c, ldc, accumulate);
-  constexpr int64_t chunk = 1024;  // of k, so that what is widened stays in the cache
+  // Of k, so that what is widened, or packed by oneDNN, stays in the cache (f32, 192 x 384 over
+  // k = 16384: 140 GFLOP/s whole, 156 in chunks of 2048).
+  const int64_t chunk = native ? 2048 : 1024;
   for (int64_t l = 0; l < k; l += chunk) {
     int64_t depth = std::min(chunk, k - l);
-    matmul(m, n, depth, widened(a.at(0, l), m, depth, GemmBuffer::a),
-           widened(b.at(l, 0), depth, n, GemmBuffer::b), c, ldc, accumulate || l > 0);
+    Operand left = a.at(0, l), right = b.at(l, 0);
+    if (!native) {
+      left = widened(left, m, depth, GemmBuffer::a);
+      right = widened(right, depth, n, GemmBuffer::b);
+    }
+    matmul(m, n, depth, left, right, c, ldc, accumulate || l > 0);
   }
 }
 
@@ -102,6 +107,29 @@ DType gemm_dtype(DType dtype) {
 Array gemm_operand(const Array& x, DType dtype) {
   DType to = gemm_dtype(dtype);
   return x.dtype() == to ? x : backend(x).cast(x, to);
+}
+
+Array gemm_transposed(const Array& x, DType dtype) {
+  Array from = gemm_operand(x, dtype);
+  int64_t rows = from.dim(0), cols = from.dim(1);
+  Array to({cols, rows}, from.dtype());
+  auto transpose = [&]<class T>(T*) {
+    const T* source = from.data<T>();
+    T* target = to.data<T>();
+    constexpr int64_t block = 32;
+    parallel_blocks(cols, block, [&](int64_t begin, int64_t end) {
+      for (int64_t i = 0; i < rows; i += block)
+        for (int64_t j = begin; j < end; ++j)
+          for (int64_t l = i; l < std::min(rows, i + block); ++l)
+            target[j * rows + l] = source[l * cols + j];
+    });
+  };
+  if (from.dtype() == DType::bf16) {
+    transpose(static_cast<bfloat16*>(nullptr));
+  } else {
+    transpose(static_cast<float*>(nullptr));
+  }
+  return to;
 }
 
 Tiling tiling(int64_t m, int64_t n) {

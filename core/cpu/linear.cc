@@ -56,7 +56,12 @@ Array CpuBackend::linear(const Array& x, const Array& w, const Array& bias, Unar
   bool keep = pre && act != Unary::none;
   if (keep) *pre = Array(y.shape(), y.dtype());
   if (m == 0) return y;
-  Array weight = m >= 64 ? gemm_operand(w, x.dtype()) : w, shift = bias;
+  // Transposing w pays where many rows meet it.
+  bool transpose = m >= 4096 && x.dtype() != DType::f64;
+  Array weight = transpose ? gemm_transposed(w, x.dtype())
+                 : m >= 64 ? gemm_operand(w, x.dtype())
+                           : w;
+  Array shift = bias;
   if (bias.defined() && bias.dtype() != sum_dtype(x.dtype()))
     shift = cast(bias, sum_dtype(x.dtype()));
   visit_float(x.dtype(), [&]<class A, class T>(A, T) {
@@ -68,7 +73,7 @@ Array CpuBackend::linear(const Array& x, const Array& w, const Array& bias, Unar
       T* pre_row = before ? before + i * n + j : nullptr;
       bias_act<A, T>(sums, b ? b + j : nullptr, cols, act, pre_row, to + i * n + j);
     };
-    gemm_rows<A>(m, n, k, operand(x), operand(weight, true), to, finish);
+    gemm_rows<A>(m, n, k, operand(x), operand(weight, !transpose), to, finish);
   });
   return y;
 }

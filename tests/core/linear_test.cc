@@ -149,13 +149,13 @@ TEST_P(Linear, BitsDoNotDependOnThreads) {
   backend(cpu).set_threads(0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Linear,
-                         testing::Combine(testing::Values(Case{1, 1, 1}, Case{1, 384, 65},
-                                                          Case{2, 7, 3}, Case{5, 33, 17},
-                                                          Case{16, 48, 100}, Case{17, 128, 512},
-                                                          Case{768, 40, 65}, Case{300, 37, 131},
-                                                          Case{2100, 24, 40}, Case{3, 20, 3100}),
-                                          testing::Values(DType::f32, DType::bf16, DType::f64)));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Linear,
+    testing::Combine(testing::Values(Case{1, 1, 1}, Case{1, 384, 65}, Case{2, 7, 3},
+                                     Case{5, 33, 17}, Case{16, 48, 100}, Case{17, 128, 512},
+                                     Case{768, 40, 65}, Case{300, 37, 131}, Case{4099, 33, 21},
+                                     Case{2100, 24, 40}, Case{3, 20, 3100}),
+                     testing::Values(DType::f32, DType::bf16, DType::f64)));
 
 }  // namespace
 }  // namespace folio
