@@ -5,8 +5,8 @@
 namespace folio {
 
 // The CPU's implementation of the contract in core/backend.h, one .cc file a group of operations:
-// memory.cc, elementwise.cc, gemm.cc, packed_gemm.cc, layer_norm.cc, embedding.cc, attention.cc,
-// attention_cached.cc, cross_entropy.cc, optimizer.cc.
+// memory.cc, random.cc, elementwise.cc, linear.cc, packed_gemm.cc, layer_norm.cc, embedding.cc,
+// attention.cc, attention_grad.cc, attention_cached.cc, cross_entropy.cc, optimizer.cc.
 class CpuBackend final : public Backend {
  public:
   std::shared_ptr<Storage> allocate(size_t bytes) override;

@@ -4,24 +4,14 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/visit_dtype.h"
 
 namespace folio {
 namespace {
 
-// Calls f(A{}, T{}): T the element type of `dtype`, A that of its sums.
-template <class F>
-void visit_float(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f64:
-      return f(double{}, double{});
-    case DType::f32:
-      return f(float{}, float{});
-    case DType::bf16:
-      return f(float{}, bfloat16{});
-    case DType::i32:
-      fail("linear: needs floating-point arrays, got {}", dtype);
-  }
-}
+// What sums of T are kept in.
+template <class T>
+using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 DType sum_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
@@ -64,7 +54,8 @@ Array CpuBackend::linear(const Array& x, const Array& w, const Array& bias, Unar
   Array shift = bias;
   if (bias.defined() && bias.dtype() != sum_dtype(x.dtype()))
     shift = cast(bias, sum_dtype(x.dtype()));
-  visit_float(x.dtype(), [&]<class A, class T>(A, T) {
+  visit_dtype(x.dtype(), "linear", [&]<class T>(T) {
+    using A = SumOf<T>;
     T *to = y.data<T>(), *before = keep ? pre->data<T>() : nullptr;
     const A* b = shift.defined() ? shift.data<A>() : nullptr;
     bool plain = std::is_same_v<A, T> && !b && act == Unary::none;
@@ -86,7 +77,8 @@ Array CpuBackend::linear_grad_x(const Array& dy, const Array& w, Unary act, cons
   if (keep) *post = Array(dx.shape(), dx.dtype());
   if (m == 0) return dx;
   Array weight = m >= 64 ? gemm_operand(w, dy.dtype()) : w;
-  visit_float(dy.dtype(), [&]<class A, class T>(A, T) {
+  visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
+    using A = SumOf<T>;
     T *to = dx.data<T>(), *after = keep ? post->data<T>() : nullptr;
     const T* before = act == Unary::none ? nullptr : pre.data<T>();
     auto finish = [&](const A* sums, int64_t i, int64_t j, int64_t cols) {
@@ -113,7 +105,8 @@ Array CpuBackend::sum_rows(const Array& dy) {
   constexpr int64_t most = 16;  // partial sums, each of a fixed block of rows
   int64_t block = std::max<int64_t>(64, (m + most - 1) / most), blocks = (m + block - 1) / block;
   Array sums({n}, sum_dtype(dy.dtype())), partial({std::max<int64_t>(blocks, 1), n}, sums.dtype());
-  visit_float(dy.dtype(), [&]<class A, class T>(A, T) {
+  visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
+    using A = SumOf<T>;
     const T* from = dy.data<T>();
     A *parts = partial.data<A>(), *to = sums.data<A>();
     parallel_for(blocks, [&](int64_t b) {

@@ -107,13 +107,18 @@ Tensor weighted_sum(const Tensor& y, const std::vector<double>& weights) {
   });
 }
 
+Values random_values(const Row& row) {
+  Values values;
+  for (size_t i = 0; i < row.inputs.size(); ++i)
+    values.push_back(normal(size_t(row.inputs[i].size()), i));
+  return values;
+}
+
 class Ops : public testing::TestWithParam<Row> {};
 
 TEST_P(Ops, GradientMatchesFiniteDifferences) {
   const Row& row = GetParam();
-  Values values;
-  for (size_t i = 0; i < row.inputs.size(); ++i)
-    values.push_back(normal(size_t(row.inputs[i].size()), i));
+  Values values = random_values(row);
   std::vector<Tensor> inputs = leaves(row, values);
   Tensor y = row.op(inputs);
   std::vector<double> weights = normal(size_t(y.array().size()), 99);
@@ -141,10 +146,7 @@ TEST_P(Ops, GradientMatchesFiniteDifferences) {
 
 TEST_P(Ops, NoGradRecordsNothing) {
   const Row& row = GetParam();
-  Values values;
-  for (size_t i = 0; i < row.inputs.size(); ++i)
-    values.push_back(normal(size_t(row.inputs[i].size()), i));
-  std::vector<Tensor> inputs = leaves(row, values);
+  std::vector<Tensor> inputs = leaves(row, random_values(row));
   EXPECT_TRUE(row.op(inputs).requires_grad());
   NoGrad no_grad;
   EXPECT_FALSE(row.op(inputs).requires_grad());
