@@ -42,10 +42,16 @@ struct PackedWeight {
 };
 
 // The keys and values of one layer for B sequences of up to T positions; the layout is the
-// Backend's own.
+// Backend's own, but dimension 0 of every array is the sequence.
 struct KvLayer {
   Array k, v;
   int64_t capacity = 0;  // T
+
+  // A view of sequences [begin, end).
+  KvLayer rows(int64_t begin, int64_t end) const {
+    return {k.slice(begin, end), v.slice(begin, end), capacity};
+  }
+  size_t bytes() const { return k.bytes() + v.bytes(); }
 };
 
 // One parameter as the optimiser sees it. All [n], f32 (or all f64).
@@ -135,9 +141,13 @@ class Backend {
   virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
   // Appends the keys and values in qkv [B, T, 3C] to `cache` at positions[b]... and attends to
   // positions 0 to positions[b] + t. Rows are the same bits however the prefix was split into
-  // calls. -> [B, T, C]
+  // calls. -> [B, T, C]; with `last_only`, the last position's row alone -> [B, 1, C]
   virtual Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                 std::span<const int64_t> positions) = 0;
+                                 std::span<const int64_t> positions, bool last_only = false) = 0;
+  // The first `length` positions of sequence `from_row` into sequence `to_row` of a cache for the
+  // same heads in the same dtype, or of the same one; capacities may differ.
+  virtual void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
+                       int64_t length) = 0;
 
   // --- loss: cross-entropy of logits x w^T against targets, logits never held whole.
   // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.

@@ -17,15 +17,6 @@ GptConfig checked(const GptConfig& c) {
   return c;
 }
 
-// The last position of each row: [B, T, C] -> [B, 1, C].
-Array last_position(const Array& x) {
-  int64_t B = x.dim(0), T = x.dim(1), C = x.dim(2);
-  if (T == 1) return x;
-  std::vector<int64_t> rows;
-  for (int64_t b = 0; b < B; ++b) rows.push_back(b * T + T - 1);
-  return backend(x).take_rows(x.reshape({B * T, C}), rows).reshape({B, 1, C});
-}
-
 }  // namespace
 
 Gpt::Gpt(const GptConfig& config, uint64_t seed)
@@ -52,7 +43,7 @@ Gpt::Gpt(const GptConfig& config, uint64_t seed)
   });
 }
 
-Tensor Gpt::trunk(const Array& tokens, KvCache* cache) {
+Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
         tokens.shape());
   int64_t past = cache ? cache->length() : 0;
@@ -60,25 +51,27 @@ Tensor Gpt::trunk(const Array& tokens, KvCache* cache) {
         "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
         config_.block_size);
   check(!cache || NoGrad::active(), "the KV cache is for inference: open a NoGrad scope first");
+  check(!last_only || NoGrad::active(), "last_only is for inference: open a NoGrad scope first");
   std::span<const int64_t> positions;
   if (cache) positions = cache->lengths;
   Tensor x = embedding(tokens, wte_.weight, wpe_.weight, context_.dtype, positions);
   x = add_dropout({}, x, context_.next_dropout());
-  for (size_t i = 0; i < h_.size(); ++i) x = (*h_[i])(x, cache, int(i));
+  for (size_t i = 0; i < h_.size(); ++i)
+    x = (*h_[i])(x, cache, int(i), last_only && i + 1 == h_.size());
   if (cache) cache->advance(tokens.dim(1));
   return ln_f_(x);
 }
 
 Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
-  Tensor x = trunk(tokens, cache);
-  if (last_only) x = last_position(x.array());
+  Tensor x = trunk(tokens, cache, last_only);
   if (lm_head_.defined() && NoGrad::active())
     return backend(x.array()).linear_packed(x.array(), lm_head_, {});
   return linear(x, cast(wte_.weight, context_.dtype), {});
 }
 
 Tensor Gpt::loss(const Array& tokens, const Array& targets) {
-  return linear_cross_entropy(trunk(tokens, nullptr), cast(wte_.weight, context_.dtype), targets);
+  return linear_cross_entropy(trunk(tokens, nullptr, false), cast(wte_.weight, context_.dtype),
+                              targets);
 }
 
 void Gpt::pack() {
@@ -111,8 +104,9 @@ double Gpt::training_flops_per_token() {
   return 6 * (matrices + attention);  // scores and values: 2 T C / 2 multiply-adds each a token
 }
 
-KvCache Gpt::make_cache(int64_t B) const {
-  return {B, config_.block_size, config_.n_layer, config_.n_embd, config_.n_head, context_.dtype};
+KvCache Gpt::make_cache(int64_t B, int64_t capacity) const {
+  int64_t fits = std::min(capacity, config_.block_size);
+  return {B, fits, config_.n_layer, config_.n_embd, config_.n_head, context_.dtype};
 }
 
 }  // namespace folio

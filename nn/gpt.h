@@ -1,4 +1,5 @@
 #pragma once
+#include <limits>
 #include <memory>
 
 #include "nn/layers.h"
@@ -24,7 +25,8 @@ class Gpt : public Module {
   Gpt(const GptConfig& config, uint64_t seed);
 
   // Logits of every position, tokens [B, T] i32 -> [B, T, vocab_size]; with `last_only`, of the
-  // last position alone -> [B, 1, vocab_size]. With a cache, `tokens` continue what it holds.
+  // last position alone -> [B, 1, vocab_size], for which the last block's attention, its MLP and
+  // the head compute no other row. With a cache, `tokens` continue what it holds.
   Tensor operator()(const Array& tokens, KvCache* cache = nullptr, bool last_only = false);
   // Mean cross-entropy of predicting targets [B, T] (-1: ignored) from tokens [B, T] -> scalar.
   Tensor loss(const Array& tokens, const Array& targets);
@@ -40,10 +42,12 @@ class Gpt : public Module {
 
   const GptConfig& config() const { return config_; }
   Context& context() { return context_; }
-  KvCache make_cache(int64_t B) const;
+  // For B sequences of up to `capacity` tokens, or block_size if that is less.
+  KvCache make_cache(int64_t B, int64_t capacity = std::numeric_limits<int64_t>::max()) const;
 
  private:
-  Tensor trunk(const Array& tokens, KvCache* cache);  // [B, T, C] after the final layer norm
+  // [B, T or, with last_only, 1, C] after the final layer norm
+  Tensor trunk(const Array& tokens, KvCache* cache, bool last_only);
 
   GptConfig config_;
   Context context_;

@@ -3,6 +3,19 @@
 #include "autograd/ops.h"
 
 namespace folio {
+namespace {
+
+// The last position of each row: [B, T, C] -> [B, 1, C].
+Tensor last_position(const Tensor& x) {
+  int64_t B = x.dim(0), T = x.dim(1), C = x.dim(2);
+  if (T == 1) return x;
+  std::vector<int64_t> rows;
+  for (int64_t b = 0; b < B; ++b) rows.push_back(b * T + T - 1);
+  const Array& array = x.array();
+  return backend(array).take_rows(array.reshape({B * T, C}), rows).reshape({B, 1, C});
+}
+
+}  // namespace
 
 Linear::Linear(Context& context, int64_t in, int64_t out, bool with_bias) : context_(context) {
   add("weight", weight, {out, in}, 0);
@@ -37,13 +50,16 @@ CausalSelfAttention::CausalSelfAttention(Context& context, int64_t n_embd, int64
   add("c_proj", c_proj);
 }
 
-Tensor CausalSelfAttention::operator()(const Tensor& x, KvCache* cache, int layer) const {
+Tensor CausalSelfAttention::operator()(const Tensor& x, KvCache* cache, int layer,
+                                       bool last_only) const {
   Tensor qkv = c_attn(x);  // [B, T, 3C]: queries, keys, values
-  Tensor y = cache ? Tensor(backend(qkv.array())
-                                .attention_cached(qkv.array(), n_head_,
-                                                  cache->layers.at(size_t(layer)), cache->lengths))
-                   : attention(qkv, n_head_, context_.next_dropout());
-  return c_proj(y);
+  if (cache) {
+    KvLayer& kept = cache->layers.at(size_t(layer));
+    return c_proj(backend(qkv.array())
+                      .attention_cached(qkv.array(), n_head_, kept, cache->lengths, last_only));
+  }
+  Tensor y = attention(qkv, n_head_, context_.next_dropout());
+  return c_proj(last_only ? last_position(y) : y);
 }
 
 Mlp::Mlp(Context& context, int64_t n_embd, Unary activation, bool bias)
@@ -73,8 +89,9 @@ Block::Block(Context& context, int64_t n_embd, int64_t n_head, Unary activation,
   add("mlp", mlp);
 }
 
-Tensor Block::operator()(const Tensor& input, KvCache* cache, int layer) const {
-  Tensor x = add_dropout(input, attn(ln_1(input), cache, layer), context_.next_dropout());
+Tensor Block::operator()(const Tensor& input, KvCache* cache, int layer, bool last_only) const {
+  Tensor y = attn(ln_1(input), cache, layer, last_only);
+  Tensor x = add_dropout(last_only ? last_position(input) : input, y, context_.next_dropout());
   return add_dropout(x, mlp(ln_2(x)), context_.next_dropout());
 }
 

@@ -42,8 +42,9 @@ class LayerNorm : public Module {
 class CausalSelfAttention : public Module {
  public:
   CausalSelfAttention(Context& context, int64_t n_embd, int64_t n_head, bool bias);
-  // x [B, T, C] -> [B, T, C]. With a cache, x continues what layer `layer` of it holds.
-  Tensor operator()(const Tensor& x, KvCache* cache, int layer) const;
+  // x [B, T, C] -> [B, T, C]; with `last_only` (for inference), the last position's row alone
+  // -> [B, 1, C]. With a cache, x continues what layer `layer` of it holds.
+  Tensor operator()(const Tensor& x, KvCache* cache, int layer, bool last_only = false) const;
 
   Linear c_attn, c_proj;
 
@@ -69,7 +70,7 @@ class Mlp : public Module {
 class Block : public Module {
  public:
   Block(Context& context, int64_t n_embd, int64_t n_head, Unary activation, bool bias);
-  Tensor operator()(const Tensor& x, KvCache* cache, int layer) const;
+  Tensor operator()(const Tensor& x, KvCache* cache, int layer, bool last_only = false) const;
 
   LayerNorm ln_1;
   CausalSelfAttention attn;

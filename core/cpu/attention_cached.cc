@@ -27,6 +27,7 @@ template <class E, class S>
 struct CachedHead {
   const AttentionShape& s;
   int64_t position;  // of the call's first query
+  int64_t first;     // query that attends; its result is row 0 of y
   const E* qkv;
   E* y;
   S *k, *v;
@@ -116,7 +117,7 @@ void attend_rows(const CachedHead<E, S>& head, int64_t t) {
                      true);
   }
   for (int64_t r = 0; r < rows; ++r) {
-    copy_scaled(result + r * width, s.D, F(1) / sum[r], head.y + (t + r) * s.C());
+    copy_scaled(result + r * width, s.D, F(1) / sum[r], head.y + (t + r - head.first) * s.C());
   }
 }
 
@@ -129,23 +130,25 @@ void attend(const CachedHead<E, S>& head, int64_t begin, int64_t end) {
 
 template <class E, class S>
 Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
-                std::span<const int64_t> positions) {
-  Array y({s.B, s.T, s.C()}, qkv.dtype());
+                std::span<const int64_t> positions, bool last_only) {
+  const int64_t first = last_only ? s.T - 1 : 0;  // of the queries that attend
+  Array y({s.B, s.T - first, s.C()}, qkv.dtype());
   auto head_at = [&](int64_t i) {
     const int64_t b = i / s.H, h = i % s.H;
     return CachedHead<E, S>{s,
                             positions[size_t(b)],
+                            first,
                             qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D,
-                            y.data<E>() + b * s.T * s.C() + h * s.D,
+                            y.data<E>() + b * (s.T - first) * s.C() + h * s.D,
                             cache.k.data<S>() + i * (cache.k.size() / (s.B * s.H)),
                             cache.v.data<S>() + i * (cache.v.size() / (s.B * s.H))};
   };
   constexpr int64_t block = 32;
-  const int64_t heads = s.B * s.H, blocks = (s.T + block - 1) / block;
+  const int64_t heads = s.B * s.H, blocks = (s.T - first + block - 1) / block;
   if (blocks == 1) {
     parallel_for(heads, [&](int64_t i) {
       append(head_at(i));
-      attend(head_at(i), 0, s.T);
+      attend(head_at(i), first, s.T);
     });
     return y;
   }
@@ -158,16 +161,16 @@ Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
 }
 
 Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                       std::span<const int64_t> positions) {
+                       std::span<const int64_t> positions, bool last_only) {
   const AttentionShape s = AttentionShape::of(qkv, n_head);
   const DType from = qkv.dtype(), kept = cache.k.dtype();
-  if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions);
+  if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions, last_only);
   if (from == DType::f32 && kept == DType::f32) {
-    return cached_of<float, float>(qkv, s, cache, positions);
+    return cached_of<float, float>(qkv, s, cache, positions, last_only);
   }
-  if (from == DType::f32) return cached_of<float, bfloat16>(qkv, s, cache, positions);
-  if (kept == DType::f32) return cached_of<bfloat16, float>(qkv, s, cache, positions);
-  return cached_of<bfloat16, bfloat16>(qkv, s, cache, positions);
+  if (from == DType::f32) return cached_of<float, bfloat16>(qkv, s, cache, positions, last_only);
+  if (kept == DType::f32) return cached_of<bfloat16, float>(qkv, s, cache, positions, last_only);
+  return cached_of<bfloat16, bfloat16>(qkv, s, cache, positions, last_only);
 }
 
 }  // namespace
@@ -188,7 +191,7 @@ KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_hea
 HWY_EXPORT(attention_cached);
 
 Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                   std::span<const int64_t> positions) {
+                                   std::span<const int64_t> positions, bool last_only) {
   const int64_t B = qkv.dim(0), T = qkv.dim(1);
   check(cache.k.dim(0) == B && int64_t(positions.size()) == B,
         "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
@@ -207,7 +210,43 @@ Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& ca
           "cache holds {}; start it again from a shorter window",
           b, position, T, cache.capacity);
   }
-  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, positions);
+  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, positions, last_only);
+}
+
+namespace {
+
+// A head's positions are its outer dimension, so that the first ones are its first bytes; 64 of
+// them are one block of keys.
+void copy_positions(const Array& from, int64_t from_row, int64_t from_capacity, Array& to,
+                    int64_t to_row, int64_t to_capacity, int64_t length) {
+  const int64_t H = from.dim(1), whole = (length + 63) / 64;
+  const size_t from_head = from.bytes() / size_t(from.dim(0) * H);
+  const size_t to_head = to.bytes() / size_t(to.dim(0) * H);
+  const size_t block = from_head / size_t((from_capacity + 63) / 64);
+  check(block == to_head / size_t((to_capacity + 63) / 64) && from.dtype() == to.dtype(),
+        "copy_kv: a cache {} {} cannot take from one {} {}", to.dtype(), to.shape(), from.dtype(),
+        from.shape());
+  const char* source = static_cast<const char*>(from.address()) + size_t(from_row * H) * from_head;
+  char* target = static_cast<char*>(to.address()) + size_t(to_row * H) * to_head;
+  if (source == target) return;
+  parallel_for(H, [&](int64_t h) {
+    std::memcpy(target + size_t(h) * to_head, source + size_t(h) * from_head,
+                size_t(whole) * block);
+  });
+}
+
+}  // namespace
+
+void CpuBackend::copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
+                         int64_t length) {
+  check(0 <= from_row && from_row < from.k.dim(0) && 0 <= to_row && to_row < to.k.dim(0),
+        "copy_kv: sequence {} of {} into {} of {}", from_row, from.k.dim(0), to_row, to.k.dim(0));
+  check(
+      from.k.dim(1) == to.k.dim(1) && 0 <= length && length <= std::min(from.capacity, to.capacity),
+      "copy_kv: {} positions of {} heads into {} heads; the caches hold {} and {} positions",
+      length, from.k.dim(1), to.k.dim(1), from.capacity, to.capacity);
+  copy_positions(from.k, from_row, from.capacity, to.k, to_row, to.capacity, length);
+  copy_positions(from.v, from_row, from.capacity, to.v, to_row, to.capacity, length);
 }
 
 }  // namespace folio

@@ -43,7 +43,9 @@ class CpuBackend final : public Backend {
                        const Dropout& dropout) override;
   KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override;
   Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                         std::span<const int64_t> positions) override;
+                         std::span<const int64_t> positions, bool last_only) override;
+  void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
+               int64_t length) override;
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                     bool with_grad) override;
   Array norm(std::span<const Array> arrays) override;

@@ -143,6 +143,40 @@ TEST(Gpt, CachedAndPlainForwardAgree) {
               ThrowsMessage<Error>(HasSubstr("cannot read 1 tokens after 8")));
 }
 
+TEST(Gpt, LastOnlyGivesTheLastRowsBits) {
+  Gpt model(small(), 1);
+  model.pack();
+  NoGrad no_grad;
+  KvCache every = model.make_cache(2), last = model.make_cache(2);
+  std::vector<float> all = to_vector<float>(model(tokens(2, 5), &every).array());
+  Array got = model(tokens(2, 5), &last, true).array();
+  EXPECT_EQ(got.shape(), (Shape{2, 1, 11}));
+  std::vector<float> rows = to_vector<float>(got);
+  for (size_t b = 0; b < 2; ++b)
+    for (size_t v = 0; v < 11; ++v) EXPECT_EQ(rows[b * 11 + v], all[(b * 5 + 4) * 11 + v]);
+  EXPECT_EQ(to_vector<float>(model(tokens(2, 1), &last).array()),
+            to_vector<float>(model(tokens(2, 1), &every).array()));
+
+  std::vector<float> plain = to_vector<float>(model(tokens(2, 5), nullptr, true).array());
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], rows[i], 1e-5);
+}
+
+TEST(Gpt, RowsOfACacheGoOnByThemselves) {
+  Gpt model(small(), 1);
+  model.pack();
+  NoGrad no_grad;
+  KvCache all = model.make_cache(3), alone = model.make_cache(1, 6);
+  EXPECT_EQ(alone.capacity, 6);
+  model(tokens(3, 4), &all);
+  alone.copy_row(all, 1, 0);
+  EXPECT_EQ(alone.lengths, std::vector<int64_t>{4});
+  KvCache view = all.rows(1, 2);
+  EXPECT_EQ(to_vector<float>(model(tokens(1, 2), &view).array()),
+            to_vector<float>(model(tokens(1, 2), &alone).array()));
+  EXPECT_EQ(view.length(), 6);
+  EXPECT_EQ(all.length(), 4);
+}
+
 TEST(Gpt, TheCacheIsForInferenceAlone) {
   Gpt model(small(), 1);
   KvCache cache = model.make_cache(1);
