@@ -1,5 +1,6 @@
 #include "checkpoint/model_file.h"
 
+#include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 
 namespace folio {
@@ -44,18 +45,25 @@ void get_parameters(const CheckpointFile& file, Gpt& model) {
   });
 }
 
-std::string vocabulary(const CharTokenizer& tokenizer) {
-  std::string text;
-  for (char32_t character : tokenizer.characters()) append_utf8(text, character);
-  return text;
+void put_tokenizer(CheckpointFile& file, const Tokenizer& tokenizer) {
+  auto* of_characters = dynamic_cast<const CharTokenizer*>(&tokenizer);
+  if (!of_characters) {
+    file.attributes["tokenizer"] = to_text(tokenizer);
+    return;
+  }
+  std::string characters;
+  for (char32_t c : of_characters->characters()) append_utf8(characters, c);
+  file.attributes["vocabulary"] = characters;
 }
 
-CharTokenizer saved_tokenizer(const CheckpointFile& file) {
+std::shared_ptr<const Tokenizer> saved_tokenizer(const CheckpointFile& file) {
+  std::string name = file.path.string() + ": the ";
+  if (file.has("tokenizer"))
+    return tokenizer_from_text(file.attribute<std::string>("tokenizer"), name + "tokenizer");
   std::u32string characters;
-  for_each_code_point(file.attribute<std::string>("vocabulary"),
-                      file.path.string() + ": the vocabulary",
-                      [&](char32_t character, size_t) { characters += character; });
-  return CharTokenizer(characters);
+  for_each_code_point(file.attribute<std::string>("vocabulary"), name + "vocabulary",
+                      [&](char32_t c, size_t) { characters += c; });
+  return std::make_shared<CharTokenizer>(characters);
 }
 
 }  // namespace folio

@@ -3,14 +3,14 @@
 #include <memory>
 #include <string>
 
-#include "data/char_tokenizer.h"
 #include "data/checkpoint_file.h"
+#include "data/tokenizer.h"
 #include "nn/gpt.h"
 
 namespace folio {
 
 // A model and the file that holds it. Parameters are tensors "model/NAME", the options of the run
-// attributes "option/KEY", the vocabulary the attribute "vocabulary": its characters in order.
+// attributes "option/KEY", the tokenizer the attributes that put_tokenizer names.
 
 // Where a run in `out_dir` keeps its files: the best validation loss so far, and the last state.
 std::filesystem::path best_checkpoint(const std::string& out_dir);
@@ -26,8 +26,9 @@ std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
 void put_parameters(CheckpointFile& file, Gpt& model);
 void get_parameters(const CheckpointFile& file, Gpt& model);
 
-// The vocabulary as a checkpoint keeps it, and back.
-std::string vocabulary(const CharTokenizer& tokenizer);
-CharTokenizer saved_tokenizer(const CheckpointFile& file);
+// A character tokenizer is the attribute "vocabulary", its characters in order; any other is the
+// attribute "tokenizer", whole, as to_text writes it.
+void put_tokenizer(CheckpointFile& file, const Tokenizer& tokenizer);
+std::shared_ptr<const Tokenizer> saved_tokenizer(const CheckpointFile& file);
 
 }  // namespace folio

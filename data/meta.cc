@@ -42,11 +42,11 @@ void check_size(const TokenFile& file, int64_t tokens, const std::string& direct
 }  // namespace
 
 std::string to_json(const Meta& meta) {
-  Json json{{"vocab_size", meta.tokenizer.vocab_size()},
+  Json json{{"vocab_size", meta.tokenizer->vocab_size()},
             {"train_tokens", meta.train_tokens},
             {"val_tokens", meta.val_tokens},
             {"source", meta.source},
-            {"tokenizer", meta.tokenizer.to_json()}};
+            {"tokenizer", meta.tokenizer->to_json()}};
   // A file's name may hold bytes that are not UTF-8.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -54,11 +54,11 @@ std::string to_json(const Meta& meta) {
 Meta load_meta(const std::string& path) {
   Json json = parse(path);
   Meta meta;
-  meta.tokenizer = CharTokenizer::from_json(member(json, "tokenizer", path), path);
+  meta.tokenizer = tokenizer_from_json(member(json, "tokenizer", path), path);
   int64_t vocab_size = count(json, "vocab_size", path);
-  check(vocab_size == meta.tokenizer.vocab_size(),
-        "{}: \"vocab_size\" is {}, but \"tokenizer\" has {} characters", path, vocab_size,
-        meta.tokenizer.vocab_size());
+  check(vocab_size == meta.tokenizer->vocab_size(),
+        "{}: \"vocab_size\" is {}, but \"tokenizer\" has {} tokens", path, vocab_size,
+        meta.tokenizer->vocab_size());
   meta.train_tokens = count(json, "train_tokens", path);
   meta.val_tokens = count(json, "val_tokens", path);
   const Json& source = member(json, "source", path);
@@ -73,7 +73,7 @@ Dataset open_dataset(const std::string& directory) {
         "prepare --input=FILE --name=NAME`",
         directory);
   Meta meta = load_meta(directory + "/meta.json");
-  int64_t vocab_size = meta.tokenizer.vocab_size();
+  int64_t vocab_size = meta.tokenizer->vocab_size();
   Dataset dataset{meta, TokenFile(directory + "/train.bin", vocab_size),
                   TokenFile(directory + "/val.bin", vocab_size)};
   check_size(dataset.train, meta.train_tokens, directory);

@@ -1,15 +1,16 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 
-#include "data/char_tokenizer.h"
 #include "data/token_file.h"
+#include "data/tokenizer.h"
 
 namespace folio {
 
 // What meta.json says of a prepared dataset.
 struct Meta {
-  CharTokenizer tokenizer;
+  std::shared_ptr<const Tokenizer> tokenizer;  // never null once loaded
   int64_t train_tokens = 0, val_tokens = 0;
   std::string source;  // the file or address that the text came from
 };

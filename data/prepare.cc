@@ -14,6 +14,7 @@
 #include "data/progress_line.h"
 #include "data/replacement_file.h"
 #include "data/shakespeare.h"
+#include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 
 namespace folio {
@@ -89,14 +90,14 @@ void commit_all(std::initializer_list<ReplacementFile*> files, const std::string
   sync_directory_of(directory + "/meta.json");
 }
 
-void write_dataset(const MappedFile& text, const std::string& path, const Meta& meta,
-                   const std::string& directory) {
+void write_dataset(const MappedFile& text, const std::string& path, const CharTokenizer& tokenizer,
+                   const Meta& meta, const std::string& directory) {
   TokenWriter train(directory + "/train.bin"), val(directory + "/val.bin");
   std::string description_path = directory + "/meta.json";
   ReplacementFile description(description_path);
   int64_t n = 0;
   walk(text, path, "writing tokens", [&](char32_t c) {
-    int32_t id = meta.tokenizer.id(c);
+    int32_t id = tokenizer.id(c);
     check(id >= 0, "{}: changed while it was read; start again", path);
     (n++ < meta.train_tokens ? train : val).add(id);
   });
@@ -148,9 +149,9 @@ void prepare(const PrepareOptions& options) {
   MappedFile text(path);
   Survey found = survey(text, path);
   auto train_tokens = int64_t(double(found.length) * 0.9);
-  Meta meta{found.tokenizer, train_tokens, found.length - train_tokens,
-            published ? tiny_shakespeare().url : path};
-  write_dataset(text, path, meta, directory);
+  Meta meta{std::make_shared<CharTokenizer>(found.tokenizer), train_tokens,
+            found.length - train_tokens, published ? tiny_shakespeare().url : path};
+  write_dataset(text, path, found.tokenizer, meta, directory);
   report(found, meta, directory);
 }
 

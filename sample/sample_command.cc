@@ -27,10 +27,10 @@ int sample_command(int argc, char** argv) {
   backend(device_named(options.device)).set_threads(int(options.threads));
 
   CheckpointFile file = load(best_checkpoint(options.out_dir));
-  CharTokenizer tokenizer = saved_tokenizer(file);
+  std::shared_ptr<const Tokenizer> tokenizer = saved_tokenizer(file);
   std::string text = start_text(options);
   check(!text.empty(), "--start is empty: the model needs a character or more to continue");
-  std::vector<int32_t> prompt = tokenizer.encode(text);
+  std::vector<int32_t> prompt = tokenizer->encode(text);
 
   std::unique_ptr<Gpt> model = load_model(file);
   if (!options.dtype.empty()) model->context().dtype = dtype_named(options.dtype);
@@ -45,11 +45,11 @@ int sample_command(int argc, char** argv) {
                            .seed = uint64_t(options.seed),
                            .kv_cache = options.kv_cache},
                           [&](size_t, int32_t token) {
-                            if (stream) print(tokenizer.decode(std::span(&token, 1)));
+                            if (stream) print(tokenizer->decode(std::span(&token, 1)));
                           });
   if (stream) print("\n");
   for (const auto& sample : samples) {
-    if (!stream) print(tokenizer.decode(sample) + "\n---------------\n");
+    if (!stream) print(tokenizer->decode(sample) + "\n---------------\n");
   }
   return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "core/machine.h"
 #include "data/files.h"
+#include "data/tokenizer/char_tokenizer.h"
 #include "train/train.h"
 
 namespace folio {
@@ -33,7 +34,7 @@ class RandomDataset {
     }
     write_file(folder_ / "random/train.bin", ids);
     write_file(folder_ / "random/val.bin", ids);
-    Meta meta{CharTokenizer(characters), tokens, tokens, "random numbers"};
+    Meta meta{std::make_shared<CharTokenizer>(characters), tokens, tokens, "random numbers"};
     write_file(folder_ / "random/meta.json", to_json(meta));
   }
   ~RandomDataset() { fs::remove_all(folder_); }

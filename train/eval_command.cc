@@ -44,7 +44,7 @@ int eval_command(int argc, char** argv) {
   Dataset data = open_dataset(folder.string());
   std::unique_ptr<Gpt> model = load_model(file);
   model->context().dtype = dtype_named(options.dtype);
-  check(vocabulary(data.meta.tokenizer) == file.attribute<std::string>("vocabulary"),
+  check(*data.meta.tokenizer == *saved_tokenizer(file),
         "{}: the dataset has another vocabulary than the model in {}", folder.string(),
         file.path.string());
 

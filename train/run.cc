@@ -46,7 +46,7 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
     options = with_saved_shape(options, given, file);
   }
   model = std::make_unique<Gpt>(GptConfig{.block_size = options.block_size,
-                                          .vocab_size = data.meta.tokenizer.vocab_size(),
+                                          .vocab_size = data.meta.tokenizer->vocab_size(),
                                           .n_layer = options.n_layer,
                                           .n_head = options.n_head,
                                           .n_embd = options.n_embd,
@@ -80,13 +80,13 @@ CheckpointFile Run::snapshot() const {
   file.attributes["random/batches/seed"] = int64_t(order.seed);
   file.attributes["random/batches/drawn"] = int64_t(order.drawn);
   file.attributes["vocab_size"] = model->config().vocab_size;
-  file.attributes["vocabulary"] = vocabulary(data.meta.tokenizer);
+  put_tokenizer(file, *data.meta.tokenizer);
   return file;
 }
 
 void Run::restore(const CheckpointFile& file) {
   auto integer = [&](const char* key) { return file.attribute<int64_t>(key); };
-  check(file.attribute<std::string>("vocabulary") == vocabulary(data.meta.tokenizer),
+  check(*saved_tokenizer(file) == *data.meta.tokenizer,
         "{}: the model was trained on another vocabulary than that of dataset {}",
         file.path.string(), options.dataset);
   get_parameters(file, *model);

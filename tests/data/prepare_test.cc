@@ -8,6 +8,7 @@
 #include "data/files.h"
 #include "data/meta.h"
 #include "data/prepare_command.h"
+#include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
@@ -51,7 +52,7 @@ TEST_F(Prepare, WritesNanoGptsFiles) {
   EXPECT_EQ(read_file(folder_ / "set/val.bin"), std::string("\2\0\1\0", 4));
   Dataset data = dataset();
   EXPECT_EQ(data.meta.source, folder_ / "in.txt");
-  EXPECT_EQ(data.meta.tokenizer.characters(), U"\nb\u00e9");
+  EXPECT_EQ(*data.meta.tokenizer, CharTokenizer(U"\nb\u00e9"));
   EXPECT_EQ(data.train.vocab_size(), 3);
 }
 
@@ -77,8 +78,8 @@ TEST_F(Prepare, RandomTextComesBack) {
     prepare_text(text);
     Dataset data = dataset();
     EXPECT_EQ(data.train.size(), int64_t(double(length) * 0.9));
-    EXPECT_TRUE(data.meta.tokenizer.decode(all(data.train)) +
-                    data.meta.tokenizer.decode(all(data.val)) ==
+    EXPECT_TRUE(data.meta.tokenizer->decode(all(data.train)) +
+                    data.meta.tokenizer->decode(all(data.val)) ==
                 text);
   }
 }
@@ -107,8 +108,8 @@ TEST_F(Prepare, RejectsTextsItCannotUseAndKeepsTheOldDataset) {
     EXPECT_THAT(error_of([&, &text = text] { prepare_text(text); }),
                 AllOf(HasSubstr("in.txt"), HasSubstr(why)));
     Dataset data = dataset();
-    EXPECT_EQ(data.meta.tokenizer.decode(all(data.train)), "the old te");
-    EXPECT_EQ(data.meta.tokenizer.decode(all(data.val)), "xt");
+    EXPECT_EQ(data.meta.tokenizer->decode(all(data.train)), "the old te");
+    EXPECT_EQ(data.meta.tokenizer->decode(all(data.val)), "xt");
   }
 }
 
@@ -123,7 +124,7 @@ TEST_F(Prepare, AFullDiskLeavesTheOldDataset) {
         error_of([&] { prepare({.name = "set", .input = path, .data_dir = folder_.path()}); }),
         AllOf(HasSubstr(folder_ / "set"), HasSubstr("File too large")));
   }
-  EXPECT_EQ(dataset().meta.tokenizer.decode(all(dataset().train)), "the old te");
+  EXPECT_EQ(dataset().meta.tokenizer->decode(all(dataset().train)), "the old te");
   std::filesystem::directory_iterator files(folder_ / "set");
   EXPECT_EQ(std::distance(files, {}), 3);  // and nothing half-written beside it
 }

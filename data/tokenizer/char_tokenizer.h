@@ -1,15 +1,13 @@
 #pragma once
-#include <cstdint>
-#include <nlohmann/json_fwd.hpp>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "data/tokenizer.h"
 
 namespace folio {
 
 // One token a character: a token's id is its code point's place in the sorted vocabulary.
-class CharTokenizer {
+class CharTokenizer : public Tokenizer {
  public:
   static constexpr int64_t max_vocab_size = 65535;  // token files hold 16-bit ids
 
@@ -17,18 +15,19 @@ class CharTokenizer {
   // `characters` must be sorted and distinct; Error otherwise.
   explicit CharTokenizer(std::u32string characters);
 
-  int64_t vocab_size() const { return int64_t(characters_.size()); }
+  int64_t vocab_size() const override { return int64_t(characters_.size()); }
   const std::u32string& characters() const { return characters_; }
 
   // The id of a code point, -1 if the vocabulary lacks it.
   int32_t id(char32_t c) const { return c < ids_.size() ? ids_[c] : -1; }
   // Error for text that is not UTF-8 and for the first character that the vocabulary lacks, named.
-  std::vector<int32_t> encode(std::string_view text) const;
-  // UTF-8. Error for an id outside [0, vocab_size).
-  std::string decode(std::span<const int32_t> ids) const;
+  // There are no special tokens.
+  std::vector<int32_t> encode(std::string_view text,
+                              SpecialTokens special = SpecialTokens::as_text) const override;
+  std::string decode(std::span<const int32_t> ids) const override;
 
   // {"type": "char", "characters": "..."}
-  nlohmann::ordered_json to_json() const;
+  nlohmann::ordered_json to_json() const override;
   // Error if `json` is not what to_json gives; `name` is what the message calls its source.
   static CharTokenizer from_json(const nlohmann::ordered_json& json, std::string_view name);
 

@@ -1,4 +1,4 @@
-#include "data/char_tokenizer.h"
+#include "data/tokenizer/char_tokenizer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "data/char_tokenizer.h"
+#include "data/tokenizer/char_tokenizer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -22,7 +22,7 @@ CharTokenizer::CharTokenizer(std::u32string characters) : characters_(std::move(
   for (size_t i = 0; i < characters_.size(); ++i) ids_[characters_[i]] = int32_t(i);
 }
 
-std::vector<int32_t> CharTokenizer::encode(std::string_view text) const {
+std::vector<int32_t> CharTokenizer::encode(std::string_view text, SpecialTokens) const {
   std::vector<int32_t> ids;
   ids.reserve(text.size());
   for_each_code_point(text, "the text", [&](char32_t c, size_t at) {
