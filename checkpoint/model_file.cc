@@ -25,7 +25,7 @@ GptConfig model_config(const CheckpointFile& file) {
 }
 
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
-  auto model = std::make_unique<Gpt>(model_config(file), 0);
+  auto model = std::make_unique<Gpt>(model_config(file));
   get_parameters(file, *model);
   return model;
 }

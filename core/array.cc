@@ -18,6 +18,12 @@ Array::Array(Shape shape, DType dtype, Device device)
       shape_(shape),
       dtype_(dtype) {}
 
+Array::Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype)
+    : storage_(std::move(storage)), shape_(shape), dtype_(dtype) {
+  check(bytes() <= storage_->bytes, "an array {} {} does not fit the {} bytes of its storage",
+        dtype, shape, storage_->bytes);
+}
+
 Array Array::reshape(Shape shape) const {
   check(shape.size() == size(), "reshape: {} cannot become {}: {} elements against {}", shape_,
         shape, size(), shape.size());

@@ -22,6 +22,8 @@ class Array {
  public:
   Array() = default;  // undefined: stands for "no array" where one is optional
   Array(Shape shape, DType dtype, Device device = cpu);  // contents are unspecified
+  // Over memory that another owner gives, such as a mapped file; aligned to the dtype's size.
+  Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype);
 
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }

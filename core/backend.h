@@ -82,6 +82,7 @@ class Backend {
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
   virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  virtual Array transpose(const Array& x, DType dtype) = 0;  // x [R, C] -> [C, R] in `dtype`
   // The named rows of x [R, C] -> [rows.size(), C].
   virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
 

@@ -19,9 +19,9 @@ GptConfig checked(const GptConfig& c) {
 
 }  // namespace
 
-Gpt::Gpt(const GptConfig& config, uint64_t seed)
+Gpt::Gpt(const GptConfig& config)
     : config_(checked(config)),
-      context_{.dropout = config.dropout, .random = {seed}},
+      context_{.dropout = config.dropout, .random = {}},
       wte_(config.vocab_size, config.n_embd),
       wpe_(config.block_size, config.n_embd),
       ln_f_(config.n_embd, config.bias) {
@@ -33,7 +33,10 @@ Gpt::Gpt(const GptConfig& config, uint64_t seed)
     add(fmt::format("transformer.h.{}", i), *h_.back());
   }
   add("transformer.ln_f", ln_f_);
+}
 
+Gpt::Gpt(const GptConfig& config, uint64_t seed) : Gpt(config) {
+  context_.random = {seed};
   double residual_std = 0.02 / std::sqrt(2.0 * double(config.n_layer));
   parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.shape().rank() != 2) return;

@@ -23,6 +23,8 @@ class Gpt : public Module {
   // Throws Error for a configuration that cannot be. Weights start as nanoGPT's: normal(0, 0.02),
   // those that write to the residual stream scaled by 1 / sqrt(2 n_layer), biases 0.
   Gpt(const GptConfig& config, uint64_t seed);
+  // The matrices are unspecified until whoever loads the model sets every parameter.
+  explicit Gpt(const GptConfig& config);
 
   // Logits of every position, tokens [B, T] i32 -> [B, T, vocab_size]; with `last_only`, of the
   // last position alone -> [B, 1, vocab_size], for which the last block's attention, its MLP and

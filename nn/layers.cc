@@ -18,7 +18,7 @@ Tensor last_position(const Tensor& x) {
 }  // namespace
 
 Linear::Linear(Context& context, int64_t in, int64_t out, bool with_bias) : context_(context) {
-  add("weight", weight, {out, in}, 0);
+  add("weight", weight, {out, in});
   if (with_bias) add("bias", bias, {out}, 0);
 }
 

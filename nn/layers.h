@@ -4,7 +4,8 @@
 
 namespace folio {
 
-// x W^T + b: x [..., in] -> [..., out]; weight [out, in], bias [out] if wanted.
+// x W^T + b: x [..., in] -> [..., out]; weight [out, in], bias [out] if wanted. Matrices start
+// unspecified: the model draws or loads them.
 class Linear : public Module {
  public:
   Linear(Context& context, int64_t in, int64_t out, bool bias);
@@ -24,7 +25,7 @@ class Linear : public Module {
 // weight [rows, channels]; looked up by autograd's `embedding`.
 class Embedding : public Module {
  public:
-  Embedding(int64_t rows, int64_t channels) { add("weight", weight, {rows, channels}, 0); }
+  Embedding(int64_t rows, int64_t channels) { add("weight", weight, {rows, channels}); }
 
   Parameter weight;
 };

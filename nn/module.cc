@@ -11,9 +11,10 @@ void Module::pack() {
   for (auto& [name, module] : modules_) module->pack();
 }
 
-void Module::add(const std::string& name, Parameter& parameter, Shape shape, double value) {
+void Module::add(const std::string& name, Parameter& parameter, Shape shape,
+                 std::optional<double> value) {
   Array values(shape, DType::f32);
-  backend(values).fill(values, value);
+  if (value) backend(values).fill(values, *value);
   parameter = Tensor::leaf(values);
   parameters_.emplace_back(name, &parameter);
 }

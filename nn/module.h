@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ class Module {
   virtual void pack();
 
  protected:
-  // Registers `parameter` as `name` and gives it the shape, filled with `value`.
-  void add(const std::string& name, Parameter& parameter, Shape shape, double value);
+  // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value
+  // its contents are unspecified: the model that owns it draws or loads them.
+  void add(const std::string& name, Parameter& parameter, Shape shape,
+           std::optional<double> value = {});
   void add(const std::string& name, Module& module);
 
  private:

@@ -15,6 +15,7 @@ class CpuBackend final : public Backend {
   void read(const Array& from, void* host) override;
   void fill(Array& x, double value) override;
   Array cast(const Array& x, DType dtype) override;
+  Array transpose(const Array& x, DType dtype) override;
   Array take_rows(const Array& x, std::span<const int64_t> rows) override;
   void random_normal(Array& x, double mean, double std, RandomStream stream) override;
   Array unary(Unary op, const Array& x) override;

@@ -1,0 +1,38 @@
+#include "checkpoint/open_model.h"
+
+#include "checkpoint/model_file.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+
+OpenedModel open_checkpoint(const fs::path& path) {
+  CheckpointFile file = load(path);
+  return {.model = load_model(file),
+          .tokenizer = saved_tokenizer(file),
+          .source = path.string(),
+          .attributes = std::move(file.attributes)};
+}
+
+OpenedModel open_folder(const fs::path& folder) {
+  if (fs::exists(best_checkpoint(folder))) return open_checkpoint(best_checkpoint(folder));
+  fail("{}: holds no model that folio knows: no config.json with model.safetensors, no ckpt.h5",
+       folder.string());
+}
+
+}  // namespace
+
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir) {
+  if (init_from == "resume") return open_checkpoint(best_checkpoint(out_dir));
+  fs::path path = init_from;
+  check(fs::exists(path),
+        "init_from={}: there is no such file or folder; it can be resume or the path of a model",
+        init_from);
+  if (fs::is_directory(path)) return open_folder(path);
+  if (path.extension() == ".h5") return open_checkpoint(path);
+  fail("{}: not a model that folio can open; it opens folders, .safetensors and .h5 files",
+       init_from);
+}
+
+}  // namespace folio

@@ -1,0 +1,27 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "data/checkpoint_file.h"
+#include "data/tokenizer/tokenizer.h"
+#include "nn/gpt.h"
+
+namespace folio {
+
+// A model to run or to go on training, wherever it came from.
+struct OpenedModel {
+  std::unique_ptr<Gpt> model;                   // f32 parameters, not packed
+  std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none
+  std::string source;                           // the file or folder that was read, for messages
+  std::map<std::string, Attribute> attributes;  // what a folio checkpoint says of its run, or empty
+};
+
+// The model that an `init_from` names:
+//   resume          out_dir's best checkpoint
+//   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir
+//   a file          .safetensors with its config.json beside it, or a folio checkpoint (.h5)
+// Throws Error, saying what folio can open, for anything else.
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir);
+
+}  // namespace folio

@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "core/elementwise.h"
+
+namespace folio {
+
+// What config.json says of a GPT-2 in Hugging Face's layout; the defaults are transformers' own.
+struct Gpt2Config {
+  int64_t vocab_size = 50257;
+  int64_t n_positions = 1024;
+  int64_t n_embd = 768, n_layer = 12, n_head = 12;
+  Unary activation = gelu_tanh_op;
+};
+
+// Throws Error, naming `path` and the key, for a file that is not such a config and for a model
+// that folio would compute otherwise than transformers does.
+Gpt2Config load_gpt2_config(const std::string& path);
+
+// config.json and generation_config.json as transformers writes them. `end_token` is the id that
+// ends a text, -1: none.
+std::string config_json(const Gpt2Config& config, int64_t end_token);
+std::string generation_config_json(int64_t end_token);
+
+}  // namespace folio
