@@ -1,6 +1,7 @@
 #include "checkpoint/hugging_face.h"
 
 #include <cstring>
+#include <set>
 
 #include "data/files.h"
 #include "data/hugging_face/gpt2_config.h"
@@ -94,8 +95,8 @@ void check_tied(const Weights& weights, const Gpt2Config& config) {
   Shape shape{config.vocab_size, config.n_embd};
   Array head = weights.tensor("lm_head.weight", shape);
   Array wte = weights.tensor("transformer.wte.weight", shape);
-  bool same = head.dtype() == wte.dtype() &&
-              std::memcmp(head.address(), wte.address(), head.bytes()) == 0;
+  bool same =
+      head.dtype() == wte.dtype() && std::memcmp(head.address(), wte.address(), head.bytes()) == 0;
   check(same,
         "{}: lm_head.weight differs from wte.weight; folio's GPT-2 ties the two and cannot run "
         "this model",
@@ -126,9 +127,10 @@ Gpt2Config gpt2_config(const GptConfig& config) {
 
 bool is_hugging_face(const fs::path& folder) { return fs::exists(folder / "config.json"); }
 
-std::unique_ptr<Gpt> load_hugging_face(const fs::path& folder) {
-  Gpt2Config config = load_gpt2_config((folder / "config.json").string());
-  Weights weights(weights_file(folder));
+std::unique_ptr<Gpt> load_hugging_face(const fs::path& path) {
+  fs::path file = fs::is_directory(path) ? weights_file(path) : path;
+  Gpt2Config config = load_gpt2_config((file.parent_path() / "config.json").string());
+  Weights weights(file);
   check_sizes(weights, config);
   check_tied(weights, config);
   auto model = std::make_unique<Gpt>(gpt_config(config));
@@ -152,13 +154,12 @@ void save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* toke
   model.parameters([&](const std::string& name, Parameter& parameter) {
     Array values = parameter.array();
     bool conv1d = is_conv1d(name);
-    tensors.push_back(
-        {.name = name,
-         .dtype = DType::f32,
-         .shape = conv1d ? transposed(values.shape()) : values.shape(),
-         .make = [values, conv1d] {
-           return conv1d ? backend(values).transpose(values, DType::f32) : values;
-         }});
+    tensors.push_back({.name = name,
+                       .dtype = DType::f32,
+                       .shape = conv1d ? transposed(values.shape()) : values.shape(),
+                       .make = [values, conv1d] {
+                         return conv1d ? backend(values).transpose(values, DType::f32) : values;
+                       }});
     bool missing_bias = !model.config().bias && name.ends_with(".weight") &&
                         !name.ends_with("wte.weight") && !name.ends_with("wpe.weight");
     if (!missing_bias) return;

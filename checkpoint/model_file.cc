@@ -4,6 +4,22 @@
 #include "data/utf8.h"
 
 namespace folio {
+namespace {
+
+std::string activation_name(Unary op) {
+  return visit_unary(op, [](auto function) { return std::string(function.name); });
+}
+
+Unary saved_activation(const CheckpointFile& file) {
+  if (!file.has("activation")) return gelu_erf_op;
+  const std::string& name = file.attribute<std::string>("activation");
+  for (Unary op : {gelu_erf_op, gelu_tanh_op})
+    if (name == activation_name(op)) return op;
+  fail("{}: the model's activation \"{}\" is not one that this folio has", file.path.string(),
+       name);
+}
+
+}  // namespace
 
 std::filesystem::path best_checkpoint(const std::string& out_dir) {
   return std::filesystem::path(out_dir) / "ckpt.h5";
@@ -21,7 +37,8 @@ GptConfig model_config(const CheckpointFile& file) {
           .n_head = size("option/n_head"),
           .n_embd = size("option/n_embd"),
           .dropout = file.attribute<double>("option/dropout"),
-          .bias = file.attribute<bool>("option/bias")};
+          .bias = file.attribute<bool>("option/bias"),
+          .activation = saved_activation(file)};
 }
 
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
@@ -31,6 +48,8 @@ std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
 }
 
 void put_parameters(CheckpointFile& file, Gpt& model) {
+  file.attributes["vocab_size"] = model.config().vocab_size;
+  file.attributes["activation"] = activation_name(model.config().activation);
   model.parameters([&](const std::string& name, Parameter& parameter) {
     file.tensors["model/" + name] = parameter.array();
   });

@@ -22,7 +22,8 @@ GptConfig model_config(const CheckpointFile& file);
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
 
 // Copies every parameter of `model` into or out of `file`; an Error names one that is missing or
-// has another shape.
+// has another shape. What no option names goes beside them: the vocabulary's size and the MLP's
+// activation, which files from before folio read GPT-2 lack (theirs is gelu_erf).
 void put_parameters(CheckpointFile& file, Gpt& model);
 void get_parameters(const CheckpointFile& file, Gpt& model);
 

@@ -1,5 +1,6 @@
 #include "checkpoint/open_model.h"
 
+#include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 
 namespace folio {
@@ -15,7 +16,15 @@ OpenedModel open_checkpoint(const fs::path& path) {
           .attributes = std::move(file.attributes)};
 }
 
+OpenedModel open_hugging_face(const fs::path& path) {
+  return {.model = load_hugging_face(path),
+          .tokenizer = nullptr,
+          .source = path.string(),
+          .attributes = {}};
+}
+
 OpenedModel open_folder(const fs::path& folder) {
+  if (is_hugging_face(folder)) return open_hugging_face(folder);
   if (fs::exists(best_checkpoint(folder))) return open_checkpoint(best_checkpoint(folder));
   fail("{}: holds no model that folio knows: no config.json with model.safetensors, no ckpt.h5",
        folder.string());
@@ -30,6 +39,7 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir)
         "init_from={}: there is no such file or folder; it can be resume or the path of a model",
         init_from);
   if (fs::is_directory(path)) return open_folder(path);
+  if (path.extension() == ".safetensors") return open_hugging_face(path);
   if (path.extension() == ".h5") return open_checkpoint(path);
   fail("{}: not a model that folio can open; it opens folders, .safetensors and .h5 files",
        init_from);

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "data/checkpoint_file.h"
-#include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer.h"
 #include "nn/gpt.h"
 
 namespace folio {

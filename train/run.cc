@@ -79,7 +79,6 @@ CheckpointFile Run::snapshot() const {
   file.attributes["random/dropout/drawn"] = int64_t(dropout.drawn);
   file.attributes["random/batches/seed"] = int64_t(order.seed);
   file.attributes["random/batches/drawn"] = int64_t(order.drawn);
-  file.attributes["vocab_size"] = model->config().vocab_size;
   put_tokenizer(file, *data.meta.tokenizer);
   return file;
 }
