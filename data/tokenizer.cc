@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
 
 namespace folio {
@@ -13,6 +14,8 @@ bool operator==(const Tokenizer& a, const Tokenizer& b) {
 
 std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::ordered_json& json,
                                                      std::string_view name) {
+  auto type = json.find("type");
+  if (type != json.end() && *type == "bpe") return BpeTokenizer::from_json(json, name);
   return std::make_shared<CharTokenizer>(CharTokenizer::from_json(json, name));
 }
 

@@ -1,5 +1,8 @@
 #include "data/utf8.h"
 
+#include <cstdint>
+#include <cstring>
+
 namespace folio {
 
 Utf8 decode_multibyte(std::string_view text, size_t at) {
@@ -29,6 +32,24 @@ Utf8 decode_multibyte(std::string_view text, size_t at) {
     code_point = code_point << 6 | (byte(size_t(i)) & 0x3f);
   }
   return {code_point, bytes};
+}
+
+size_t utf8_prefix(std::string_view text) {
+  for (size_t at = 0;;) {
+    uint64_t bytes = 0;
+    for (; at + 8 <= text.size(); at += 8) {
+      std::memcpy(&bytes, text.data() + at, 8);
+      if (bytes & 0x8080808080808080) break;
+    }
+    // Through what is not ASCII, and the last bytes.
+    size_t end = at + 8;
+    for (; at < end;) {
+      if (at == text.size()) return at;
+      Utf8 next = decode_utf8(text, at);
+      if (next.fault) return at;
+      at += size_t(next.bytes);
+    }
+  }
 }
 
 void append_utf8(std::string& text, char32_t c) {

@@ -22,6 +22,9 @@ inline Utf8 decode_utf8(std::string_view text, size_t at) {
   return byte < 0x80 ? Utf8{byte} : decode_multibyte(text, at);
 }
 
+// The bytes that `text` starts with and that are whole UTF-8 characters.
+size_t utf8_prefix(std::string_view text);
+
 // Calls f(code point, byte offset) for all of `text`. Throws Error at the first byte that is not
 // UTF-8, with its offset; `name` is what the message calls the text.
 template <class F>

@@ -1,0 +1,175 @@
+#include "data/tokenizer/bpe_files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "data/mapped_file.h"
+#include "data/tokenizer/byte_alphabet.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;  // not ordered_json, whose every insertion looks at every key
+
+constexpr size_t max_bytes = 256 << 20;  // of a file: parsed, it takes some times as much
+
+Json parse(const fs::path& path) {
+  MappedFile file(path.string());
+  check(file.bytes().size() <= max_bytes, "{}: {} bytes; a tokenizer's file has at most {}",
+        path.string(), file.bytes().size(), max_bytes);
+  try {
+    return Json::parse(file.bytes());
+  } catch (const Json::exception& e) {
+    fail("{}: not JSON: {}", path.string(), e.what());
+  }
+}
+
+std::string shown(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
+}
+
+// {"token": id, ...} through `add`.
+template <class Add>
+void each_token(const Json& json, const std::string& where, Add&& add) {
+  check(json.is_object(), "{}: must be an object of tokens and their ids, got {}", where,
+        shown(json));
+  for (const auto& [token, id] : json.items()) {
+    check(id.is_number_integer(), "{}: the id of \"{}\" must be an integer, got {}", where, token,
+          shown(id));
+    add(token, id.template get<int64_t>());
+  }
+}
+
+std::shared_ptr<const BpeTokenizer> load_pair(const fs::path& vocab, const fs::path& merges) {
+  BpeVocabularyBuilder builder;
+  constexpr const char* end_of_text = "<|endoftext|>";
+  std::string where = vocab.string();
+  each_token(parse(vocab), where, [&](const std::string& token, int64_t id) {
+    if (token == end_of_text)
+      builder.add_special(token, id, where);
+    else
+      builder.add_token(token, id, where);
+  });
+  fs::path added = vocab.parent_path() / "added_tokens.json";
+  if (vocab.filename() == "vocab.json" && fs::exists(added))
+    each_token(parse(added), added.string(), [&](const std::string& token, int64_t id) {
+      builder.add_special(token, id, added.string());
+    });
+  MappedFile lines(merges.string());
+  builder.add_merges(lines.bytes(), merges.string());
+  return std::make_shared<BpeTokenizer>(builder.finish(where), where);
+}
+
+// What would change the ids and GPT-2's tokenizer has not.
+void check_kind(const Json& json, const std::string& path) {
+  auto absent = [&](const Json& object, const char* key) {
+    auto found = object.find(key);
+    check(found == object.end() || found->is_null() || *found == false || *found == "",
+          "{}: \"{}\": {} is not supported, GPT-2's tokenizer has none", path, key, shown(*found));
+  };
+  const Json& model = json.at("model");
+  Json type = model.value("type", Json("BPE"));
+  check(type == "BPE", "{}: model type {} is not supported, only \"BPE\"", path, shown(type));
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
+                          "byte_fallback", "ignore_merges"})
+    absent(model, key);
+  absent(json, "normalizer");
+  auto split = json.find("pre_tokenizer");
+  check(split != json.end() && split->is_object() && split->value("type", Json()) == "ByteLevel" &&
+            split->value("use_regex", Json(true)) == true &&
+            split->value("add_prefix_space", Json(true)) == false,
+        "{}: \"pre_tokenizer\" must be ByteLevel with GPT-2's pattern and no prefix space, got {}",
+        path, split == json.end() ? "nothing" : shown(*split));
+}
+
+void add_specials(BpeVocabularyBuilder& builder, const Json& json, const std::string& path) {
+  auto added = json.find("added_tokens");
+  if (added == json.end() || added->is_null()) return;
+  check(added->is_array(), "{}: \"added_tokens\" must be an array, got {}", path, shown(*added));
+  for (const Json& token : *added) {
+    bool whole = token.is_object() && token.contains("content") && token["content"].is_string() &&
+                 token.contains("id") && token["id"].is_number_integer();
+    check(whole, "{}: \"added_tokens\" needs {{\"id\": ..., \"content\": \"...\"}}, got {}", path,
+          shown(token));
+    builder.add_special(token["content"].get<std::string>(), token["id"].get<int64_t>(),
+                        path + ": \"added_tokens\"");
+  }
+}
+
+void add_merges(BpeVocabularyBuilder& builder, const Json& merges, const std::string& path) {
+  check(merges.is_array(), "{}: \"merges\" must be an array, got {}", path, shown(merges));
+  for (size_t i = 0; i < merges.size(); ++i) {
+    std::string where = fmt::format("{}: \"merges\"[{}]", path, i);
+    const Json& merge = merges[i];
+    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+      builder.add_merge(merge[0].get<std::string>(), merge[1].get<std::string>(), where);
+      continue;
+    }
+    const auto* text = merge.get_ptr<const std::string*>();
+    size_t space = text ? text->find(' ') : std::string::npos;
+    check(space != std::string::npos && text->find(' ', space + 1) == std::string::npos,
+          "{}: must be two tokens, got {}", where, shown(merge));
+    builder.add_merge(text->substr(0, space), text->substr(space + 1), where);
+  }
+}
+
+std::shared_ptr<const BpeTokenizer> load_tokenizer_json(const fs::path& file) {
+  std::string path = file.string();
+  Json json = parse(file);
+  bool whole = json.is_object() && json.contains("model") && json["model"].is_object() &&
+               json["model"].contains("vocab") && json["model"].contains("merges");
+  check(whole, "{}: is no tokenizer.json, which has \"model\": {{\"vocab\", \"merges\"}}; got {}",
+        path, shown(json));
+  check_kind(json, path);
+  BpeVocabularyBuilder builder;
+  add_specials(builder, json, path);
+  each_token(json["model"]["vocab"], path, [&](const std::string& token, int64_t id) {
+    if (!builder.is_special(token, id)) builder.add_token(token, id, path);
+  });
+  add_merges(builder, json["model"]["merges"], path);
+  return std::make_shared<BpeTokenizer>(builder.finish(path), path);
+}
+
+// The files of a tokenizer: those of one line belong together.
+constexpr std::pair<const char*, const char*> pairs[] = {{"vocab.json", "merges.txt"},
+                                                         {"encoder.json", "vocab.bpe"}};
+
+}  // namespace
+
+std::shared_ptr<const BpeTokenizer> load_bpe(const std::string& path) {
+  fs::path file(path);
+  if (fs::is_directory(file)) {
+    if (fs::exists(file / "tokenizer.json")) return load_tokenizer_json(file / "tokenizer.json");
+    for (auto [vocab, merges] : pairs)
+      if (fs::exists(file / vocab) && fs::exists(file / merges))
+        return load_pair(file / vocab, file / merges);
+    fail(
+        "{}: has no tokenizer: neither tokenizer.json, nor vocab.json and merges.txt, nor "
+        "encoder.json and vocab.bpe",
+        path);
+  }
+  for (auto [vocab, merges] : pairs)
+    if (file.filename() == vocab || file.filename() == merges)
+      return load_pair(file.parent_path() / vocab, file.parent_path() / merges);
+  return load_tokenizer_json(file);
+}
+
+std::string vocab_json(const BpeVocabulary& vocabulary) {
+  std::string text = "{";
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
+    bool special = vocabulary.special.contains(token);
+    text += fmt::format("{}{}: {}", id > 0 ? ", " : "",
+                        Json(special ? token : spell_bytes(token)).dump(-1, ' ', true), id);
+  }
+  return text + "}";
+}
+
+std::string merges_txt(const BpeVocabulary& vocabulary) {
+  return "#version: 0.2\n" + merge_lines(vocabulary);
+}
+
+}  // namespace folio

@@ -1,0 +1,21 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "data/tokenizer/bpe_tokenizer.h"
+
+namespace folio {
+
+// Reads GPT-2's tokenizer, or another byte-level BPE of its kind. `path` is a folder with, or is
+// itself one of, these files:
+//   tokenizer.json                              Hugging Face's tokenizers
+//   vocab.json, merges.txt, added_tokens.json   Hugging Face's transformers; the last may be
+//   missing encoder.json, vocab.bpe                     OpenAI's
+// Error, with the file, the line or the key and what is wrong there.
+std::shared_ptr<const BpeTokenizer> load_bpe(const std::string& path);
+
+// What vocab.json and merges.txt hold.
+std::string vocab_json(const BpeVocabulary& vocabulary);
+std::string merges_txt(const BpeVocabulary& vocabulary);
+
+}  // namespace folio

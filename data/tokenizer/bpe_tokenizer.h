@@ -1,0 +1,43 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "data/tokenizer/bpe_vocabulary.h"
+#include "data/tokenizer/byte_pairs.h"
+#include "data/tokenizer/pretoken_cache.h"
+
+namespace folio {
+
+// GPT-2's tokenizer: the text is cut into pretokens (pretokenizer.h), whose bytes are merged.
+class BpeTokenizer : public Tokenizer {
+ public:
+  // Error, naming `name` as the source, unless every byte is a token, every merge gives one, and no
+  // two tokens are the same.
+  BpeTokenizer(BpeVocabulary vocabulary, std::string_view name);
+
+  const BpeVocabulary& vocabulary() const { return vocabulary_; }
+  int64_t vocab_size() const override { return int64_t(vocabulary_.tokens.size()); }
+  // Takes any bytes. What follows the first that is not UTF-8 is not cut any more; it is one with
+  // the last pretoken before it, as in tiktoken.
+  std::vector<int32_t> encode(std::string_view text,
+                              SpecialTokens special = SpecialTokens::as_text) const override;
+  std::string decode(std::span<const int32_t> ids) const override;
+  std::optional<int32_t> end_of_text() const override { return end_of_text_; }
+  nlohmann::ordered_json to_json() const override;
+  static std::shared_ptr<const BpeTokenizer> from_json(const nlohmann::ordered_json& json,
+                                                       std::string_view name);
+
+ private:
+  class Ids;
+  void encode_text(std::string_view text, PretokenCache& cache, Ids& ids) const;
+  void encode_utf8(std::string_view text, PretokenCache& cache, Ids& ids) const;
+  void encode_broken(std::string_view rest, Ids& ids) const;
+
+  BpeVocabulary vocabulary_;
+  BytePairs pairs_;
+  std::optional<int32_t> end_of_text_;
+  mutable PretokenCaches caches_;
+};
+
+}  // namespace folio

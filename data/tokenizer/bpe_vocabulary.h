@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace folio {
+
+// What a byte-level BPE tokenizer is made of.
+struct BpeVocabulary {
+  std::vector<std::string> tokens;                  // by id: the bytes
+  std::vector<std::pair<int32_t, int32_t>> merges;  // by rank: the ids of the two parts
+  std::map<std::string, int32_t> special;  // e.g. <|endoftext|>; in `tokens`, but no merge's part
+};
+
+// Puts a vocabulary together from a file's entries, which may come in any order but for the tokens
+// before the merges. `where` is what an Error calls an entry's place; tokens are in the byte
+// alphabet.
+class BpeVocabularyBuilder {
+ public:
+  void add_token(std::string_view spelling, int64_t id, std::string_view where);
+  // A special token, or that one of the tokens is special.
+  void add_special(std::string_view text, int64_t id, std::string_view where);
+  bool is_special(const std::string& text, int64_t id) const;
+  void add_merge(std::string_view left, std::string_view right, std::string_view where);
+  // The lines of a merges.txt or vocab.bpe file, `name`: "LEFT RIGHT", best first.
+  void add_merges(std::string_view text, std::string_view name);
+  // Error unless the ids are 0, 1, 2 and so on.
+  BpeVocabulary finish(std::string_view name) const;
+
+ private:
+  std::map<int64_t, std::string> tokens_;         // bytes
+  std::unordered_map<std::string, int32_t> ids_;  // by spelling
+  std::map<std::string, int32_t> special_;
+  std::vector<std::pair<int32_t, int32_t>> merges_;
+};
+
+// The merges as the lines that add_merges reads, without a heading.
+std::string merge_lines(const BpeVocabulary& vocabulary);
+
+}  // namespace folio

@@ -1,0 +1,115 @@
+#include "data/tokenizer/pretokenizer.h"
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "data/tokenizer/unicode_classes.h"
+#include "data/utf8.h"
+
+namespace folio {
+namespace {
+
+constexpr std::array<CharClass, 128> ascii_classes = [] {
+  std::array<CharClass, 128> classes{};
+  for (char c : {'\t', '\n', '\v', '\f', '\r', ' '}) classes[size_t(c)] = CharClass::space;
+  for (char c = '0'; c <= '9'; ++c) classes[size_t(c)] = CharClass::number;
+  for (char c = 'a'; c <= 'z'; ++c)
+    classes[size_t(c)] = classes[size_t(c - 'a' + 'A')] = CharClass::letter;
+  return classes;
+}();
+
+struct Char {
+  CharClass kind;
+  size_t bytes;
+};
+
+inline Char char_at(std::string_view text, size_t at) {
+  auto byte = static_cast<unsigned char>(text[at]);
+  if (byte < 0x80) return {ascii_classes[byte], 1};
+  Utf8 c = decode_multibyte(text, at);
+  return {char_class(c.code_point), size_t(c.bytes)};
+}
+
+// The number of ASCII letters that text[at] starts with, 8 at a time, as far as 8 bytes are left.
+inline size_t ascii_letters(std::string_view text, size_t at) {
+  constexpr uint64_t each = 0x0101010101010101;
+  size_t begin = at;
+  for (; at + 8 <= text.size(); at += 8) {
+    uint64_t bytes;
+    std::memcpy(&bytes, text.data() + at, 8);
+    // The top bit of a byte: is it from 'a' on, past 'z', not ASCII? No sum carries out of its
+    // byte.
+    uint64_t lower = (bytes | 0x20 * each) & 0x7f * each;
+    uint64_t from_a = lower + (0x80 - 'a') * each, past_z = lower + (0x7f - 'z') * each;
+    uint64_t others = (~from_a | past_z | bytes) & 0x80 * each;
+    if (others) return at + size_t(std::countr_zero(others)) / 8 - begin;
+  }
+  return at - begin;
+}
+
+// Where the characters of this kind end that begin at `at`.
+inline size_t run_end(std::string_view text, size_t at, CharClass kind) {
+  if (kind == CharClass::letter) at += ascii_letters(text, at);
+  while (at < text.size()) {
+    Char next = char_at(text, at);
+    if (next.kind != kind) break;
+    at += next.bytes;
+  }
+  return at;
+}
+
+// The bytes of 's, 'd, 'm, 't, 'll, 've or 're at the start of `text`, or 0.
+size_t contraction(std::string_view text) {
+  if (text.size() < 2 || text[0] != '\'') return 0;
+  switch (text[1]) {
+    case 's':
+    case 'd':
+    case 'm':
+    case 't':
+      return 2;
+    case 'l':
+      return text.substr(2).starts_with('l') ? 3 : 0;
+    case 'v':
+    case 'r':
+      return text.substr(2).starts_with('e') ? 3 : 0;
+    default:
+      return 0;
+  }
+}
+
+size_t char_start(std::string_view text, size_t end) {  // of the character before `end`
+  do --end;
+  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80);
+  return end;
+}
+
+}  // namespace
+
+size_t pretoken_end(std::string_view text, size_t at) {
+  if (text[at] == ' ' && at + 1 < text.size()) {
+    CharClass next = char_at(text, at + 1).kind;
+    if (next != CharClass::space) return run_end(text, at + 1, next);
+  }
+  if (text[at] == '\'')
+    if (size_t bytes = contraction(text.substr(at))) return at + bytes;
+  CharClass kind = char_at(text, at).kind;
+  size_t end = run_end(text, at, kind);
+  if (kind != CharClass::space || end == text.size()) return end;
+  // Before a word the last space is left to it, or to itself.
+  size_t last = char_start(text, end);
+  return last > at ? last : end;
+}
+
+size_t last_safe_cut(std::string_view text) {
+  for (size_t at = text.size(); at > 1; --at) {
+    auto byte = static_cast<unsigned char>(text[at - 1]);
+    if (byte >= 0x80 || ascii_classes[byte] != CharClass::space) continue;
+    size_t before = char_start(text, at - 1);
+    if (char_at(text, before).kind != CharClass::space) return at - 1;
+  }
+  return 0;
+}
+
+}  // namespace folio
