@@ -11,9 +11,12 @@ import torch
 
 def words(seed, n):
     """The first n words of 24 bits of `seed`, as uint64."""
-    z = (np.uint64(seed << 32) + np.arange(1, n + 1, dtype=np.uint64)) * np.uint64(
-        0x9E3779B97F4A7C15
-    )
+    return mix(np.uint64(seed << 32) + np.arange(1, n + 1, dtype=np.uint64))
+
+
+def mix(z):
+    """The words of the numbers z."""
+    z = z * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (z ^ (z >> np.uint64(31))) >> np.uint64(40)
