@@ -172,11 +172,27 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targe
   });
 }
 
+Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+  if (NoGrad::active()) return f(x);
+  Array y;
+  {
+    NoGrad keep_nothing;
+    y = f(x).array();
+  }
+  // Recorded whether or not x needs a gradient: the leaves inside f may.
+  auto backward = [f, x = x.array()](Array dy) {
+    Tensor again = Tensor::leaf(x);
+    f(again).backward(std::move(dy));
+    return std::vector<Array>{again.grad()};
+  };
+  return record_node(std::move(y), {x}, backward, nullptr);
+}
+
 const std::vector<std::string_view>& op_names() {
   static const std::vector<std::string_view> names = [] {
     std::vector<std::string_view> all{
-        "add",          "scale",      "cast",      "add_dropout", "linear",
-        "feed_forward", "layer_norm", "embedding", "attention",   "linear_cross_entropy"};
+        "add",        "scale",     "cast",      "add_dropout",          "linear",   "feed_forward",
+        "layer_norm", "embedding", "attention", "linear_cross_entropy", "recompute"};
     std::apply([&](auto... op) { (all.push_back(decltype(op)::name), ...); }, UnaryOps{});
     return all;
   }();

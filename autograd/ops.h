@@ -48,6 +48,11 @@ Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);
 // w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targets);
 
+// f(x), of which x alone is kept until backward: f runs again there (Chen et al., "Training deep
+// nets with sublinear memory cost", 2016). f must give the same tensor both times and record x and
+// leaves alone; gradients of those leaves arrive as f's own ops sum them.
+Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+
 // Every op above, by name: the test of ops fails for one without a row in its table.
 const std::vector<std::string_view>& op_names();
 

@@ -57,7 +57,14 @@ void Tensor::backward() const {
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
   Array one(shape(), dtype(), array_.device());
   backend(one).fill(one, 1);
-  add_grad(*node_, one);
+  backward(one);
+}
+
+void Tensor::backward(Array dy) const {
+  check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
+  check(dy.shape() == shape(), "backward: a tensor of shape {} needs a gradient like it, got {}",
+        shape(), dy.shape());
+  add_grad(*node_, std::move(dy));
 
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Newest> pending;
   std::unordered_set<const Node*> queued;

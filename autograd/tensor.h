@@ -33,6 +33,8 @@ class Tensor {
   // d this / d leaf into every leaf it was recorded from; this must be a scalar. Walks the tape
   // once, newest op first, and frees what each op saved as soon as its gradient is done.
   void backward() const;
+  // The same from any tensor: `dy`, of this shape, is the gradient of what is wanted in this.
+  void backward(Array dy) const;
 
  private:
   friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Array)>,

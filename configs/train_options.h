@@ -45,6 +45,7 @@ struct TrainOptions {
 
   std::string device = "cpu";
   std::string dtype = "float32";
+  bool recompute = false;
   int64_t seed = 1337;
   int64_t threads = 0;
 };

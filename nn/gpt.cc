@@ -59,10 +59,24 @@ Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   if (cache) positions = cache->lengths;
   Tensor x = embedding(tokens, wte_.weight, wpe_.weight, context_.dtype, positions);
   x = add_dropout({}, x, context_.next_dropout());
-  for (size_t i = 0; i < h_.size(); ++i)
-    x = (*h_[i])(x, cache, int(i), last_only && i + 1 == h_.size());
+  for (size_t i = 0; i < h_.size(); ++i) {
+    bool as_function = context_.recompute && !NoGrad::active();
+    x = as_function ? recomputed(*h_[i], x)
+                    : (*h_[i])(x, cache, int(i), last_only && i + 1 == h_.size());
+  }
   if (cache) cache->advance(tokens.dim(1));
   return ln_f_(x);
+}
+
+Tensor Gpt::recomputed(const Block& block, const Tensor& x) {
+  // The second run draws the masks of the first: it starts from the same state of the generator.
+  auto run = [this, &block, before = context_.random](const Tensor& input) {
+    Generator now = std::exchange(context_.random, before);
+    Tensor y = block(input, nullptr, 0);
+    context_.random.drawn = std::max(context_.random.drawn, now.drawn);
+    return y;
+  };
+  return recompute(run, x);
 }
 
 Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {

@@ -49,6 +49,8 @@ class Gpt : public Module {
 
  private:
   // [B, T or, with last_only, 1, C] after the final layer norm
+  // block(x), run again in backward instead of keeping its activations.
+  Tensor recomputed(const Block& block, const Tensor& x);
   Tensor trunk(const Array& tokens, KvCache* cache, bool last_only);
 
   GptConfig config_;

@@ -15,6 +15,7 @@ using Parameter = Tensor;
 struct Context {
   DType dtype = DType::f32;  // of activations and of the matrices they meet
   bool training = false;     // dropout on
+  bool recompute = false;    // in training, each block keeps its input alone and runs twice
   double dropout = 0;
   Generator random;  // draws the dropout masks
 

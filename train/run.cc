@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include "checkpoint/model_file.h"
+#include "checkpoint/open_model.h"
 
 namespace folio {
 namespace {
@@ -12,22 +13,57 @@ fs::path resumed_file(const TrainOptions& options) {
   return fs::exists(last) ? last : best_checkpoint(options.out_dir);
 }
 
-// A resumed model keeps the shape it was made with.
-TrainOptions with_saved_shape(TrainOptions options, const OptionOrigins& given,
-                              const CheckpointFile& file) {
-  auto keep = [&]<class T>(const char* key, T& value) {
-    T saved = file.attribute<T>(std::string("option/") + key);
-    check(!given.contains(key) || value == saved,
-          "{}: the model was trained with {} = {}; it cannot resume with {} ({})",
-          file.path.string(), key, saved, value, given.contains(key) ? given.at(key) : "");
-    value = saved;
+// The options that say a model's shape are the model's own from here on: it is an Error if the user
+// asked for others. `source` is the file that the model came from.
+void keep_shape(TrainOptions& options, const OptionOrigins& given, const GptConfig& model,
+                const std::string& source) {
+  auto keep = [&]<class T>(const char* key, T& value, const T& kept) {
+    check(!given.contains(key) || value == kept,
+          "{}: the model has {} = {}; it cannot be trained with {} ({})", source, key, kept, value,
+          given.contains(key) ? given.at(key) : "");
+    value = kept;
   };
-  keep("n_layer", options.n_layer);
-  keep("n_head", options.n_head);
-  keep("n_embd", options.n_embd);
-  keep("block_size", options.block_size);
-  keep("bias", options.bias);
-  return options;
+  keep("n_layer", options.n_layer, model.n_layer);
+  keep("n_head", options.n_head, model.n_head);
+  keep("n_embd", options.n_embd, model.n_embd);
+  keep("bias", options.bias, model.bias);
+  bool cropped = given.contains("block_size") && options.init_from != "resume" &&
+                 options.block_size < model.block_size;
+  if (!cropped) keep("block_size", options.block_size, model.block_size);
+}
+
+// A model to fine-tune: nanoGPT's init_from=gpt2. Only dropout and a shorter block_size are the
+// user's.
+std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& given,
+                                const Tokenizer& tokenizer) {
+  OpenedModel opened = open_model(options.init_from, options.out_dir);
+  check(tokenizer.vocab_size() <= opened.model->config().vocab_size &&
+            (!opened.tokenizer || *opened.tokenizer == tokenizer),
+        "{}: the model has another vocabulary than dataset {}; prepare the text with the model's "
+        "tokenizer",
+        opened.source, options.dataset);
+  keep_shape(options, given, opened.model->config(), opened.source);
+  if (options.block_size < opened.model->config().block_size)
+    opened.model->crop_block_size(options.block_size);
+  opened.model->context().random = {uint64_t(options.seed)};
+  return std::move(opened.model);
+}
+
+GptConfig new_model_config(const TrainOptions& options, int64_t vocab_size) {
+  return {.block_size = options.block_size,
+          .vocab_size = vocab_size,
+          .n_layer = options.n_layer,
+          .n_head = options.n_head,
+          .n_embd = options.n_embd,
+          .dropout = options.dropout,
+          .bias = options.bias};
+}
+
+CheckpointFile state_to_resume(const TrainOptions& options) {
+  fs::path path = resumed_file(options);
+  check(fs::exists(path), "{}: nothing to resume in {}; start with --init_from=scratch",
+        path.string(), options.out_dir);
+  return load(path);
 }
 
 }  // namespace
@@ -39,22 +75,21 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
   bool resume = options.init_from == "resume";
   CheckpointFile file;
   if (resume) {
-    fs::path path = resumed_file(options);
-    check(fs::exists(path), "{}: nothing to resume in {}; start with --init_from=scratch",
-          path.string(), options.out_dir);
-    file = load(path);
-    options = with_saved_shape(options, given, file);
+    file = state_to_resume(options);
+    GptConfig config = model_config(file);
+    keep_shape(options, given, config, file.path.string());
+    model = std::make_unique<Gpt>(config);
+  } else if (options.init_from == "scratch") {
+    model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
+                                  uint64_t(options.seed));
+  } else {
+    model = pretrained(options, given, *data.meta.tokenizer);
   }
-  model = std::make_unique<Gpt>(GptConfig{.block_size = options.block_size,
-                                          .vocab_size = data.meta.tokenizer->vocab_size(),
-                                          .n_layer = options.n_layer,
-                                          .n_head = options.n_head,
-                                          .n_embd = options.n_embd,
-                                          .dropout = options.dropout,
-                                          .bias = options.bias},
-                                uint64_t(options.seed));
-  model->context().dtype = dtype_named(options.dtype);
-  model->context().training = true;
+  Context& context = model->context();
+  context.dtype = dtype_named(options.dtype);
+  context.training = true;
+  context.recompute = options.recompute;
+  context.dropout = options.dropout;
   optimizer = std::make_unique<AdamW>(*model, AdamWOptions{.beta1 = options.beta1,
                                                            .beta2 = options.beta2,
                                                            .weight_decay = options.weight_decay});

@@ -12,9 +12,9 @@ namespace folio {
 // Everything a training run is made of, and the whole of what a checkpoint saves: a run loaded from
 // its checkpoint goes on as if it had never stopped.
 struct Run {
-  // Starts from scratch, or from out_dir's last checkpoint with init_from = "resume"; `given` are
-  // the keys that the user set (a resumed model keeps its own shape, and contradicting it is an
-  // error).
+  // Starts from scratch, from out_dir's last checkpoint with init_from = "resume", or from a model
+  // to fine-tune; `given` are the keys that the user set (a model that exists keeps its own shape,
+  // and contradicting it is an error, but for a shorter block_size to fine-tune with).
   Run(const TrainOptions& options, const OptionOrigins& given);
 
   CheckpointFile snapshot() const;

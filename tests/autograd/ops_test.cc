@@ -61,6 +61,19 @@ std::vector<Row> rows() {
        [](auto& in) {
          return scale(linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4})), 0.25);
        }},
+      {"recompute",
+       {{3, 4}, {5, 4}, {5}},
+       [](auto& in) {
+         return recompute([=](const Tensor& x) { return linear(x, in[1], in[2]); }, in[0]);
+       }},
+      {"recompute:twice",
+       {{3, 4}, {4, 4}},
+       [](auto& in) {
+         auto f = [=](const Tensor& x) {
+           return add(x, elementwise<GeluErf>(linear(x, in[1], {})));
+         };
+         return recompute(f, recompute(f, in[0]));
+       }},
   };
   for (Unary act : {gelu_erf_op, gelu_tanh_op}) {
     table.push_back(

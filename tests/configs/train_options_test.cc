@@ -151,8 +151,6 @@ TEST(TrainOptions, EveryRangeIsChecked) {
       EXPECT_EQ(parse_error({"--" + name + "=" + value}),
                 "command line: " + name + ": must be at least 0 and below 1, got " + value);
   EXPECT_EQ(parse_error({"--device=cuda"}), "command line: device: must be \"cpu\", got \"cuda\"");
-  EXPECT_EQ(parse_error({"--init_from=gpt2"}),
-            "command line: init_from: must be \"scratch\" or \"resume\", got \"gpt2\"");
   EXPECT_EQ(parse_error({"--dtype=float16"}),
             "command line: dtype: must be \"float32\" or \"bfloat16\" or \"float64\", got "
             "\"float16\"");
