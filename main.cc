@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/export_command.h"
 #include "configs/nearest.h"
 #include "configs/option_table.h"
 #include "data/prepare_command.h"
@@ -26,6 +27,7 @@ const std::vector<Command> commands = {
     {"prepare", folio::prepare_command, "turn a text into training data"},
     {"train", folio::train_command, "train a model, or go on with one"},
     {"eval", folio::eval_command, "the loss of a checkpoint over its whole data"},
+    {"export", folio::export_command, "write a model in Hugging Face's layout"},
     {"sample", folio::sample_command, "generate text from a checkpoint"},
     {"bench train", folio::bench_train_command, "time training, against what the machine can do"},
     {"bench sample", folio::bench_sample_command, "time sampling, likewise"},

@@ -5,6 +5,7 @@
 
 #include "data/files.h"
 #include "data/hugging_face/gpt2_config.h"
+#include "data/hugging_face/tokenizer_files.h"
 #include "data/safetensors/safetensors.h"
 
 namespace folio {
@@ -173,6 +174,7 @@ void save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* toke
                     {{"format", "pt"}});
   write_file((folder / "config.json").string(), config_json(gpt2_config(model.config()), end));
   write_file((folder / "generation_config.json").string(), generation_config_json(end));
+  if (tokenizer) save_tokenizer_files(folder, *tokenizer, model.config().block_size);
 }
 
 }  // namespace folio

@@ -2,6 +2,7 @@
 
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
+#include "data/hugging_face/tokenizer_files.h"
 
 namespace folio {
 namespace {
@@ -18,7 +19,7 @@ OpenedModel open_checkpoint(const fs::path& path) {
 
 OpenedModel open_hugging_face(const fs::path& path) {
   return {.model = load_hugging_face(path),
-          .tokenizer = nullptr,
+          .tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path()),
           .source = path.string(),
           .attributes = {}};
 }

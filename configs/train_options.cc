@@ -14,9 +14,7 @@ std::vector<Option> option_rows(TrainOptions& o) {
       {"always_save_checkpoint", &o.always_save_checkpoint,
        "save after every evaluation, not only after the best so far"},
       {"init_from", &o.init_from,
-       "scratch: a new model; resume: go on from out_dir; gpt2, gpt2-medium, gpt2-large, gpt2-xl "
-       "or "
-       "the path of a model: fine-tune it"},
+       "scratch; resume: go on from out_dir; gpt2, gpt2-medium, ... or a path: fine-tune"},
       {"dataset", &o.dataset, "what `folio prepare` made (nanoGPT's default is openwebtext)"},
       {"data_dir", &o.data_dir, "folder of the prepared datasets"},
       {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
@@ -43,8 +41,7 @@ std::vector<Option> option_rows(TrainOptions& o) {
       {"device", &o.device, "what computes", one_of({"cpu"})},
       {"dtype", &o.dtype, "float32, bfloat16 (f32 master weights) or float64 (for checks)",
        one_of({"float32", "bfloat16", "float64"})},
-      {"recompute", &o.recompute,
-       "keep the blocks' inputs alone and run each again in backward: less memory, more time"},
+      {"recompute", &o.recompute, "run each block again in backward: less memory, more time"},
       {"seed", &o.seed, "of the weights, the batches and the dropout masks", at_least(0)},
       {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
   };

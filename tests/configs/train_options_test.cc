@@ -55,6 +55,7 @@ TEST(TrainOptions, DefaultsAreNanoGpts) {
                                                     {"min_lr", 6e-5},
                                                     {"device", "cpu"s},
                                                     {"dtype", "float32"s},
+                                                    {"recompute", false},
                                                     {"seed", integer(1337)},
                                                     {"threads", integer(0)}}));
 }

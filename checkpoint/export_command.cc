@@ -1,0 +1,31 @@
+#include "checkpoint/export_command.h"
+
+#include "checkpoint/hugging_face.h"
+#include "checkpoint/open_model.h"
+#include "configs/option_table.h"
+
+namespace folio {
+
+// folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]
+int export_command(int argc, char** argv) {
+  std::string init_from = "resume", out_dir = "out", to;
+  OptionTable table({{"to", &to, "the folder to write, in Hugging Face's layout"},
+                     {"out_dir", &out_dir, "folder of the checkpoint"},
+                     {"init_from", &init_from,
+                      "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse("folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]", args);
+  check(!to.empty(), "export: say where to, with --to=DIR");
+  backend(cpu).set_threads(0);
+
+  OpenedModel opened = open_model(init_from, out_dir);
+  save_hugging_face(to, *opened.model, opened.tokenizer.get());
+  fmt::print("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n",
+             opened.source, to, opened.tokenizer ? " and the tokenizer" : "");
+  if (!opened.tokenizer) fmt::print("{} has no tokenizer to go with it\n", opened.source);
+  if (!opened.model->config().bias)
+    fmt::print("the model has no biases and GPT-2 has: they are written as zeros\n");
+  return 0;
+}
+
+}  // namespace folio
