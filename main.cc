@@ -8,7 +8,7 @@
 #include "checkpoint/export_command.h"
 #include "configs/nearest.h"
 #include "configs/option_table.h"
-#include "data/prepare_command.h"
+#include "data/corpus/prepare_command.h"
 #include "sample/bench_sample_command.h"
 #include "sample/sample_command.h"
 #include "train/bench_train_command.h"

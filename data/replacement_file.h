@@ -15,7 +15,8 @@ class ReplacementFile {
   ReplacementFile& operator=(const ReplacementFile&) = delete;
 
   int fd() const { return fd_; }  // open for reading and writing, empty at first
-  void commit();                  // syncs the file and renames it over its target
+  const std::filesystem::path& temporary() const { return temporary_; }  // until it is committed
+  void commit();  // syncs the file and renames it over its target
 
  private:
   std::filesystem::path target_, temporary_;

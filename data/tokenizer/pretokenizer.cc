@@ -81,7 +81,7 @@ size_t contraction(std::string_view text) {
 
 size_t char_start(std::string_view text, size_t end) {  // of the character before `end`
   do --end;
-  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80);
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80);
   return end;
 }
 

@@ -8,7 +8,7 @@
 
 #include "data/files.h"
 #include "data/sha256.h"
-#include "data/shakespeare.h"
+#include "data/corpus/shakespeare.h"
 #include "tests/data/http_server.h"
 #include "tests/data/temporary_folder.h"
 

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "configs/train_options.h"
-#include "data/prepare.h"
+#include "data/corpus/prepare.h"
 
 namespace folio {
 

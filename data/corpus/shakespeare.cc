@@ -1,4 +1,4 @@
-#include "data/shakespeare.h"
+#include "data/corpus/shakespeare.h"
 
 #include <filesystem>
 

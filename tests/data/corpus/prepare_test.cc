@@ -1,4 +1,4 @@
-#include "data/prepare.h"
+#include "data/corpus/prepare.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 
 #include "data/files.h"
 #include "data/meta.h"
-#include "data/prepare_command.h"
+#include "data/corpus/prepare_command.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 #include "tests/data/file_size_limit.h"

@@ -1,0 +1,92 @@
+#include "data/corpus/character_dataset.h"
+
+#include <vector>
+
+#include "core/check.h"
+#include "data/corpus/dataset_writer.h"
+#include "data/mapped_file.h"
+#include "data/progress_line.h"
+#include "data/tokenizer/char_tokenizer.h"
+#include "data/utf8.h"
+
+namespace folio {
+namespace {
+
+constexpr size_t progress_step = 1 << 20;  // bytes
+
+// Calls f(code point) for all of the text, with a progress line if it is long.
+template <class F>
+void walk(const MappedFile& text, const std::string& name, std::string what, F&& f) {
+  ProgressLine line(std::move(what), int64_t(text.bytes().size()));
+  size_t next = progress_step;
+  for_each_code_point(text.bytes(), name, [&](char32_t c, size_t at) {
+    f(c);
+    if (at < next) return;
+    next = at + progress_step;
+    line.update(int64_t(at));
+  });
+  line.update(int64_t(text.bytes().size()));
+}
+
+struct Survey {
+  int64_t length = 0;  // code points
+  CharTokenizer tokenizer;
+};
+
+Survey survey(const MappedFile& text, const std::string& name) {
+  Survey survey;
+  std::vector<char> seen(0x110000);
+  walk(text, name, "reading the text", [&](char32_t c) {
+    ++survey.length;
+    seen[c] = 1;
+  });
+  check(survey.length >= 2,
+        "{}: a text of {} character{} cannot be split into train and val; give a longer one", name,
+        survey.length, survey.length == 1 ? "" : "s");
+  std::u32string characters;
+  for (size_t c = 0; c < seen.size(); ++c)
+    if (seen[c]) characters += char32_t(c);
+  check(int64_t(characters.size()) <= CharTokenizer::max_vocab_size,
+        "{}: has {} different characters, but token files hold 16-bit ids, at most {}; give a text "
+        "with fewer",
+        name, characters.size(), CharTokenizer::max_vocab_size);
+  survey.tokenizer = CharTokenizer(std::move(characters));
+  return survey;
+}
+
+void report(const Survey& survey, const DatasetWriter& writer) {
+  std::string characters;
+  for (char32_t c : survey.tokenizer.characters()) append_utf8(characters, c);
+  fmt::print(
+      "length of dataset in characters: {}\n"
+      "all the unique characters: {}\n"
+      "vocab size: {}\n"
+      "train has {} tokens\n"
+      "val has {} tokens\n",
+      with_commas(survey.length), characters, with_commas(survey.tokenizer.vocab_size()),
+      with_commas(writer.tokens(Split::train)), with_commas(writer.tokens(Split::val)));
+}
+
+}  // namespace
+
+void write_character_dataset(const CorpusInput& input, const PrepareOptions& options,
+                             const std::string& directory) {
+  const std::string& name = input.name;
+  MappedFile text(input.path);
+  check(!text.bytes().empty(), "{}: is empty", name);
+  Survey found = survey(text, name);
+  auto train_tokens = int64_t(double(found.length) * (1 - options.val_fraction));
+  DatasetWriter writer(directory);
+  int64_t n = 0;
+  walk(text, name, "writing tokens", [&](char32_t c) {
+    int32_t id = found.tokenizer.id(c);
+    check(id >= 0, "{}: changed while it was read; start again", name);
+    writer.add(n++ < train_tokens ? Split::train : Split::val, {&id, 1});
+  });
+  check(n == found.length, "{}: changed while it was read; start again", name);
+  report(found, writer);
+  writer.commit(
+      {.tokenizer = std::make_shared<CharTokenizer>(found.tokenizer), .source = input.source});
+}
+
+}  // namespace folio

@@ -1,0 +1,38 @@
+#pragma once
+#include <span>
+#include <string>
+
+#include "data/meta.h"
+#include "data/replacement_file.h"
+
+namespace folio {
+
+enum class Split { train, val };
+
+// A dataset that takes the place of the one in its folder, whole or not at all.
+class DatasetWriter {
+ public:
+  // Makes `directory` if it is missing. Throws Error.
+  explicit DatasetWriter(const std::string& directory);
+
+  // Ids below 65536.
+  void add(Split split, std::span<const int32_t> ids);
+  int64_t tokens(Split split) const { return file(split).tokens; }
+  // Completes the files with `meta`, whose counts it fills in, and puts them under their names.
+  void commit(Meta meta);
+
+ private:
+  struct TokenStream {
+    explicit TokenStream(const std::string& target) : path(target), file(target) {}
+    std::string path, buffer;
+    ReplacementFile file;
+    int64_t tokens = 0;
+  };
+  const TokenStream& file(Split split) const { return split == Split::train ? train_ : val_; }
+  void flush(TokenStream& file);
+
+  std::string directory_;
+  TokenStream train_, val_;
+};
+
+}  // namespace folio
