@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "core/machine.h"
 #include "data/files.h"
@@ -16,21 +17,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Random ids of nanoGPT's 65 characters in a folder that goes away: a bench needs no data.
+// Random ids in a folder that goes away: a bench needs no data.
 class RandomDataset {
  public:
-  explicit RandomDataset(int64_t tokens) {
+  RandomDataset(int64_t tokens, int64_t vocab_size) {
     std::string name = (fs::temp_directory_path() / "folio-bench-XXXXXX").string();
     check(mkdtemp(name.data()) != nullptr, "{}: cannot make a folder for the bench", name);
     folder_ = name;
     fs::create_directory(folder_ / "random");
     std::u32string characters;
-    for (char32_t c = U'!'; characters.size() < 65; ++c) characters += c;
+    for (char32_t c = U'!'; characters.size() < size_t(vocab_size); ++c) characters += c;
     RandomStream stream{.seed = 65};
     std::string ids;
     for (int64_t i = 0; i < tokens; ++i) {
-      ids += char(uniform_below(65, stream, uint64_t(i)));
-      ids += char(0);
+      uint64_t id = uniform_below(uint64_t(vocab_size), stream, uint64_t(i));
+      ids += char(id & 0xff);
+      ids += char(id >> 8);
     }
     write_file(folder_ / "random/train.bin", ids);
     write_file(folder_ / "random/val.bin", ids);
@@ -49,6 +51,7 @@ class RandomDataset {
 
 struct BenchOptions {
   int64_t iters = 20;
+  int64_t vocab_size = 65;
   bool json = false;
 };
 
@@ -60,13 +63,14 @@ int bench_train_command(int argc, char** argv) {
   TrainOptions options;
   std::vector<Option> rows = option_rows(options);
   rows.push_back({"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)});
+  rows.push_back({"vocab_size", &bench.vocab_size, "of the random tokens", at_least(1)});
   rows.push_back({"json", &bench.json, "print one JSON object"});
   OptionTable table(rows);
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio bench train [CONFIG.toml] [--key=value ...]", args);
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
-  RandomDataset dataset(std::max<int64_t>(100000, 40 * options.block_size));
+  RandomDataset dataset(std::max<int64_t>(100000, 40 * options.block_size), bench.vocab_size);
   options.data_dir = dataset.folder().string();
   options.dataset = "random";
   options.init_from = "scratch";
@@ -91,13 +95,17 @@ int bench_train_command(int argc, char** argv) {
   double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
   double share = flops / (median / 1e3) / machine;
   if (bench.json) {
-    fmt::print(
-        "{{\"median_ms\": {:.3f}, \"min_ms\": {:.3f}, \"tokens_per_second\": {:.0f}, "
-        "\"peak_rss_bytes\": {}, \"share_of_peak\": {:.4f}, \"gflop_per_iteration\": {:.2f}, "
-        "\"peak_gflops\": {:.1f}, \"read_bandwidth_gb\": {:.1f}, \"threads\": {}, "
-        "\"dtype\": \"{}\"}}\n",
-        median, ms.front(), tokens / median * 1e3, rss, share, flops / 1e9, machine / 1e9,
-        peak.read_bandwidth / 1e9, backend(cpu).threads(), options.dtype);
+    fmt::print("{}\n", nlohmann::ordered_json{{"median_ms", median},
+                                              {"min_ms", ms.front()},
+                                              {"tokens_per_second", tokens / median * 1e3},
+                                              {"peak_rss_bytes", rss},
+                                              {"share_of_peak", share},
+                                              {"gflop_per_iteration", flops / 1e9},
+                                              {"peak_gflops", machine / 1e9},
+                                              {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
+                                              {"threads", backend(cpu).threads()},
+                                              {"dtype", options.dtype}}
+                           .dump());
     return 0;
   }
   fmt::print("machine    {}\n", cpu_model());

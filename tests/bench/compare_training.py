@@ -9,15 +9,19 @@ import argparse
 
 import bench_tools as tools
 
-CONFIGS = ["train_shakespeare_char_cpu", "train_shakespeare_char"]
-ITERATIONS = {"train_shakespeare_char_cpu": 100, "train_shakespeare_char": 3}
-QUICK_ITERATIONS = {"train_shakespeare_char_cpu": 10, "train_shakespeare_char": 1}
+CONFIGS = {
+    "train_shakespeare_char_cpu": tools.ROOT / "configs/train_shakespeare_char_cpu.toml",
+    "train_shakespeare_char": tools.ROOT / "configs/train_shakespeare_char.toml",
+    "finetune_gpt2": tools.ROOT / "tests/bench/finetune_gpt2.toml",
+}
+ITERATIONS = {"train_shakespeare_char_cpu": 100, "train_shakespeare_char": 3, "finetune_gpt2": 5}
+QUICK_ITERATIONS = {"train_shakespeare_char_cpu": 10}
 WARMUP = 3
 
 
 def contenders(python, arguments, config, dtype, iters):
     """name -> how to time it once."""
-    path = tools.ROOT / f"configs/{config}.toml"
+    path = CONFIGS[config]
     options = [path, f"--dtype={dtype}", f"--iters={iters}", f"--warmup={WARMUP}"]
     runs = {
         "folio": lambda: tools.run_json(
@@ -44,7 +48,7 @@ def contenders(python, arguments, config, dtype, iters):
 
 def measure(python, arguments, config):
     """dtype -> contender -> one result a round; all contenders take their turn in every round."""
-    iters = (QUICK_ITERATIONS if arguments.quick else ITERATIONS)[config]
+    iters = QUICK_ITERATIONS.get(config, 1) if arguments.quick else ITERATIONS[config]
     runs = {
         dtype: contenders(python, arguments, config, dtype, arguments.iters or iters)
         for dtype in arguments.dtypes
@@ -111,7 +115,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     tools.add_common_arguments(parser)
-    parser.add_argument("--configs", nargs="+", choices=CONFIGS, default=CONFIGS)
+    parser.add_argument("--configs", nargs="+", choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument(
         "--dtypes", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"]
     )

@@ -22,8 +22,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
 import model as reference
 
-VOCAB = 65
 DEFAULTS = {  # nanoGPT's, for keys that a config leaves out
+    "vocab_size": 65,  # of Shakespeare's characters
     "eval_interval": 2000,
     "eval_iters": 200,
     "always_save_checkpoint": True,
@@ -55,10 +55,8 @@ class Trainer:
     def __init__(self, config, dtype, compile_model, tokens):
         self.config, self.tokens = config, tokens
         torch.manual_seed(config["seed"])
-        names = ("block_size", "n_layer", "n_head", "n_embd", "dropout", "bias")
-        self.model = reference.Gpt(
-            reference.Config(vocab_size=VOCAB, **{n: config[n] for n in names})
-        )
+        names = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias")
+        self.model = reference.Gpt(reference.Config(**{n: config[n] for n in names}))
         self.optimizer = reference.adamw(
             self.model,
             config["learning_rate"],
@@ -122,7 +120,7 @@ def learning_rate(config, iteration):
 
 
 def train(arguments, config):
-    tokens = np.random.default_rng(1).integers(0, VOCAB, 1_000_000).astype(np.uint16)
+    tokens = np.random.default_rng(1).integers(0, config["vocab_size"], 1_000_000).astype(np.uint16)
     trainer = Trainer(config, arguments.dtype, arguments.compile, {"train": tokens})
     milliseconds = []
     for _ in range(arguments.warmup + arguments.iters):
@@ -177,14 +175,12 @@ def run(arguments, config):
 
 def sample(arguments, config):
     torch.manual_seed(config["seed"])
-    names = ("block_size", "n_layer", "n_head", "n_embd", "bias")
-    model = reference.Gpt(
-        reference.Config(vocab_size=VOCAB, **{n: config[n] for n in names})
-    ).eval()
+    names = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "bias")
+    model = reference.Gpt(reference.Config(**{n: config[n] for n in names})).eval()
     if arguments.compile:
         model.forward = torch.compile(model.forward)
     bf16 = arguments.dtype == "bfloat16"
-    prompt = torch.randint(VOCAB, (1, arguments.prompt))
+    prompt = torch.randint(config["vocab_size"], (1, arguments.prompt))
     with torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else nullcontext():
         model.generate(prompt, 3, top_k=200)
         start = time.perf_counter()
