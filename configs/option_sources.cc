@@ -63,8 +63,14 @@ void OptionTable::read_toml(const std::string& path) {
   }
   for (const auto& [key, node] : table) {
     std::string where = fmt::format("{}:{}", path, key.source().begin.line);
-    find(std::string(key), where);
-    set(std::string(key), value_from_node(node, fmt::format("{}: {}", where, key.str())), where);
+    bool takes_list =
+        std::holds_alternative<std::vector<std::string>*>(find(std::string(key), where).value);
+    auto set_one = [&](const toml::node& value) {
+      set(std::string(key), value_from_node(value, fmt::format("{}: {}", where, key.str())), where);
+    };
+    const toml::array* list = takes_list ? node.as_array() : nullptr;
+    if (!list) set_one(node);
+    for (size_t i = 0; list && i < list->size(); ++i) set_one((*list)[i]);
   }
 }
 

@@ -12,8 +12,10 @@
 namespace folio {
 namespace {
 
-constexpr std::string_view wanted_types[] = {"true or false", "an integer", "a number", "text"};
-constexpr std::string_view short_types[] = {"bool", "integer", "number", "text"};
+using Texts = std::vector<std::string>;
+constexpr std::string_view wanted_types[] = {"true or false", "an integer", "a number", "text",
+                                             "text"};
+constexpr std::string_view short_types[] = {"bool", "integer", "number", "text", "texts"};
 
 double as_number(const OptionValue& value) {
   if (auto* integer = std::get_if<int64_t>(&value)) return double(*integer);
@@ -45,7 +47,14 @@ std::string show(const OptionValue& value) {
 }
 
 OptionValue value_of(const Option& option) {
-  return std::visit([](auto* member) { return OptionValue(*member); }, option.value);
+  if (auto* texts = std::get_if<Texts*>(&option.value))
+    return fmt::format("{}", fmt::join(**texts, ", "));
+  return std::visit(
+      [](auto* member) -> OptionValue {
+        if constexpr (std::is_constructible_v<OptionValue, decltype(*member)>) return *member;
+        return {};
+      },
+      option.value);
 }
 
 }  // namespace
@@ -57,6 +66,10 @@ Rule at_least(double low) {
 Rule at_least_0_below_1() {
   return {"at least 0 and below 1",
           [](auto& value) { return as_number(value) >= 0 && as_number(value) < 1; }};
+}
+
+Rule above_0() {
+  return {"above 0", [](auto& value) { return as_number(value) > 0; }};
 }
 
 Rule above_0_up_to_1() {
@@ -90,14 +103,24 @@ void OptionTable::set(const std::string& name, const OptionValue& value, const s
   if (std::holds_alternative<double*>(option.value) && std::holds_alternative<int64_t>(value))
     typed = as_number(value);
   size_t type = option.value.index();
-  check(typed.index() == type, "{}: {}: expected {}, got {}", where, name, wanted_types[type],
-        show(value));
+  auto* texts = std::get_if<Texts*>(&option.value);
+  check(typed.index() == type || (texts && std::holds_alternative<std::string>(typed)),
+        "{}: {}: expected {}, got {}", where, name, wanted_types[type], show(value));
   if (auto* number = std::get_if<double>(&typed))
     check(std::isfinite(*number), "{}: {}: must be finite, got {}", where, name, *number);
   check(!option.rule.accepts || option.rule.accepts(typed), "{}: {}: must be {}, got {}", where,
         name, option.rule.wanted, show(typed));
-  std::visit([&](auto* member) { *member = std::get<std::decay_t<decltype(*member)>>(typed); },
-             option.value);
+  if (texts) {
+    if (given_[name] != where) (*texts)->clear();
+    (*texts)->push_back(std::get<std::string>(typed));
+  } else {
+    std::visit(
+        [&](auto* member) {
+          if constexpr (!std::is_same_v<decltype(member), Texts*>)
+            *member = std::get<std::decay_t<decltype(*member)>>(typed);
+        },
+        option.value);
+  }
   given_[name] = where;
 }
 

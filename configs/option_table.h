@@ -21,14 +21,16 @@ struct Rule {
 };
 Rule at_least(double low);
 Rule at_least_0_below_1();
+Rule above_0();
 Rule above_0_up_to_1();
 Rule one_of(std::vector<std::string> names);
 
 // One option: its name on the command line and in files, where its value lives (whatever stands
-// there is its default), one line of help, and what its value must meet.
+// there is its default), one line of help, and what its value must meet. A list of texts is given
+// by repeating the option, or as a TOML array; setting it elsewhere replaces it.
 struct Option {
   std::string name;
-  std::variant<bool*, int64_t*, double*, std::string*> value;
+  std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*> value;
   std::string help;
   Rule rule = {};
 };

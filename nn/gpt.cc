@@ -121,9 +121,9 @@ double Gpt::training_flops_per_token() {
   return 6 * (matrices + attention);  // scores and values: 2 T C / 2 multiply-adds each a token
 }
 
-KvCache Gpt::make_cache(int64_t B, int64_t capacity) const {
+KvCache Gpt::make_cache(int64_t B, int64_t capacity, std::optional<DType> dtype) const {
   int64_t fits = std::min(capacity, config_.block_size);
-  return {B, fits, config_.n_layer, config_.n_embd, config_.n_head, context_.dtype};
+  return {B, fits, config_.n_layer, config_.n_embd, config_.n_head, dtype.value_or(context_.dtype)};
 }
 
 }  // namespace folio

@@ -1,6 +1,7 @@
 #pragma once
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "nn/layers.h"
 
@@ -44,8 +45,10 @@ class Gpt : public Module {
 
   const GptConfig& config() const { return config_; }
   Context& context() { return context_; }
-  // For B sequences of up to `capacity` tokens, or block_size if that is less.
-  KvCache make_cache(int64_t B, int64_t capacity = std::numeric_limits<int64_t>::max()) const;
+  // For B sequences of up to `capacity` tokens, or block_size if that is less; in the dtype of
+  // activations unless another is given.
+  KvCache make_cache(int64_t B, int64_t capacity = std::numeric_limits<int64_t>::max(),
+                     std::optional<DType> dtype = {}) const;
 
  private:
   // [B, T or, with last_only, 1, C] after the final layer norm

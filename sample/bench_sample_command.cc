@@ -6,7 +6,7 @@
 #include "checkpoint/model_file.h"
 #include "configs/train_options.h"
 #include "core/machine.h"
-#include "sample/decoder.h"
+#include "sample/generate.h"
 
 namespace folio {
 namespace {

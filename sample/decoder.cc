@@ -1,59 +1,124 @@
 #include "sample/decoder.h"
 
-namespace folio {
+#include <algorithm>
 
-Decoder::Decoder(Gpt& model, std::vector<std::vector<int32_t>> prompts, bool kv_cache)
-    : model_(model),
-      sequences_(std::move(prompts)),
-      cache_(model.make_cache(int64_t(sequences_.size()))),
-      kv_cache_(kv_cache) {
-  check(!sequences_.empty() && !sequences_[0].empty(),
-        "generate: needs a prompt of one token or "
-        "more");
-  for (const auto& sequence : sequences_) {
-    check(sequence.size() == sequences_[0].size(),
-          "generate: prompts of one batch need one length, got {} and {} tokens", sequence.size(),
-          sequences_[0].size());
-  }
+namespace folio {
+namespace {
+
+// Rows that one call of the model reads at most, unless a single window has more: enough for the
+// products' full speed, and a bound on the memory that activations take.
+constexpr int64_t max_rows_a_call = 2048;
+
+int64_t capacity_for(int64_t max_length, int64_t block_size) {
+  return max_length > 0 ? std::min(max_length, block_size) : block_size;
 }
 
-Array Decoder::logits() {
+}  // namespace
+
+Decoder::Decoder(Gpt& model, const Options& options)
+    : model_(model),
+      options_(options),
+      cache_(model.make_cache(options.batch_size,
+                              capacity_for(options.max_length, options.window.block_size),
+                              options.kv_cache_dtype)) {
+  check(options.window.block_size <= model.config().block_size,
+        "decoder: a window of {} tokens exceeds the model's block_size {}",
+        options.window.block_size, model.config().block_size);
+  logits_.resize(size_t(options.batch_size * model.config().vocab_size));
+}
+
+Decoder::Prefix Decoder::prefill(std::vector<int32_t> tokens) {
+  Decoder reader(model_, {.window = options_.window,
+                          .batch_size = 1,
+                          .max_length = int64_t(tokens.size()),
+                          .kv_cache = options_.kv_cache,
+                          .kv_cache_dtype = options_.kv_cache_dtype});
+  reader.add(std::move(tokens));
+  reader.step();
+  return {std::move(reader.sequences_[0].tokens), std::move(reader.cache_),
+          std::move(reader.logits_)};
+}
+
+void Decoder::add(std::vector<int32_t> tokens) {
+  check(size() < options_.batch_size, "decoder: the batch of {} sequences is full",
+        options_.batch_size);
+  check(!tokens.empty(), "decoder: a sequence needs a token or more to start from");
+  cache_.lengths[sequences_.size()] = 0;
+  sequences_.push_back({.tokens = std::move(tokens)});
+}
+
+void Decoder::add(const Prefix& prefix) {
+  add(prefix.tokens);
+  int64_t row = size() - 1;
+  cache_.copy_row(prefix.cache, 0, row);
+  std::ranges::copy(prefix.logits, logits_.begin() + row * model_.config().vocab_size);
+  auto length = int64_t(prefix.tokens.size());
+  Sequence& sequence = sequences_.back();
+  sequence.start = options_.window.start(length);
+  sequence.read = length;
+}
+
+void Decoder::append(int64_t row, std::span<const int32_t> tokens) {
+  std::vector<int32_t>& all = sequences_[size_t(row)].tokens;
+  all.insert(all.end(), tokens.begin(), tokens.end());
+}
+
+void Decoder::remove(int64_t row) {
+  int64_t last = size() - 1;
+  if (row != last) {
+    sequences_[size_t(row)] = std::move(sequences_.back());
+    cache_.copy_row(cache_, last, row);
+    std::span<const float> moved = logits(last);
+    std::ranges::copy(moved, logits_.begin() + row * int64_t(moved.size()));
+  }
+  sequences_.pop_back();
+}
+
+// Makes the cache's row hold a beginning of the sequence's window; how many tokens it lacks.
+int64_t Decoder::prepare(int64_t row) {
+  Sequence& sequence = sequences_[size_t(row)];
+  auto length = int64_t(sequence.tokens.size());
+  if (sequence.read == length) return 0;
+  int64_t start = options_.window.start(length);
+  int64_t& cached = cache_.lengths[size_t(row)];
+  if (start != sequence.start || !options_.kv_cache) cached = 0;
+  sequence.start = start;
+  return length - start - cached;
+}
+
+void Decoder::step() {
   NoGrad no_grad;
   model_.context().training = false;
-  auto length = int64_t(sequences_[0].size());
-  int64_t window = std::min(length, model_.config().block_size);
-  bool continues = kv_cache_ && cache_.length() > 0 && length <= model_.config().block_size;
-  if (!continues) cache_.clear();
-  int64_t fresh = window - cache_.length();
-  std::vector<int32_t> tokens;
-  for (const auto& sequence : sequences_)
-    tokens.insert(tokens.end(), sequence.end() - fresh, sequence.end());
-  int64_t B = cache_.batch();
-  Tensor logits = model_(to_array(tokens, {B, fresh}), &cache_, /*last_only=*/true);
-  return logits.array().reshape({B, model_.config().vocab_size});
-}
-
-void Decoder::append(std::span<const int32_t> tokens) {
-  for (size_t b = 0; b < sequences_.size(); ++b) sequences_[b].push_back(tokens[b]);
-}
-
-std::vector<std::vector<int32_t>> generate(
-    Gpt& model, std::vector<std::vector<int32_t>> prompts, const GenerateOptions& options,
-    const std::function<void(size_t b, int32_t token)>& emit) {
-  Decoder decoder(model, std::move(prompts), options.kv_cache);
-  std::vector<int32_t> next(decoder.sequences().size());
-  for (int64_t step = 0; step < options.max_new_tokens; ++step) {
-    Array logits = decoder.logits();
-    std::vector<float> values = to_vector<float>(backend(logits).cast(logits, DType::f32));
-    size_t V = values.size() / next.size();
-    for (size_t b = 0; b < next.size(); ++b) {
-      next[b] = sample_token(std::span(values).subspan(b * V, V), options.sampler,
-                             RandomStream{options.seed, b}, uint64_t(step));
-      if (emit) emit(b, next[b]);
-    }
-    decoder.append(next);
+  int64_t first = 0, fresh = 0;  // rows from `first` on that lack `fresh` tokens each
+  for (int64_t row = 0; row < size(); ++row) {
+    int64_t lacks = prepare(row);
+    if (lacks == fresh && (row + 1 - first) * fresh <= max_rows_a_call) continue;
+    forward(first, row - first, fresh);
+    first = row;
+    fresh = lacks;
   }
-  return decoder.sequences();
+  forward(first, size() - first, fresh);
+}
+
+// Reads the last `fresh` tokens of rows [row, row + count).
+void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
+  if (count == 0 || fresh == 0) return;
+  std::vector<int32_t> ids;
+  for (int64_t b = row; b < row + count; ++b) {
+    Sequence& sequence = sequences_[size_t(b)];
+    ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
+    sequence.read = int64_t(sequence.tokens.size());
+  }
+  KvCache rows = cache_.rows(row, row + count);
+  Array logits = model_(to_array(ids, {count, fresh}), &rows, /*last_only=*/true).array();
+  std::ranges::copy(rows.lengths, cache_.lengths.begin() + row);
+  if (logits.dtype() != DType::f32) logits = backend(logits).cast(logits, DType::f32);
+  backend(logits).read(logits, logits_.data() + row * model_.config().vocab_size);
+}
+
+std::span<const float> Decoder::logits(int64_t row) const {
+  auto V = size_t(model_.config().vocab_size);
+  return std::span(logits_).subspan(size_t(row) * V, V);
 }
 
 }  // namespace folio

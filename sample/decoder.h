@@ -1,49 +1,70 @@
 #pragma once
-#include <functional>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "nn/gpt.h"
-#include "sample/sampler.h"
+#include "sample/past_block.h"
 
 namespace folio {
 
-// Generates with a model, B sequences of one length together, without gradients.
+// Runs a model over a batch of sequences of different lengths, without gradients: each has its own
+// position, joins and leaves when it likes, and its logits are the same bits whatever else is in
+// the batch, with the cache and without. See Backend::linear_packed and attention_cached.
 //
-// While a text fits block_size, a step feeds the model the newest token and attention reads the
-// rest from the cache. Past it the model sees what nanoGPT's generate shows it: the last block_size
-// tokens, at positions 0 to block_size - 1. Every position then has changed, and with it every key
-// and value, so the window is computed again (keeping the old ones would mix positions). Each row
-// is the same bits with and without the cache: see Backend::linear_packed and attention_cached.
+// A step feeds the model each sequence's new tokens and attention reads the rest from the cache.
+// When a sequence's window moves (see ContextWindow), every position in it has changed, and with it
+// every key and value, so the window is computed again; keeping the old ones would mix positions.
 class Decoder {
  public:
-  // The model must have been packed. Without kv_cache every step computes its whole window.
-  Decoder(Gpt& model, std::vector<std::vector<int32_t>> prompts, bool kv_cache = true);
+  struct Options {
+    ContextWindow window;
+    int64_t batch_size = 1;  // sequences at most
+    int64_t max_length = 0;  // tokens that a sequence will have at most, for the cache; 0: any
+    bool kv_cache = true;    // off: every step computes every window
+    std::optional<DType> kv_cache_dtype = {};  // the model's, unless given
+  };
+  // The model must have been packed.
+  Decoder(Gpt& model, const Options& options);
 
-  // Logits of the next token of each sequence: [B, V].
-  Array logits();
-  // Appends one token to each sequence.
-  void append(std::span<const int32_t> tokens);
+  // A prompt that has been read once, for any number of sequences to start from.
+  struct Prefix {
+    std::vector<int32_t> tokens;
+    KvCache cache;              // one row
+    std::vector<float> logits;  // [V]
+  };
+  Prefix prefill(std::vector<int32_t> tokens);
 
-  const std::vector<std::vector<int32_t>>& sequences() const { return sequences_; }
+  // Each adds row size(), which must be below batch_size.
+  void add(std::vector<int32_t> tokens);
+  void add(const Prefix& prefix);
+  void append(int64_t row, std::span<const int32_t> tokens);
+  // The last row takes this one's place.
+  void remove(int64_t row);
+
+  // Reads the tokens that were added. Error for a sequence without tokens.
+  void step();
+  // Of the token that follows row's, [V], as of the last step(); valid until the next, or remove().
+  std::span<const float> logits(int64_t row) const;
+
+  int64_t size() const { return int64_t(sequences_.size()); }
+  const std::vector<int32_t>& tokens(int64_t row) const { return sequences_[size_t(row)].tokens; }
+  size_t cache_bytes() const { return cache_.bytes(); }
 
  private:
+  struct Sequence {
+    std::vector<int32_t> tokens;
+    int64_t start = 0;  // the token at position 0 of the cache's row
+    int64_t read = 0;   // tokens that the logits know
+  };
+  int64_t prepare(int64_t row);
+  void forward(int64_t row, int64_t count, int64_t fresh);
+
   Gpt& model_;
-  std::vector<std::vector<int32_t>> sequences_;  // B of one length
+  Options options_;
   KvCache cache_;
-  bool kv_cache_;
+  std::vector<Sequence> sequences_;
+  std::vector<float> logits_;  // [batch_size, V]
 };
-
-struct GenerateOptions {
-  int64_t max_new_tokens = 500;
-  SamplerOptions sampler;
-  uint64_t seed = 1337;  // sequence b draws from stream b
-  bool kv_cache = true;
-};
-
-// Continues each prompt (all of one length) by max_new_tokens; `emit(b, token)` sees each token as
-// it is drawn.
-std::vector<std::vector<int32_t>> generate(
-    Gpt& model, std::vector<std::vector<int32_t>> prompts, const GenerateOptions& options,
-    const std::function<void(size_t b, int32_t token)>& emit = nullptr);
 
 }  // namespace folio

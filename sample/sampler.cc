@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <vector>
 
 #include "core/check.h"
 
@@ -16,48 +14,102 @@ double uniform(const RandomStream& stream, uint64_t draw) {
   return double((uint64_t(bits[0]) << 21) ^ (bits[1] >> 11)) * 0x1p-53;
 }
 
+int32_t most_likely(std::span<const float> logits) {
+  size_t best = 0;
+  for (size_t i = 1; i < logits.size(); ++i)
+    if (logits[i] > logits[best]) best = i;
+  return int32_t(best);
+}
+
+double sum_of_weights(std::span<const Candidate> candidates) {
+  double sum = 0;
+  for (const Candidate& candidate : candidates) sum += double(candidate.weight);
+  return sum;
+}
+
 }  // namespace
 
-int32_t sample_token(std::span<const float> logits, const SamplerOptions& options,
-                     const RandomStream& stream, uint64_t draw) {
-  auto best = std::ranges::max_element(logits);
-  check(best != logits.end() && std::isfinite(*best),
+void SeenTokens::add(std::span<const int32_t> tokens) {
+  for (int32_t token : tokens) {
+    if (size_t(token) >= seen_.size()) seen_.resize(size_t(token) + 1);
+    if (seen_[size_t(token)]) continue;
+    seen_[size_t(token)] = true;
+    distinct_.push_back(token);
+  }
+}
+
+int32_t Sampler::operator()(std::span<const float> logits, std::span<const int32_t> seen,
+                            const RandomStream& stream, uint64_t draw) {
+  if (options_.repetition_penalty != 1) logits = penalised(logits, seen);
+  int32_t first = most_likely(logits);
+  float best = logits[size_t(first)];
+  check(std::isfinite(best),
         "sample: the model's logits are not finite; its weights are damaged or diverged");
-  if (options.temperature == 0) return int32_t(best - logits.begin());
+  if (options_.temperature == 0) return first;
 
-  // Token ids, most likely first as far as top_k and top_p need them.
-  std::vector<int32_t> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  auto likelier = [&](int32_t a, int32_t b) {
-    float la = logits[size_t(a)], lb = logits[size_t(b)];
-    return la != lb ? la > lb : a < b;
-  };
-  bool cut_k = options.top_k > 0 && size_t(options.top_k) < ids.size();
-  if (cut_k) {
-    std::nth_element(ids.begin(), ids.begin() + options.top_k, ids.end(), likelier);
-    ids.resize(size_t(options.top_k));
-  }
-  if (cut_k || options.top_p < 1) std::ranges::sort(ids, likelier);
+  choose_candidates(logits, best);
+  if (options_.top_p < 1) keep_top_p();
+  if (options_.min_p > 0)
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < options_.min_p; });
 
-  std::vector<double> weights(ids.size());
-  double sum = 0;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    weights[i] = std::exp((double(logits[size_t(ids[i])]) - double(*best)) / options.temperature);
-    sum += weights[i];
+  double target = uniform(stream, draw) * sum_of_weights(candidates_);
+  for (const Candidate& candidate : candidates_) {
+    target -= double(candidate.weight);
+    if (target < 0) return candidate.id;
   }
-  if (options.top_p < 1) {
-    double kept = 0;
-    size_t n = 0;
-    while (n < ids.size() && (n == 0 || kept < options.top_p * sum)) kept += weights[n++];
-    ids.resize(n);
-    sum = kept;
+  return candidates_.back().id;
+}
+
+std::span<const float> Sampler::penalised(std::span<const float> logits,
+                                          std::span<const int32_t> seen) {
+  penalised_.assign(logits.begin(), logits.end());
+  auto penalty = float(options_.repetition_penalty);
+  for (int32_t token : seen) {
+    float& logit = penalised_[size_t(token)];
+    logit = logit > 0 ? logit / penalty : logit * penalty;
   }
-  double target = uniform(stream, draw) * sum;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    target -= weights[i];
-    if (target < 0) return ids[i];
+  return penalised_;
+}
+
+// The tokens that top_k leaves, by id, each weighed against the likeliest, whose logit is `best`.
+void Sampler::choose_candidates(std::span<const float> logits, float best) {
+  if (options_.top_k > 0 && size_t(options_.top_k) < logits.size()) {
+    top_k(logits, options_.top_k, candidates_);
+    std::ranges::sort(candidates_, {}, &Candidate::id);
+  } else {
+    candidates_.resize(logits.size());
+    for (size_t i = 0; i < logits.size(); ++i) candidates_[i] = {int32_t(i), logits[i], 0};
   }
-  return ids.back();
+  for (Candidate& c : candidates_)
+    c.weight = std::exp(float((double(c.logit) - double(best)) / options_.temperature));
+}
+
+// Leaves the fewest candidates whose weights reach top_p of all, by id. No full sort: those that
+// cannot be among them go first, then halves are split by likelihood until the end is found.
+void Sampler::keep_top_p() {
+  const double sum = sum_of_weights(candidates_), enough = options_.top_p * sum;
+  // Tokens below half the mean of what may be left out: even all of them together may be.
+  const double low = 0.5 * (1 - options_.top_p) * sum / double(candidates_.size());
+  std::erase_if(candidates_, [&](const Candidate& c) { return double(c.weight) < low; });
+
+  auto at = [&](size_t i) { return candidates_.begin() + std::ptrdiff_t(i); };
+  size_t kept = 0, end = candidates_.size();  // the answer is between
+  double weight = 0;                          // of the first `kept`
+  while (end - kept > 32) {
+    size_t middle = (kept + end) / 2;
+    std::nth_element(at(kept), at(middle), at(end), likelier);
+    double half = sum_of_weights(std::span(candidates_).subspan(kept, middle - kept));
+    if (weight + half >= enough) {
+      end = middle;
+    } else {
+      weight += half;
+      kept = middle;
+    }
+  }
+  std::sort(at(kept), at(end), likelier);
+  while (kept < end && (kept == 0 || weight < enough)) weight += double(candidates_[kept++].weight);
+  candidates_.resize(kept);
+  std::ranges::sort(candidates_, {}, &Candidate::id);
 }
 
 }  // namespace folio

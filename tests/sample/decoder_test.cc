@@ -1,92 +1,192 @@
-// Cached against uncached, below, at and past block_size.
+// Sequences with positions of their own, cached, against forward passes without a cache.
 #include "sample/decoder.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <random>
+#include <cmath>
+#include <map>
+
+#include "tiny_model.h"
 
 namespace folio {
 namespace {
 
-constexpr int64_t T = 16;
-constexpr int64_t V = 65;
-using Tokens = std::vector<int32_t>;
+ContextWindow window(PastBlock past_block, int64_t keep = 0) { return {T, past_block, keep}; }
 
-std::unique_ptr<Gpt> a_model() {
-  GptConfig config{.block_size = T, .vocab_size = V, .n_layer = 2, .n_head = 2, .n_embd = 32};
-  auto model = std::make_unique<Gpt>(config, 5);
-  // Larger weights than at the start of training, so that every position and token matters.
-  model->parameters([](const std::string&, Parameter& p) {
-    if (p.shape().rank() == 2)
-      backend(p.array()).random_normal(const_cast<Array&>(p.array()), 0, 0.3,
-                                       {9, uint64_t(p.array().size())});
-  });
-  model->pack();
-  return model;
+std::vector<float> logits_of(const Decoder& decoder, int64_t row) {
+  std::span<const float> logits = decoder.logits(row);
+  return {logits.begin(), logits.end()};
 }
 
-std::vector<Tokens> prompts(int64_t n, int64_t length, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<Tokens> all(static_cast<size_t>(n));
-  for (Tokens& prompt : all)
-    for (int64_t i = 0; i < length; ++i) prompt.push_back(int32_t(random() % uint64_t(V)));
-  return all;
+// Logits after `tokens`, by a decoder that reads them at once, alone and without a cache.
+std::vector<float> read_alone(Gpt& model, const Tokens& tokens, const ContextWindow& window) {
+  Decoder decoder(model, {.window = window, .kv_cache = false});
+  decoder.add(tokens);
+  decoder.step();
+  return logits_of(decoder, 0);
 }
 
-class Lengths : public testing::TestWithParam<int64_t> {};
-
-TEST_P(Lengths, CachedAndUncachedStreamsAreEqual) {
+// Each step's logits against an independent forward pass over the window that the step declares.
+TEST(Decoder, EachStepSeesItsDeclaredWindow) {
   auto model = a_model();
-  for (double temperature : {0.0, 0.8}) {
-    std::vector<Tokens> batch = prompts(100, GetParam(), 3);
-    GenerateOptions options{.max_new_tokens = 4 * T,
-                            .sampler = {.temperature = temperature, .top_k = 40}};
-    std::vector<Tokens> cached = generate(*model, batch, options);
-    options.kv_cache = false;
-    EXPECT_EQ(cached, generate(*model, batch, options)) << "temperature " << temperature;
-    for (size_t b = 0; b < batch.size(); ++b)
-      ASSERT_EQ(cached[b].size(), batch[b].size() + size_t(4 * T));
+  auto plain = plain_copy(*model);
+  for (ContextWindow w :
+       {window(PastBlock::slide), window(PastBlock::block), window(PastBlock::block, 1),
+        window(PastBlock::block, 13), window(PastBlock::block, T)}) {
+    Decoder decoder(*model, {.window = w});
+    Tokens tokens = random_tokens(5, 1);
+    decoder.add(tokens);
+    for (int64_t step = 0; step < 4 * T; ++step) {
+      decoder.step();
+      Tokens seen(tokens.begin() + w.start(int64_t(tokens.size())), tokens.end());
+      std::vector<float> expected = plain_logits(*plain, seen), got = logits_of(decoder, 0);
+      for (size_t v = 0; v < size_t(V); ++v)
+        ASSERT_NEAR(got[v], expected[v], 1e-4) << "keep " << w.keep << ", step " << step;
+      ASSERT_EQ(got, read_alone(*model, tokens, w)) << "keep " << w.keep << ", step " << step;
+      tokens.push_back(int32_t(step * 7 % V));
+      decoder.append(0, std::span(tokens).last(1));
+    }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AroundBlockSize, Lengths, testing::Values(1, T - 1, T, T + 1, 3 * T));
-
-// Each step's logits against an independent forward pass, through the layers that train, over the
-// window that nanoGPT's generate crops: idx[:, -block_size:].
-TEST(Slide, SeesExactlyNanoGptsWindow) {
-  auto model = a_model();
-  auto plain = std::make_unique<Gpt>(model->config(), 5);
-  std::map<std::string, Array> weights;
-  model->parameters([&](const std::string& name, Parameter& p) { weights[name] = p.array(); });
-  plain->parameters([&](const std::string& name, Parameter& p) { p.assign(weights.at(name)); });
-
-  Decoder decoder(*model, prompts(1, 5, 1));
-  std::mt19937 random(8);
-  for (int64_t step = 0; step < 3 * T; ++step) {
-    Tokens all = decoder.sequences()[0];
-    int64_t window = std::min<int64_t>(T, int64_t(all.size()));
-    Tokens last(all.end() - window, all.end());
-    NoGrad no_grad;
-    Tensor logits = (*plain)(to_array(last, {1, window}));
-    std::vector<float> expected = to_vector<float>(logits.array());
-    std::vector<float> got = to_vector<float>(decoder.logits());
-    for (size_t v = 0; v < size_t(V); ++v)
-      ASSERT_NEAR(got[v], expected[expected.size() - size_t(V) + v], 1e-4) << "step " << step;
-    decoder.append(Tokens{int32_t(random() % uint64_t(V))});
+// nanoGPT's generate crops idx[:, -block_size:].
+TEST(Decoder, SlideSeesNanoGptsWindowAndSoDoesBlockThatKeepsItAll) {
+  for (int64_t length = 1; length < 5 * T; ++length) {
+    int64_t start = std::max<int64_t>(0, length - T);
+    EXPECT_EQ(window(PastBlock::slide, 3).start(length), start);
+    EXPECT_EQ(window(PastBlock::block, T).start(length), start);
   }
 }
 
-TEST(Generate, ASequenceIsTheSameAloneAndInABatch) {
+// By hand: T = 16, keep 8. A window that is full at 16 tokens goes on at token 17 from its last 8.
+TEST(Decoder, BlockStartsANewWindowWhenTheOldOneIsFull) {
+  ContextWindow half = window(PastBlock::block, 8);
+  std::map<int64_t, int64_t> starts{{1, 0},   {16, 0},  {17, 9}, {25, 9},
+                                    {26, 18}, {34, 18}, {35, 27}};
+  for (auto [length, start] : starts) EXPECT_EQ(half.start(length), start) << length;
+  EXPECT_EQ(window(PastBlock::block).keep, T / 2);
+  for (int64_t keep = 1; keep <= T; ++keep) {  // as one would write the loop
+    ContextWindow w = window(PastBlock::block, keep);
+    int64_t start = 0;
+    for (int64_t length = 1; length < 6 * T; ++length) {
+      if (length - start > T) start = length - keep;
+      ASSERT_EQ(w.start(length), start) << "keep " << keep << ", length " << length;
+    }
+  }
+  EXPECT_THROW(window(PastBlock::block, T + 1), Error);
+  EXPECT_THROW(window(PastBlock::block, -1), Error);
+}
+
+// The wrong answer: past block_size, the last T - 1 keys and values stay as they are, though each
+// was made at the position after the one that it now stands at.
+TEST(Decoder, ATrimmedCacheIsAnotherModel) {
   auto model = a_model();
-  std::vector<Tokens> batch = prompts(7, 9, 4);
-  GenerateOptions options{.max_new_tokens = 3 * T, .sampler = {.temperature = 1}};
-  std::vector<Tokens> together = generate(*model, batch, options);
-  EXPECT_EQ(generate(*model, {batch[0]}, options)[0], together[0]);
-  backend(cpu).set_threads(1);
-  std::vector<Tokens> one_thread = generate(*model, batch, options);
-  backend(cpu).set_threads(3);
-  EXPECT_EQ(one_thread, generate(*model, batch, options));
+  auto plain = plain_copy(*model);
+  Tokens tokens = random_tokens(T + 1, 3);
+  NoGrad no_grad;
+  KvCache cache = model->make_cache(1);
+  (*model)(to_array(Tokens(tokens.begin(), tokens.end() - 1), {1, T}), &cache);
+  for (KvLayer& layer : cache.layers) {  // k [1, H, 1, D, 64], v [1, H, 64, width]
+    std::vector<float> k = to_vector<float>(layer.k), v = to_vector<float>(layer.v);
+    for (size_t i = 0; i + 1 < k.size(); ++i)
+      if (i % 64 < 63) k[i] = k[i + 1];
+    size_t width = size_t(layer.v.dim(3)), head = size_t(layer.v.dim(2)) * width;
+    for (size_t h = 0; h < v.size(); h += head)
+      std::copy(v.begin() + long(h + width), v.begin() + long(h + head), v.begin() + long(h));
+    backend(layer.k).write(k.data(), layer.k);
+    backend(layer.v).write(v.data(), layer.v);
+  }
+  cache.lengths = {T - 1};
+  std::vector<float> trimmed =
+      to_vector<float>((*model)(to_array(Tokens{tokens.back()}, {1, 1}), &cache, true).array());
+  std::vector<float> right = plain_logits(*plain, Tokens(tokens.begin() + 1, tokens.end()));
+  float largest = 0;
+  for (size_t i = 0; i < right.size(); ++i)
+    largest = std::max(largest, std::abs(trimmed[i] - right[i]));
+  EXPECT_GT(largest, 0.1f);
+}
+
+// Sequences of many lengths, that join late, leave early and take several tokens at once: each has
+// the logits that it has alone.
+TEST(Decoder, EverySequenceIsWhatItIsAlone) {
+  auto model = a_model();
+  for (int threads : {1, 3}) {
+    backend(cpu).set_threads(threads);
+    ContextWindow w = window(PastBlock::block, 5);
+    Decoder decoder(*model, {.window = w, .batch_size = 6});
+    std::mt19937 random(4);
+    uint32_t made = 0;
+    for (int64_t step = 0; step < 150; ++step) {
+      while (decoder.size() < 6 && random() % 3)
+        decoder.add(random_tokens(1 + int64_t(random() % 40), ++made));
+      decoder.step();
+      for (int64_t row = decoder.size() - 1; row >= 0; --row) {
+        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w))
+            << "step " << step << ", row " << row;
+        if (random() % 16 == 0)
+          decoder.remove(row);
+        else if (random() % 8)  // else it pauses
+          decoder.append(row, random_tokens(random() % 4 ? 1 : 4, random()));
+      }
+    }
+    EXPECT_GT(made, 20u);
+  }
   backend(cpu).set_threads(0);
+}
+
+TEST(Decoder, SequencesThatShareAPrefixGoOnFromIt) {
+  auto model = a_model();
+  for (int64_t length : {1, 7, 16, 17, 50}) {
+    Decoder decoder(*model, {.window = window(PastBlock::block), .batch_size = 3});
+    decoder.add(random_tokens(9, 8));
+    decoder.step();
+    Decoder::Prefix prefix = decoder.prefill(random_tokens(length, 9));
+    decoder.add(prefix);
+    decoder.add(prefix);
+    EXPECT_EQ(logits_of(decoder, 1), read_alone(*model, prefix.tokens, window(PastBlock::block)));
+    decoder.append(1, Tokens{1});
+    decoder.append(2, Tokens{2});
+    decoder.step();
+    for (int64_t row : {0, 1, 2})
+      EXPECT_EQ(logits_of(decoder, row),
+                read_alone(*model, decoder.tokens(row), window(PastBlock::block)))
+          << length << ", row " << row;
+  }
+}
+
+TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnStream) {
+  auto model = a_model();
+  Tokens tokens = random_tokens(40, 2);
+  auto stream = [&](bool kv_cache, std::optional<DType> dtype) {
+    Decoder decoder(
+        *model,
+        {.window = window(PastBlock::block), .kv_cache = kv_cache, .kv_cache_dtype = dtype});
+    std::vector<float> all;
+    decoder.add(Tokens{tokens[0]});
+    for (size_t i = 1; i < tokens.size(); ++i) {
+      decoder.step();
+      all.insert(all.end(), decoder.logits(0).begin(), decoder.logits(0).end());
+      decoder.append(0, std::span(tokens).subspan(i, 1));
+    }
+    return all;
+  };
+  std::vector<float> f32 = stream(true, {}), bf16 = stream(true, DType::bf16);
+  EXPECT_EQ(bf16, stream(false, DType::bf16));
+  EXPECT_NE(bf16, f32);
+  for (size_t i = 0; i < f32.size(); ++i) EXPECT_NEAR(bf16[i], f32[i], 0.5);
+  Decoder half(*model, {.window = window(PastBlock::block), .kv_cache_dtype = DType::bf16});
+  Decoder whole(*model, {.window = window(PastBlock::block)});
+  EXPECT_EQ(2 * half.cache_bytes(), whole.cache_bytes());
+}
+
+TEST(Decoder, ErrorsSayWhatIsWrong) {
+  auto model = a_model();
+  Decoder decoder(*model, {.window = window(PastBlock::block)});
+  EXPECT_THROW(decoder.add(Tokens{}), Error);
+  decoder.add(Tokens{1});
+  EXPECT_THROW(decoder.add(Tokens{1}), Error);
+  EXPECT_THROW(Decoder(*model, {.window = {2 * T, PastBlock::block}}), Error);
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "sample/decoder.h"
+#include "sample/generate.h"
+#include "sample/text_stream.h"
+
+namespace folio {
+
+// One long text that a person and a model write in turns. The cache stays between turns: a turn
+// costs its own tokens, whatever came before.
+class Conversation {
+ public:
+  Conversation(Gpt& model, std::shared_ptr<const Tokenizer> tokenizer,
+               const GenerateOptions& options, std::vector<std::string> stop);
+
+  // Text that goes before the first line.
+  void begin_with(std::string text) { unread_ = std::move(text); }
+  // Adds `text` and lets the model go on until an end-of-text token, a stop string or
+  // max_new_tokens; `print` gets its text as it comes. False: the model's context is full, and
+  // past_block=stop. Error for text that the vocabulary cannot spell; nothing is added then.
+  bool turn(const std::string& text, const std::function<void(const std::string&)>& print);
+  // A turn for each line of `in`; a line that ends with a backslash is added without a newline.
+  int run(std::FILE* in, std::FILE* out);
+
+  int64_t length() const { return decoder_.size() > 0 ? int64_t(decoder_.tokens(0).size()) : 0; }
+
+ private:
+  bool full() const;
+
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  GenerateOptions options_;
+  StopStrings stop_;
+  int64_t block_size_;
+  Decoder decoder_;
+  Sampler sampler_;
+  SeenTokens seen_;
+  std::string unread_;
+  uint64_t drawn_ = 0;
+};
+
+}  // namespace folio

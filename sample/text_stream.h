@@ -1,0 +1,33 @@
+#pragma once
+#include <string>
+
+#include "data/tokenizer.h"
+#include "data/utf8_stream.h"
+#include "sample/stop_strings.h"
+
+namespace folio {
+
+// The text of one sample as its tokens come: whole characters, and nothing that a stop string may
+// yet claim.
+class TextStream {
+ public:
+  TextStream(const Tokenizer& tokenizer, const StopStrings& stop)
+      : tokenizer_(&tokenizer), stop_(stop) {}
+
+  std::string push(int32_t token) {
+    return characters_.push(stop_.push(tokenizer_->decode({&token, 1})));
+  }
+  std::string finish() {
+    std::string rest = characters_.push(stop_.finish());
+    return rest + characters_.finish();
+  }
+  // A stop string has completed: what follows is no part of the text.
+  bool stopped() const { return stop_.stopped(); }
+
+ private:
+  const Tokenizer* tokenizer_;
+  StopStrings stop_;
+  Utf8Stream characters_;
+};
+
+}  // namespace folio

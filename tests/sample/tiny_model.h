@@ -1,0 +1,61 @@
+#pragma once
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "nn/gpt.h"
+
+namespace folio {
+
+constexpr int64_t T = 16;  // block_size
+constexpr int64_t V = 65;
+using Tokens = std::vector<int32_t>;
+
+// A model whose every position and token matters: its weights are larger than at the start of
+// training.
+inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
+  GptConfig config{
+      .block_size = T, .vocab_size = vocab_size, .n_layer = 2, .n_head = 2, .n_embd = 32};
+  auto model = std::make_unique<Gpt>(config, 5);
+  model->parameters([](const std::string&, Parameter& p) {
+    if (p.shape().rank() == 2)
+      backend(p.array()).random_normal(const_cast<Array&>(p.array()), 0, 0.3,
+                                       {9, uint64_t(p.array().size())});
+  });
+  model->pack();
+  return model;
+}
+
+// The same weights, not packed: it runs the layers that train.
+inline std::unique_ptr<Gpt> plain_copy(Gpt& model) {
+  auto plain = std::make_unique<Gpt>(model.config(), 5);
+  std::vector<Array> weights;
+  model.parameters([&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
+  size_t i = 0;
+  plain->parameters([&](const std::string&, Parameter& p) { p.assign(weights[i++]); });
+  return plain;
+}
+
+inline Tokens random_tokens(int64_t length, uint32_t seed) {
+  std::mt19937 random(seed);
+  Tokens tokens;
+  for (int64_t i = 0; i < length; ++i) tokens.push_back(int32_t(random() % uint64_t(V)));
+  return tokens;
+}
+
+inline std::vector<Tokens> prompts(int64_t n, int64_t length, uint32_t seed) {
+  std::vector<Tokens> all;
+  for (int64_t i = 0; i < n; ++i) all.push_back(random_tokens(length, seed + 1000 * uint32_t(i)));
+  return all;
+}
+
+// Logits of what follows `window`, by the layers that train, without a cache: [V].
+inline std::vector<float> plain_logits(Gpt& plain, const Tokens& window) {
+  NoGrad no_grad;
+  Array logits = plain(to_array(window, {1, int64_t(window.size())})).array();
+  std::vector<float> all = to_vector<float>(logits);
+  return {all.end() - logits.dim(-1), all.end()};
+}
+
+}  // namespace folio
