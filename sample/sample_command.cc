@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "checkpoint/model_file.h"
+#include "checkpoint/open_model.h"
 #include "configs/sample_options.h"
 #include "data/files.h"
 #include "data/progress_line.h"
@@ -12,17 +12,14 @@
 namespace folio {
 namespace {
 
-struct Loaded {
-  std::unique_ptr<Gpt> model;
-  std::shared_ptr<const Tokenizer> tokenizer;
-};
-
-Loaded load_packed(const SampleOptions& options) {
-  CheckpointFile file = load(best_checkpoint(options.out_dir));
-  Loaded loaded{load_model(file), saved_tokenizer(file)};
-  if (!options.dtype.empty()) loaded.model->context().dtype = dtype_named(options.dtype);
-  loaded.model->pack();
-  return loaded;
+OpenedModel open_packed(const SampleOptions& options) {
+  OpenedModel opened = open_model(options.init_from, options.out_dir);
+  check(opened.tokenizer != nullptr,
+        "{}: has no tokenizer beside it; put vocab.json and merges.txt, or tokenizer.json, there",
+        opened.source);
+  if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
+  opened.model->pack();
+  return opened;
 }
 
 std::string start_text(const SampleOptions& options) {
@@ -91,11 +88,11 @@ int sample_command(int argc, char** argv) {
   OptionOrigins given;
   SampleOptions options = parse_sample_options(args, &given);
   backend(device_named(options.device)).set_threads(int(options.threads));
-  Loaded loaded = load_packed(options);
-  if (!options.interactive) return print_samples(*loaded.model, *loaded.tokenizer, options);
+  OpenedModel opened = open_packed(options);
+  if (!options.interactive) return print_samples(*opened.model, *opened.tokenizer, options);
 
-  Conversation conversation(*loaded.model, loaded.tokenizer,
-                            generate_options(options, *loaded.tokenizer), options.stop);
+  Conversation conversation(*opened.model, opened.tokenizer,
+                            generate_options(options, *opened.tokenizer), options.stop);
   if (given.contains("start")) conversation.begin_with(start_text(options));
   return conversation.run(stdin, stdout);
 }
