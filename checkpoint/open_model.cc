@@ -2,7 +2,9 @@
 
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/nanogpt_file.h"
 #include "data/hugging_face/tokenizer_files.h"
+#include "data/torch_file/torch_file.h"
 
 namespace folio {
 namespace {
@@ -24,6 +26,14 @@ OpenedModel open_hugging_face(const fs::path& path) {
           .attributes = {}};
 }
 
+OpenedModel open_nanogpt(const fs::path& path) {
+  CheckpointFile file = load_nanogpt(path.string(), NanogptParts::model).state;
+  return {.model = load_model(file),
+          .tokenizer = nullptr,
+          .source = path.string(),
+          .attributes = std::move(file.attributes)};
+}
+
 OpenedModel open_folder(const fs::path& folder) {
   if (is_hugging_face(folder)) return open_hugging_face(folder);
   if (fs::exists(best_checkpoint(folder))) return open_checkpoint(best_checkpoint(folder));
@@ -42,7 +52,8 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir)
   if (fs::is_directory(path)) return open_folder(path);
   if (path.extension() == ".safetensors") return open_hugging_face(path);
   if (path.extension() == ".h5") return open_checkpoint(path);
-  fail("{}: not a model that folio can open; it opens folders, .safetensors and .h5 files",
+  if (is_torch_file(path.string())) return open_nanogpt(path);
+  fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
        init_from);
 }
 

@@ -20,7 +20,8 @@ struct OpenedModel {
 // The model that an `init_from` names:
 //   resume          out_dir's best checkpoint
 //   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir
-//   a file          .safetensors with its config.json beside it, or a folio checkpoint (.h5)
+//   a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
+//                   nanoGPT's ckpt.pt
 // Throws Error, saying what folio can open, for anything else.
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir);
 

@@ -32,7 +32,7 @@ const std::map<std::string, std::string> vendor_rules = {
     {"omp.h", "core/cpu"},   {"immintrin.h", "core/cpu"}, {"hdf5", "data"},
     {"H5", "data"},          {"curl/", "data"},           {"openssl/", "data"},
     {"nlohmann/", "data"},   {"toml++/", "configs"},      {"CLI/", "data"},
-    {"pcre2", "data"},
+    {"pcre2", "data"},       {"zip.h", "data"},
 };
 
 struct Include {
