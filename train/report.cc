@@ -60,7 +60,11 @@ void Report::start(Run& run) {
   flops_per_iteration_ = run.model->training_flops_per_token() * double(tokens_per_iteration_);
   fmt::print("tokens per iteration will be: {}\n", tokens_per_iteration_);
   fmt::print("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6);
-  if (run.iter > 0) fmt::print("resuming from {} at iteration {}\n", o.out_dir, run.iter);
+  if (!run.taken_over.empty()) {
+    fmt::print("{}\n", run.taken_over);
+  } else if (run.iter > 0) {
+    fmt::print("resuming from {} at iteration {}\n", o.out_dir, run.iter);
+  }
   std::fflush(stdout);
   if (!o.eval_only) open_log(run);
   last_step_ = last_shown_ = Clock::now();

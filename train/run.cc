@@ -2,6 +2,8 @@
 
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
+#include "data/torch_file/torch_file.h"
+#include "train/nanogpt_run.h"
 
 namespace folio {
 namespace {
@@ -72,13 +74,15 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
     : options(given_options),
       data(open_dataset((fs::path(options.data_dir) / options.dataset).string())),
       batches(data.train, Generator{uint64_t(options.seed) ^ 0x6261746368}) {
-  bool resume = options.init_from == "resume";
+  bool resume = options.init_from == "resume", nanogpt = is_torch_file(options.init_from);
   CheckpointFile file;
-  if (resume) {
-    file = state_to_resume(options);
+  if (resume || nanogpt) {
+    file = resume ? state_to_resume(options) : state_to_take_over(options, data.meta, taken_over);
     GptConfig config = model_config(file);
     keep_shape(options, given, config, file.path.string());
+    if (nanogpt) crop_block_size(file, config, options.block_size);
     model = std::make_unique<Gpt>(config);
+    model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
     model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
                                   uint64_t(options.seed));
@@ -94,6 +98,7 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
                                                            .beta2 = options.beta2,
                                                            .weight_decay = options.weight_decay});
   if (resume) restore(file);
+  if (nanogpt) restore_training(file);
 }
 
 CheckpointFile Run::snapshot() const {
@@ -123,7 +128,20 @@ void Run::restore(const CheckpointFile& file) {
   check(*saved_tokenizer(file) == *data.meta.tokenizer,
         "{}: the model was trained on another vocabulary than that of dataset {}",
         file.path.string(), options.dataset);
+  restore_training(file);
+  optimizer->steps = integer("adamw/steps");
+  model->context().random = {uint64_t(integer("random/dropout/seed")),
+                             uint64_t(integer("random/dropout/drawn"))};
+  batches.set_generator(
+      {uint64_t(integer("random/batches/seed")), uint64_t(integer("random/batches/drawn"))});
+}
+
+void Run::restore_training(const CheckpointFile& file) {
   get_parameters(file, *model);
+  iter = file.attribute<int64_t>("iter_num");
+  best_val_loss = file.attribute<double>("best_val_loss");
+  if (!file.has("adamw/steps")) return;
+  optimizer->steps = file.attribute<int64_t>("adamw/steps");
   for (auto& [name, moments] : optimizer->moments) {
     for (auto [kind, moment] : {std::pair{"adamw/m/", &moments.m}, {"adamw/v/", &moments.v}}) {
       const Array& saved = file.tensor(kind + name);
@@ -132,13 +150,6 @@ void Run::restore(const CheckpointFile& file) {
       *moment = saved;
     }
   }
-  iter = integer("iter_num");
-  best_val_loss = file.attribute<double>("best_val_loss");
-  optimizer->steps = integer("adamw/steps");
-  model->context().random = {uint64_t(integer("random/dropout/seed")),
-                             uint64_t(integer("random/dropout/drawn"))};
-  batches.set_generator(
-      {uint64_t(integer("random/batches/seed")), uint64_t(integer("random/batches/drawn"))});
 }
 
 }  // namespace folio

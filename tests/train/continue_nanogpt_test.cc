@@ -1,0 +1,178 @@
+// A run that PyTorch began goes on here: against the losses that PyTorch has on the same batches
+// (tests/reference/make_nanogpt.py).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "autograd/ops.h"
+#include "tests/reference/values.h"
+#include "tests/train/tiny_run.h"
+#include "train/report.h"
+#include "train/train.h"
+
+namespace folio {
+namespace {
+
+using testing::AllOf, testing::HasSubstr, testing::Not;
+
+constexpr int64_t B = 4, T = 16, V = 11, micros = 2, before = 30;
+const std::string fixture = FOLIO_SOURCE_DIR "/tests/reference/nanogpt.pt";
+
+// make_nanogpt.py's CONFIG.
+TrainOptions nanogpt_options(const TemporaryFolder& folder) {
+  TrainOptions o;
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += char('a' + 3 * i % V);
+  std::filesystem::path input = folder.path() / "input.txt";
+  std::ofstream(input) << text;
+  o.data_dir = (folder.path() / "datasets").string();
+  o.dataset = "counting";
+  if (!std::filesystem::exists(o.data_dir))
+    prepare({.name = o.dataset, .input = input.string(), .data_dir = o.data_dir});
+  o.out_dir = (folder.path() / "out").string();
+  o.init_from = fixture;
+  o.batch_size = B;
+  o.gradient_accumulation_steps = micros;
+  o.learning_rate = 3e-2;
+  o.weight_decay = 0.2;
+  o.beta2 = 0.99;
+  o.warmup_iters = 10;
+  o.lr_decay_iters = 50;
+  o.min_lr = 3e-3;
+  o.max_iters = 50;
+  o.eval_interval = 10;
+  o.eval_iters = 2;
+  return o;
+}
+
+// make_nanogpt.py's batch(micro).
+Batch batch(int64_t micro) {
+  std::vector<int32_t> starts = reference::tokens(uint64_t(5000 + micro), B, V), x, y;
+  for (int32_t start : starts) {
+    for (int t = 0; t < T; ++t) {
+      x.push_back((start + 3 * t) % V);
+      y.push_back((start + 3 * t + 3) % V);
+    }
+  }
+  return {to_array(x, {B, T}), to_array(y, {B, T})};
+}
+
+double step(folio::Run& run) {
+  double mean = 0;
+  for (int64_t micro = 0; micro < micros; ++micro) {
+    Batch given = batch(run.iter * micros + micro);
+    Tensor loss = scale(run.model->loss(given.x, given.y), 1.0 / micros);
+    loss.backward();
+    mean += item(loss.array());
+  }
+  update(run);
+  ++run.iter;
+  return mean;
+}
+
+std::vector<double> expected_losses() {
+  std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/nanogpt.json");
+  return nlohmann::json::parse(in).at("losses_after").get<std::vector<double>>();
+}
+
+// The largest distance to PyTorch's next twenty losses.
+double distance(folio::Run& run) {
+  double most = 0;
+  for (double expected : expected_losses()) most = std::max(most, std::abs(step(run) - expected));
+  return most;
+}
+
+TEST(ContinueNanogpt, TheNextTwentyLossesAreThoseOfPyTorch) {
+  TemporaryFolder folder;
+  folio::Run run(nanogpt_options(folder), {});
+  EXPECT_EQ(run.iter, before);
+  EXPECT_EQ(run.optimizer->steps, before);
+  EXPECT_EQ(expected_losses().size(), 20u);
+  EXPECT_LT(distance(run), 1e-3);
+}
+
+// Each part of the state is needed for that.
+TEST(ContinueNanogpt, WithoutAnyPartOfTheStateTheLossesDiffer) {
+  TemporaryFolder folder;
+  TrainOptions options = nanogpt_options(folder);
+  auto differs = [&](auto&& spoil) {
+    folio::Run run(options, {});
+    spoil(run);
+    return distance(run) > 1e-3;
+  };
+  auto clear = [](Array array) { backend(array).fill(array, 0); };
+  EXPECT_TRUE(differs([](folio::Run& run) { run.optimizer->steps = 0; }));
+  EXPECT_TRUE(differs([](folio::Run& run) { run.iter += 1; }));
+  EXPECT_TRUE(differs([&](folio::Run& run) {
+    for (auto& [name, moments] : run.optimizer->moments) clear(moments.m);
+  }));
+  EXPECT_TRUE(differs([&](folio::Run& run) {
+    for (auto& [name, moments] : run.optimizer->moments) clear(moments.v);
+  }));
+}
+
+TEST(ContinueNanogpt, TheUserIsToldWhatWasTakenOver) {
+  TemporaryFolder folder;
+  TrainOptions options = nanogpt_options(folder);
+  EXPECT_THAT(
+      folio::Run(options, {}).taken_over,
+      AllOf(HasSubstr(fixture), HasSubstr("iteration 30"), HasSubstr("best val loss 0.1682"),
+            HasSubstr("AdamW's state for 28 parameters after 30 steps"), HasSubstr("folio's own"),
+            Not(HasSubstr("its run had"))));
+  options.beta2 = 0.95;
+  options.grad_clip = 0.5;
+  EXPECT_THAT(folio::Run(options, {}).taken_over,
+              HasSubstr("its run had beta2 = 0.99 (here 0.95), grad_clip = 1 (here 0.5)"));
+}
+
+// What it becomes is a folio run like any other, and its own checkpoints resume.
+TEST(ContinueNanogpt, TrainsSavesAndResumes) {
+  TemporaryFolder folder;
+  TrainOptions options = nanogpt_options(folder);
+  options.max_iters = 39;
+  {
+    folio::Run run(options, {});
+    Observer silent;
+    EXPECT_EQ(train(run, silent, false), Finish::done);
+    EXPECT_EQ(run.iter, 40);
+  }
+  options.init_from = "resume";
+  folio::Run resumed(options, {});
+  EXPECT_EQ(resumed.iter, 40);
+  EXPECT_EQ(resumed.optimizer->steps, 40);
+}
+
+TEST(ContinueNanogpt, AShorterBlockSizeCutsThePositionsAndTheirMoments) {
+  TemporaryFolder folder;
+  TrainOptions options = nanogpt_options(folder);
+  options.block_size = 8;
+  folio::Run run(options, {{"block_size", "command line"}});
+  EXPECT_EQ(run.model->config().block_size, 8);
+  EXPECT_EQ(run.optimizer->moments.at("transformer.wpe.weight").m.shape(), (Shape{8, 8}));
+  EXPECT_GT(accumulate_gradients(run), 0);
+  update(run);
+  options.block_size = 32;
+  EXPECT_THROW(folio::Run(options, {{"block_size", "command line"}}), Error);
+}
+
+TEST(ContinueNanogpt, ADatasetWithMoreTokensIsRefused) {
+  TemporaryFolder folder;
+  TrainOptions options = nanogpt_options(folder);
+  std::ofstream(folder.path() / "wide.txt") << "abcdefghijklmnopqrstuvwxyz0123456789";
+  prepare({.name = "wide",
+           .input = (folder.path() / "wide.txt").string(),
+           .data_dir = options.data_dir});
+  options.dataset = "wide";
+  try {
+    folio::Run run(options, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("the model has 11 tokens"), HasSubstr("wide has 36")));
+  }
+}
+
+}  // namespace
+}  // namespace folio

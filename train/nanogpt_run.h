@@ -1,0 +1,19 @@
+#pragma once
+#include "configs/train_options.h"
+#include "data/checkpoint_file.h"
+#include "data/meta.h"
+#include "nn/gpt.h"
+
+namespace folio {
+
+// What the nanoGPT checkpoint options.init_from gives a run, as load_nanogpt has it; `taken_over`
+// receives it in words, with the settings in which its run differed from `options`. Throws Error
+// if the model has fewer tokens than the dataset.
+CheckpointFile state_to_take_over(const TrainOptions& options, const Meta& meta,
+                                  std::string& taken_over);
+
+// Cuts the position embedding in `file`, and its moments, down to `block_size`, as nanoGPT's
+// crop_block_size does; `config` follows.
+void crop_block_size(CheckpointFile& file, GptConfig& config, int64_t block_size);
+
+}  // namespace folio
