@@ -9,6 +9,7 @@
 #include "configs/nearest.h"
 #include "configs/option_table.h"
 #include "data/corpus/prepare_command.h"
+#include "data/hub/download_command.h"
 #include "sample/bench_sample_command.h"
 #include "sample/sample_command.h"
 #include "train/bench_train_command.h"
@@ -25,6 +26,7 @@ struct Command {
 
 const std::vector<Command> commands = {
     {"prepare", folio::prepare_command, "turn a text into training data"},
+    {"download", folio::download_command, "get GPT-2, or another model, from the Hugging Face hub"},
     {"train", folio::train_command, "train a model, or go on with one"},
     {"eval", folio::eval_command, "the loss of a checkpoint over its whole data"},
     {"export", folio::export_command, "write a model in Hugging Face's layout"},

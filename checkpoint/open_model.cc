@@ -3,6 +3,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
+#include "data/hub/hub_cache.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/torch_file/torch_file.h"
 
@@ -46,8 +47,10 @@ OpenedModel open_folder(const fs::path& folder) {
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir) {
   if (init_from == "resume") return open_checkpoint(best_checkpoint(out_dir));
   fs::path path = init_from;
+  if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
   check(fs::exists(path),
-        "init_from={}: there is no such file or folder; it can be resume or the path of a model",
+        "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
+        "that `folio download` got, or the path of a model",
         init_from);
   if (fs::is_directory(path)) return open_folder(path);
   if (path.extension() == ".safetensors") return open_hugging_face(path);

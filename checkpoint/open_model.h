@@ -19,6 +19,7 @@ struct OpenedModel {
 
 // The model that an `init_from` names:
 //   resume          out_dir's best checkpoint
+//   gpt2, ...       what `folio download` got, also OWNER/NAME
 //   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir
 //   a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
 //                   nanoGPT's ckpt.pt

@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <string_view>
 #include <thread>
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/git_blob.h"
 #include "data/mapped_file.h"
 #include "data/replacement_file.h"
 #include "data/sha256.h"
@@ -37,7 +39,10 @@ class Part {
   }
 
   int64_t size() const { return size_; }
-  std::string digest() const { return hex(sha256(MappedFile(path_).bytes())); }
+  std::string digest(const RemoteFile& file) const {
+    MappedFile mapped(path_);
+    return file.sha256.empty() ? git_blob_sha1(mapped.bytes()) : hex(sha256(mapped.bytes()));
+  }
   void append(std::string_view bytes) {
     write_all(file_.get(), bytes, path_);
     size_ += int64_t(bytes.size());
@@ -65,47 +70,73 @@ struct Outcome {
   bool passing = false;  // worth another attempt
 };
 
+bool is_passing(long status) { return status == 408 || status == 429 || status >= 500; }
+
+// One libcurl handle, and how long it waits for whom.
+class Curl {
+ public:
+  Curl(const std::string& url, const FetchOptions& options) : url_(url), curl_(curl_easy_init()) {
+    check(curl_ != nullptr, "libcurl cannot start");
+    set(CURLOPT_URL, url_.c_str());
+    set(CURLOPT_USERAGENT, "folio");
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_CONNECTTIMEOUT_MS, long(options.connect_timeout.count()));
+    set(CURLOPT_LOW_SPEED_LIMIT, long(options.stall_speed));
+    set(CURLOPT_LOW_SPEED_TIME, long(options.stall_timeout.count()));
+    set(CURLOPT_ERRORBUFFER, error_);
+    if (options.authorization.empty()) return;
+    // libcurl keeps this header from any other host, port or protocol that it is redirected to.
+    headers_.reset(curl_slist_append(nullptr, options.authorization.c_str()));
+    check(headers_ != nullptr, "libcurl has no memory for a header");
+    set(CURLOPT_HTTPHEADER, headers_.get());
+  }
+
+  template <class T>
+  void set(CURLoption option, T value) {
+    CURLcode code = curl_easy_setopt(curl_.get(), option, value);
+    check(code == CURLE_OK, "{}: {}", url_, curl_easy_strerror(code));
+  }
+  CURLcode perform() { return curl_easy_perform(curl_.get()); }
+  long status() const {
+    long status = 0;
+    curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
+    return status;
+  }
+  std::string reason(CURLcode code) const { return error_[0] ? error_ : curl_easy_strerror(code); }
+
+ private:
+  struct Free {
+    void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  };
+  std::string url_;
+  std::unique_ptr<curl_slist, Free> headers_;
+  std::unique_ptr<CURL, Free> curl_;
+  char error_[CURL_ERROR_SIZE] = "";
+};
+
 class Transfer {
  public:
   Transfer(const RemoteFile& file, const FetchOptions& options, Part& part)
-      : file_(file), options_(options), part_(part), curl_(curl_easy_init()) {
-    check(curl_ != nullptr, "libcurl cannot start");
-  }
+      : file_(file), options_(options), part_(part), curl_(file.url, options) {}
 
   // Asks for the bytes that `part` lacks.
   Outcome attempt() {
-    configure();
-    CURLcode code = curl_easy_perform(curl_.get());
+    resumed_ = part_.size() > 0;
+    curl_.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_.set(CURLOPT_FOLLOWLOCATION, 1L);
+    curl_.set(CURLOPT_MAXREDIRS, 10L);
+    curl_.set(CURLOPT_FAILONERROR, 1L);
+    curl_.set(CURLOPT_RESUME_FROM_LARGE, curl_off_t(part_.size()));
+    curl_.set(CURLOPT_WRITEFUNCTION, &Transfer::receive);
+    curl_.set(CURLOPT_WRITEDATA, this);
+    CURLcode code = curl_.perform();
     if (write_error_) std::rethrow_exception(write_error_);
     return judge(code);
   }
 
  private:
-  template <class T>
-  void set(CURLoption option, T value) {
-    CURLcode code = curl_easy_setopt(curl_.get(), option, value);
-    check(code == CURLE_OK, "{}: {}", file_.url, curl_easy_strerror(code));
-  }
-
-  void configure() {
-    resumed_ = part_.size() > 0;
-    set(CURLOPT_URL, file_.url.c_str());
-    set(CURLOPT_USERAGENT, "folio");
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_FOLLOWLOCATION, 1L);
-    set(CURLOPT_MAXREDIRS, 10L);
-    set(CURLOPT_FAILONERROR, 1L);
-    set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_CONNECTTIMEOUT_MS, long(options_.connect_timeout.count()));
-    set(CURLOPT_LOW_SPEED_LIMIT, long(options_.stall_speed));
-    set(CURLOPT_LOW_SPEED_TIME, long(options_.stall_timeout.count()));
-    set(CURLOPT_RESUME_FROM_LARGE, curl_off_t(part_.size()));
-    set(CURLOPT_ERRORBUFFER, error_);
-    set(CURLOPT_WRITEFUNCTION, &Transfer::receive);
-    set(CURLOPT_WRITEDATA, this);
-  }
-
   // No exception may cross libcurl, so the file's error waits until it has returned.
   static size_t receive(char* data, size_t, size_t bytes, void* self_) noexcept {
     auto* self = static_cast<Transfer*>(self_);
@@ -122,8 +153,7 @@ class Transfer {
   }
 
   Outcome judge(CURLcode code) {
-    long status = 0;
-    curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
+    long status = curl_.status();
     if (too_long_) {
       part_.remove();
       return {fmt::format("the server sends more than the {} bytes of this file", file_.bytes)};
@@ -134,29 +164,44 @@ class Transfer {
       return {"the server cannot resume", true};
     }
     if (code == CURLE_HTTP_RETURNED_ERROR)
-      return {fmt::format("the server answered HTTP {}", status),
-              status == 408 || status == 429 || status >= 500};
+      return {fmt::format("the server answered HTTP {}", status), is_passing(status)};
     if (code != CURLE_OK) {
       bool hopeless = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
                       code == CURLE_TOO_MANY_REDIRECTS;
-      return {error_[0] ? error_ : curl_easy_strerror(code), !hopeless};
+      return {curl_.reason(code), !hopeless};
     }
     if (part_.size() < file_.bytes)
       return {fmt::format("only {} of {} bytes came", part_.size(), file_.bytes), true};
     return {};
   }
 
-  struct Free {
-    void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-  };
   const RemoteFile& file_;
   const FetchOptions& options_;
   Part& part_;
-  std::unique_ptr<CURL, Free> curl_;
-  char error_[CURL_ERROR_SIZE] = "";
+  Curl curl_;
   bool resumed_ = false, too_long_ = false;
   std::exception_ptr write_error_;
 };
+
+void start_libcurl() {
+  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+  check(ready == CURLE_OK, "libcurl cannot start: {}", curl_easy_strerror(ready));
+}
+
+// "Name: value\r\n" into `headers`; a status line starts the next answer (after a proxy's).
+size_t receive_header(char* data, size_t, size_t bytes, void* headers_) noexcept {
+  auto& headers = *static_cast<std::map<std::string, std::string>*>(headers_);
+  std::string_view line(data, bytes);
+  if (line.starts_with("HTTP/")) headers.clear();
+  size_t colon = line.find(':');
+  if (colon == line.npos) return bytes;
+  std::string name(line.substr(0, colon));
+  for (char& c : name) c = char(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  size_t first = line.find_first_not_of(" \t", colon + 1), last = line.find_last_not_of(" \t\r\n");
+  bool empty = first == line.npos || last < first;
+  headers[name] = empty ? "" : std::string(line.substr(first, last - first + 1));
+  return bytes;
+}
 
 // Fills `part` with as many attempts as it takes.
 void complete(const RemoteFile& file, const FetchOptions& options, Part& part) {
@@ -174,25 +219,45 @@ void complete(const RemoteFile& file, const FetchOptions& options, Part& part) {
 }  // namespace
 
 void fetch(const RemoteFile& file, const std::string& path, const FetchOptions& options) {
-  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  check(ready == CURLE_OK, "libcurl cannot start: {}", curl_easy_strerror(ready));
-
+  start_libcurl();
+  const std::string& expected = file.sha256.empty() ? file.git_sha1 : file.sha256;
   Part part(path + ".part");
   if (part.size() > file.bytes) part.clear();
   bool resumed = part.size() > 0;
   complete(file, options, part);
-  std::string digest = part.digest();
-  if (digest != file.sha256 && resumed) {  // perhaps the old part was of another file
+  std::string digest = part.digest(file);
+  if (digest != expected && resumed) {  // perhaps the old part was of another file
     part.clear();
     complete(file, options, part);
-    digest = part.digest();
+    digest = part.digest(file);
   }
-  if (digest != file.sha256) {
+  if (digest != expected) {
     part.remove();
-    fail("{} is not the file that folio knows: its SHA-256 is {}, expected {}", file.url, digest,
-         file.sha256);
+    fail("{} is not the file that folio knows: its {} is {}, expected {}", file.url,
+         file.sha256.empty() ? "git SHA-1" : "SHA-256", digest, expected);
   }
   part.become(path);
+}
+
+RemoteHead fetch_head(const std::string& url, const FetchOptions& options) {
+  start_libcurl();
+  auto pause = options.backoff;
+  for (int attempt = 1;; ++attempt, pause *= 2) {
+    RemoteHead head;
+    Curl curl(url, options);
+    curl.set(CURLOPT_NOBODY, 1L);
+    curl.set(CURLOPT_HEADERFUNCTION, &receive_header);
+    curl.set(CURLOPT_HEADERDATA, &head.headers);
+    CURLcode code = curl.perform();
+    head.status = int(curl.status());
+    bool hopeless = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT;
+    if (code == CURLE_OK && !is_passing(head.status)) return head;
+    check(attempt < options.attempts && !hopeless, "cannot reach {}: {} (after {} attempts)", url,
+          code == CURLE_OK ? fmt::format("the server answered HTTP {}", head.status)
+                           : curl.reason(code),
+          attempt);
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace folio

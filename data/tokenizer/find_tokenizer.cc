@@ -3,12 +3,14 @@
 #include <filesystem>
 
 #include "core/check.h"
+#include "data/hub/hub_cache.h"
 #include "data/tokenizer/bpe_files.h"
 
 namespace folio {
 
 std::shared_ptr<const BpeTokenizer> find_tokenizer(const std::string& name) {
   if (std::filesystem::exists(name)) return load_bpe(name);
+  if (is_hub_name(name)) return load_bpe(downloaded_model(name).string());
   fail(
       "tokenizer \"{}\": there is no such file or folder; `folio download gpt2` gets GPT-2's, or "
       "give the folder that holds vocab.json and merges.txt, or tokenizer.json: --tokenizer=FOLDER",
