@@ -20,7 +20,8 @@ Tensor elementwise(const Tensor& x) {
   return elementwise(unary<Op>(), x);
 }
 
-// residual + dropout(x). `residual` may be undefined; a disabled dropout passes x through.
+// residual + dropout(x), in the dtype of `residual`, which may be f32 over a bf16 x, or undefined;
+// a disabled dropout then passes x through.
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout);
 
 // x w^T + b: x [..., K], w [N, K], b [N] or undefined -> [..., N].
@@ -32,9 +33,10 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);
 Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, const Tensor& w_proj,
                     const Tensor& b_proj, Unary act);
 
-// (x - mean) / sqrt(var + eps) w + b over the last dimension (Ba et al., 2016). b may be undefined.
-// The result is made again in backward instead of kept.
-Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps = 1e-5);
+// (x - mean) / sqrt(var + eps) w + b over the last dimension (Ba et al., 2016), in `dtype`: that of
+// x, or bf16 of an f32 x. b may be undefined. The result is made again in backward instead of kept.
+Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype,
+                  double eps = 1e-5);
 
 // wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
 // `dtype`. With `positions` (one a row of tokens) row b starts at positions[b] instead of 0.

@@ -12,11 +12,11 @@
 namespace folio {
 
 struct LayerNormed {
-  Array y;           // [..., C], dtype of x
+  Array y;           // [..., C]
   Array mean, rstd;  // [rows], f32 (f64 for f64)
 };
 struct LayerNormGrads {
-  Array dx;      // [..., C]
+  Array dx;      // [..., C], dtype of x
   Array dw, db;  // [C]; db is undefined when no bias was asked for
 };
 struct Attended {
@@ -81,7 +81,7 @@ class Backend {
   virtual void write(const void* host, Array& to) = 0;   // to.bytes() bytes from the host
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
-  virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  virtual Array cast(const Array& x, DType dtype) = 0;       // always a copy
   virtual Array transpose(const Array& x, DType dtype) = 0;  // x [R, C] -> [C, R] in `dtype`
   // The named rows of x [R, C] -> [rows.size(), C].
   virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
@@ -92,14 +92,14 @@ class Backend {
   // --- elementwise
   virtual Array unary(Unary op, const Array& x) = 0;
   virtual Array unary_grad(Unary op, const Array& x, const Array& dy) = 0;  // dy * slope(x)
-  virtual Array add(const Array& a, const Array& b) = 0;                    // same shape and dtype
+  virtual Array add(const Array& a, const Array& b) = 0;     // dtype of a; b may be bf16 under f32
   virtual void accumulate(Array& into, const Array& x) = 0;  // into += x; dtypes may differ
   virtual void scale(Array& x, const Array& factor) = 0;  // x *= factor, a scalar of any float type
   virtual void scale(Array& x, double factor) = 0;
-  // residual + dropout(x); `residual` is optional
+  // residual + dropout(x), in the dtype of `residual`, which is optional and may be f32 over bf16
   virtual Array add_dropout(const Array& residual, const Array& x, const Dropout& dropout) = 0;
-  // dy with the same elements dropped and the rest scaled
-  virtual Array dropout_grad(const Array& dy, const Dropout& dropout) = 0;
+  // dy with the same elements dropped and the rest scaled, in the dtype of what was dropped
+  virtual Array dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) = 0;
 
   // --- matrices
   // act(x w^T + bias): x [..., K], w [N, K], bias [N] (optional) -> [..., N]. `act` may be
@@ -120,8 +120,10 @@ class Backend {
   virtual Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
                               Unary act = Unary::none) = 0;
 
-  // --- layer norm over the last dimension, C: (x - mean) rstd w + b; b is optional
-  virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps) = 0;
+  // --- layer norm over the last dimension, C: (x - mean) rstd w + b; b is optional. y and dy are
+  // in `dtype`: that of x, or bf16 under an f32 x.
+  virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
+                                 DType dtype) = 0;
   virtual LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w,
                                          bool with_bias, const Array& mean, const Array& rstd) = 0;
 

@@ -24,7 +24,7 @@ Gpt::Gpt(const GptConfig& config)
       context_{.dropout = config.dropout, .random = {}},
       wte_(config.vocab_size, config.n_embd),
       wpe_(config.block_size, config.n_embd),
-      ln_f_(config.n_embd, config.bias) {
+      ln_f_(context_, config.n_embd, config.bias) {
   add("transformer.wte", wte_);
   add("transformer.wpe", wpe_);
   for (int64_t i = 0; i < config.n_layer; ++i) {
@@ -57,7 +57,7 @@ Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   check(!last_only || NoGrad::active(), "last_only is for inference: open a NoGrad scope first");
   std::span<const int64_t> positions;
   if (cache) positions = cache->lengths;
-  Tensor x = embedding(tokens, wte_.weight, wpe_.weight, context_.dtype, positions);
+  Tensor x = embedding(tokens, wte_.weight, wpe_.weight, context_.residual_dtype(), positions);
   x = add_dropout({}, x, context_.next_dropout());
   for (size_t i = 0; i < h_.size(); ++i) {
     bool as_function = context_.recompute && !NoGrad::active();

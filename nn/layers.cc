@@ -33,12 +33,14 @@ Tensor Linear::packed(const Tensor& x, Unary act) const {
   return backend(x.array()).linear_packed(x.array(), packed_, bias.array(), act);
 }
 
-LayerNorm::LayerNorm(int64_t channels, bool with_bias) {
+LayerNorm::LayerNorm(Context& context, int64_t channels, bool with_bias) : context_(context) {
   add("weight", weight, {channels}, 1);
   if (with_bias) add("bias", bias, {channels}, 0);
 }
 
-Tensor LayerNorm::operator()(const Tensor& x) const { return layer_norm(x, weight, bias); }
+Tensor LayerNorm::operator()(const Tensor& x) const {
+  return layer_norm(x, weight, bias, context_.dtype);
+}
 
 CausalSelfAttention::CausalSelfAttention(Context& context, int64_t n_embd, int64_t n_head,
                                          bool bias)
@@ -78,9 +80,9 @@ Tensor Mlp::operator()(const Tensor& x) const {
 }
 
 Block::Block(Context& context, int64_t n_embd, int64_t n_head, Unary activation, bool bias)
-    : ln_1(n_embd, bias),
+    : ln_1(context, n_embd, bias),
       attn(context, n_embd, n_head, bias),
-      ln_2(n_embd, bias),
+      ln_2(context, n_embd, bias),
       mlp(context, n_embd, activation, bias),
       context_(context) {
   add("ln_1", ln_1);

@@ -33,10 +33,13 @@ class Embedding : public Module {
 // Over the last dimension, with a learned scale and, if wanted, offset (Ba et al., 2016).
 class LayerNorm : public Module {
  public:
-  LayerNorm(int64_t channels, bool bias);
+  LayerNorm(Context& context, int64_t channels, bool bias);
   Tensor operator()(const Tensor& x) const;
 
   Parameter weight, bias;
+
+ private:
+  Context& context_;
 };
 
 // Multi-head attention in which a position sees itself and those before it (Vaswani et al., 2017).

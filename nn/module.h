@@ -13,12 +13,14 @@ using Parameter = Tensor;
 
 // What a forward pass needs beside its input. One per model, shared by its modules.
 struct Context {
-  DType dtype = DType::f32;  // of activations and of the matrices they meet
+  DType dtype = DType::f32;  // of the matrices and what they multiply
   bool training = false;     // dropout on
   bool recompute = false;    // in training, each block keeps its input alone and runs twice
   double dropout = 0;
   Generator random;  // draws the dropout masks
 
+  // Of the residual stream: never narrower than f32, or what each block adds would be rounded away.
+  DType residual_dtype() const { return dtype == DType::f64 ? DType::f64 : DType::f32; }
   Dropout next_dropout() {
     return training && dropout > 0 ? Dropout::with(dropout, random.next()) : Dropout{};
   }

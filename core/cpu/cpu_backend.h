@@ -25,7 +25,7 @@ class CpuBackend final : public Backend {
   void scale(Array& x, const Array& factor) override;
   void scale(Array& x, double factor) override;
   Array add_dropout(const Array& residual, const Array& x, const Dropout& dropout) override;
-  Array dropout_grad(const Array& dy, const Dropout& dropout) override;
+  Array dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) override;
   Array linear(const Array& x, const Array& w, const Array& bias, Unary act, Array* pre) override;
   Array linear_grad_x(const Array& dy, const Array& w, Unary act, const Array& pre,
                       Array* post) override;
@@ -33,7 +33,8 @@ class CpuBackend final : public Backend {
   Array sum_rows(const Array& dy) override;
   PackedWeight pack(const Array& w) override;
   Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override;
-  LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps) override;
+  LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
+                         DType dtype) override;
   LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w, bool with_bias,
                                  const Array& mean, const Array& rstd) override;
   Array embedding(const Array& tokens, const Array& wte, const Array& wpe,

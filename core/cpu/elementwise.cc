@@ -84,9 +84,10 @@ void unary_grad(Unary op, const Array& x, const Array& dy, Array& dx) {
 }
 
 void add(const Array& a, const Array& b, Array& y) {
-  visit_dtype(a.dtype(), "add", [&](auto t) {
+  visit_stream(a.dtype(), b.dtype(), "add", [&](auto t, auto narrow) {
     using T = decltype(t);
-    const T *left = a.data<T>(), *right = b.data<T>();
+    const T* left = a.data<T>();
+    const auto* right = b.data<decltype(narrow)>();
     T* out = y.data<T>();
     Tag<T> d;
     for_all<T>(a.size(), [&](int64_t i, auto n) HWY_ATTR {

@@ -12,8 +12,8 @@ HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 
 // The variance is summed around the mean, over a row that the first pass left in the cache.
-template <class T, class A = Compute<T>>
-void normalize_row(const T* x, int64_t C, const A* w, const A* b, A eps, T* y, A& mean, A& rstd) {
+template <class T, class Y, class A = Compute<T>>
+void normalize_row(const T* x, int64_t C, const A* w, const A* b, A eps, Y* y, A& mean, A& rstd) {
   Tag<T> d;
   using F = Simd<Tag<T>>;
   F total(0.0), squares(0.0);
@@ -32,13 +32,13 @@ void normalize_row(const T* x, int64_t C, const A* w, const A* b, A eps, T* y, A
   });
 }
 
-template <class T>
+template <class T, class Y>
 void layer_norm_of(const Array& x, const Array& w, const Array& b, double eps, LayerNormed& out) {
   using A = Compute<T>;
   const int64_t C = x.dim(-1);
   const T* in = x.data<T>();
   const A *weight = w.data<A>(), *bias = b.defined() ? b.data<A>() : nullptr;
-  T* y = out.y.data<T>();
+  Y* y = out.y.data<Y>();
   A *mean = out.mean.data<A>(), *rstd = out.rstd.data<A>();
   const int64_t block = std::max<int64_t>(1, (1 << 14) / C);
   parallel_blocks(x.rows(), block, [&](int64_t begin, int64_t end) HWY_ATTR {
@@ -48,14 +48,14 @@ void layer_norm_of(const Array& x, const Array& w, const Array& b, double eps, L
 }
 
 void layer_norm(const Array& x, const Array& w, const Array& b, double eps, LayerNormed& out) {
-  visit_dtype(x.dtype(), "layer_norm",
-              [&](auto t) { layer_norm_of<decltype(t)>(x, w, b, eps, out); });
+  visit_stream(x.dtype(), out.y.dtype(), "layer_norm",
+               [&](auto t, auto y) { layer_norm_of<decltype(t), decltype(y)>(x, w, b, eps, out); });
 }
 
 // With n = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - n mean(g n)). Adds dy n to dw and
 // dy to db.
-template <class T, class A = Compute<T>>
-void grad_row(const T* dy, const T* x, int64_t C, const A* w, A mean, A rstd, T* dx, A* dw, A* db) {
+template <class T, class Y, class A = Compute<T>>
+void grad_row(const Y* dy, const T* x, int64_t C, const A* w, A mean, A rstd, T* dx, A* dw, A* db) {
   Tag<T> d;
   using F = Simd<Tag<T>>;
   const F center(mean), factor(rstd);
@@ -78,7 +78,7 @@ void grad_row(const T* dy, const T* x, int64_t C, const A* w, A mean, A rstd, T*
 
 // Rows go in chunks that depend on the shape alone; each sums its dw and db apart, and the chunks'
 // sums are added in order.
-template <class T>
+template <class T, class Y>
 void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const Array& mean,
                         const Array& rstd, LayerNormGrads& out) {
   using A = Compute<T>;
@@ -86,7 +86,8 @@ void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const A
   const int64_t chunk = std::max<int64_t>(32, (rows + 63) / 64);
   const int64_t chunks = std::max<int64_t>(1, (rows + chunk - 1) / chunk);
   Array partial({chunks, 2, C}, dtype_of<A>);
-  const T *grad = dy.data<T>(), *in = x.data<T>();
+  const Y* grad = dy.data<Y>();
+  const T* in = x.data<T>();
   const A *weight = w.data<A>(), *means = mean.data<A>(), *rstds = rstd.data<A>();
   A* sums = partial.data<A>();
   T* dx = out.dx.data<T>();
@@ -112,8 +113,9 @@ void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const A
 
 void layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                      const Array& rstd, LayerNormGrads& out) {
-  visit_dtype(x.dtype(), "layer_norm_grad",
-              [&](auto t) { layer_norm_grad_of<decltype(t)>(dy, x, w, mean, rstd, out); });
+  visit_stream(x.dtype(), dy.dtype(), "layer_norm_grad", [&](auto t, auto y) {
+    layer_norm_grad_of<decltype(t), decltype(y)>(dy, x, w, mean, rstd, out);
+  });
 }
 
 }  // namespace folio::HWY_NAMESPACE
@@ -135,9 +137,10 @@ Array in_sum_dtype(const Array& parameter, const Array& x) {
 
 }  // namespace
 
-LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& b, double eps) {
+LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& b, double eps,
+                                   DType dtype) {
   const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
-  LayerNormed out{Array(x.shape(), x.dtype()), Array({x.rows()}, weight.dtype()),
+  LayerNormed out{Array(x.shape(), dtype), Array({x.rows()}, weight.dtype()),
                   Array({x.rows()}, weight.dtype())};
   HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, out);
   return out;

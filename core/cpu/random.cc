@@ -22,12 +22,12 @@ inline void factors_of(const Dropout& dropout, int64_t first, int64_t n, double*
 }
 
 // y = residual + dropout(x); `residual` may be null.
-template <class T>
-void add_dropout_of(const T* residual, const T* x, const Dropout& dropout, int64_t size, T* y) {
+template <class X, class Y>
+void add_dropout_of(const Y* residual, const X* x, const Dropout& dropout, int64_t size, Y* y) {
   constexpr int64_t block = 1 << 14, chunk = 1 << 10;
-  Tag<T> d;
+  Tag<Y> d;
   parallel_blocks(size, block, [&](int64_t begin, int64_t end) HWY_ATTR {
-    HWY_ALIGN Compute<T> factors[chunk];
+    HWY_ALIGN Compute<Y> factors[chunk];
     for (int64_t first = begin; first < end; first += chunk) {
       const int64_t count = std::min(chunk, end - first);
       factors_of(dropout, first, count, factors);
@@ -40,10 +40,18 @@ void add_dropout_of(const T* residual, const T* x, const Dropout& dropout, int64
 }
 
 void add_dropout(const Array& residual, const Array& x, const Dropout& dropout, Array& y) {
-  visit_dtype(x.dtype(), "dropout", [&](auto t) {
-    using T = decltype(t);
-    const T* base = residual.defined() ? residual.data<T>() : nullptr;
-    add_dropout_of(base, x.data<T>(), dropout, x.size(), y.data<T>());
+  visit_stream(y.dtype(), x.dtype(), "add_dropout", [&](auto wide, auto narrow) {
+    using Y = decltype(wide);
+    const Y* base = residual.defined() ? residual.data<Y>() : nullptr;
+    add_dropout_of(base, x.data<decltype(narrow)>(), dropout, x.size(), y.data<Y>());
+  });
+}
+
+void dropout_grad(const Array& dy, const Dropout& dropout, Array& dx) {
+  visit_stream(dy.dtype(), dx.dtype(), "dropout_grad", [&](auto wide, auto narrow) {
+    using X = decltype(narrow);
+    add_dropout_of<decltype(wide), X>(nullptr, dy.data<decltype(wide)>(), dropout, dy.size(),
+                                      dx.data<X>());
   });
 }
 
@@ -53,6 +61,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace folio {
 HWY_EXPORT(add_dropout);
+HWY_EXPORT(dropout_grad);
 
 namespace {
 
@@ -87,13 +96,16 @@ void CpuBackend::random_normal(Array& x, double mean, double std, RandomStream s
 
 Array CpuBackend::add_dropout(const Array& residual, const Array& x, const Dropout& dropout) {
   if (!dropout.enabled()) return residual.defined() ? add(residual, x) : cast(x, x.dtype());
-  Array y(x.shape(), x.dtype());
+  Array y(x.shape(), residual.defined() ? residual.dtype() : x.dtype());
   HWY_DYNAMIC_DISPATCH(add_dropout)(residual, x, dropout, y);
   return y;
 }
 
-Array CpuBackend::dropout_grad(const Array& dy, const Dropout& dropout) {
-  return add_dropout({}, dy, dropout);
+Array CpuBackend::dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) {
+  if (!dropout.enabled()) return cast(dy, dtype);
+  Array dx(dy.shape(), dtype);
+  HWY_DYNAMIC_DISPATCH(dropout_grad)(dy, dropout, dx);
+  return dx;
 }
 
 }  // namespace folio

@@ -38,10 +38,10 @@ std::vector<Row> rows() {
       {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
       {"layer_norm",
        {{2, 3, 10}, {10}, {10}},
-       [](auto& in) { return layer_norm(in[0], in[1], in[2]); }},
+       [](auto& in) { return layer_norm(in[0], in[1], in[2], DType::f64); }},
       {"layer_norm:remade",
        {{2, 3, 10}, {10}, {4, 10}},
-       [](auto& in) { return linear(layer_norm(in[0], in[1], {}), in[2], {}); }},
+       [](auto& in) { return linear(layer_norm(in[0], in[1], {}, DType::f64), in[2], {}); }},
       {"embedding",
        {{6, 4}, {5, 4}},
        [](auto& in) {

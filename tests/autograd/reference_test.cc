@@ -61,7 +61,8 @@ Tensor run(const json& c, Inputs& in) {
   if (op == "gelu_erf") return elementwise<GeluErf>(in["x"]);
   if (op == "gelu_tanh") return elementwise<GeluTanh>(in["x"]);
   if (op == "linear") return linear(in["x"], in["w"], in["b"]);
-  if (op == "layer_norm") return layer_norm(in["x"], in["w"], in["b"], attributes.at("eps"));
+  if (op == "layer_norm")
+    return layer_norm(in["x"], in["w"], in["b"], in["x"].dtype(), attributes.at("eps"));
   if (op == "attention") return attention(in["qkv"], attributes.at("n_head"), {});
   if (op == "embedding") return embedding(in.ids("tokens", -1), in["wte"], in["wpe"], DType::f64);
   if (op == "linear_cross_entropy")

@@ -65,8 +65,32 @@ TEST(Dropout, ArraysFollowTheMaskInEveryDtype) {
       }
       expect_near(backend(a).add_dropout(r, a, dropout), sum, epsilon_of(dtype));
       expect_near(backend(a).add_dropout({}, a, dropout), alone, epsilon_of(dtype));
-      expect_near(backend(a).dropout_grad(a, dropout), alone, epsilon_of(dtype));
-      EXPECT_EQ(values_of(backend(a).dropout_grad(a, {})), in);
+      expect_near(backend(a).dropout_grad(a, dropout, dtype), alone, epsilon_of(dtype));
+      EXPECT_EQ(values_of(backend(a).dropout_grad(a, {}, dtype)), in);
+    }
+  });
+}
+
+// A bf16 branch that joins an f32 stream is added without rounding the stream; its gradient comes
+// back in bf16.
+TEST(Dropout, JoinsAnF32StreamWithABf16Branch) {
+  on_every_target([&] {
+    constexpr int64_t size = 40003;
+    Array x = array_of(normal_values(size, 1), {size}, DType::bf16);
+    Array stream = array_of(normal_values(size, 2), {size}, DType::f32);
+    for (Dropout dropout : {Dropout::with(0.2, {11, 5}), Dropout{}}) {
+      auto in = values_of(x), base = values_of(stream), dy = base;
+      for (size_t i = 0; i < in.size(); ++i) {
+        const double factor = !dropout.enabled() ? 1 : dropout.keeps(i) ? dropout.scale() : 0;
+        base[i] += factor * in[i];
+        dy[i] *= factor;
+      }
+      Array y = backend(x).add_dropout(stream, x, dropout);
+      EXPECT_EQ(y.dtype(), DType::f32);
+      expect_near(y, base, epsilon_of(DType::f32));
+      Array dx = backend(x).dropout_grad(stream, dropout, DType::bf16);
+      EXPECT_EQ(dx.dtype(), DType::bf16);
+      expect_near(dx, dy, epsilon_of(DType::bf16));
     }
   });
 }
