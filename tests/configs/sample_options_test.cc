@@ -19,8 +19,18 @@ std::string parse_error(std::vector<std::string> args) {
 
 TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
   SampleOptions o = parse({});
+  EXPECT_EQ(o.init_from, "resume");
   EXPECT_EQ(o.out_dir, "out");
   EXPECT_EQ(o.start, "\n");
+  EXPECT_FALSE(o.interactive);
+  EXPECT_TRUE(o.stop.empty());
+  EXPECT_EQ(o.min_p, 0.0);
+  EXPECT_EQ(o.repetition_penalty, 1.0);
+  EXPECT_EQ(o.logprobs, -1);
+  EXPECT_EQ(o.past_block, "block");
+  EXPECT_EQ(o.keep, 0);
+  EXPECT_EQ(o.batch_size, 64);
+  EXPECT_EQ(o.kv_cache_dtype, "");
   EXPECT_EQ(o.num_samples, 10);
   EXPECT_EQ(o.max_new_tokens, 500);
   EXPECT_EQ(o.temperature, 0.8);
@@ -34,9 +44,35 @@ TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
 }
 
 TEST(SampleOptions, EveryOptionReachesItsMember) {
-  SampleOptions o = parse({"--out_dir=a", "--start=FILE:p.txt", "--num_samples=2",
-                           "--max_new_tokens=3", "--temperature=0", "--top_k=0", "--top_p=0.9",
-                           "--seed=4", "--kv_cache=off", "--dtype=bfloat16", "--threads=5"});
+  SampleOptions o = parse({"--out_dir=a",
+                           "--start=FILE:p.txt",
+                           "--num_samples=2",
+                           "--max_new_tokens=3",
+                           "--temperature=0",
+                           "--top_k=0",
+                           "--top_p=0.9",
+                           "--seed=4",
+                           "--kv_cache=off",
+                           "--dtype=bfloat16",
+                           "--threads=5",
+                           "--init_from=gpt2",
+                           "--interactive",
+                           "--min_p=0.05",
+                           "--repetition_penalty=1.3",
+                           "--logprobs=2",
+                           "--past_block=slide",
+                           "--keep=7",
+                           "--batch_size=3",
+                           "--kv_cache_dtype=bfloat16"});
+  EXPECT_EQ(o.init_from, "gpt2");
+  EXPECT_TRUE(o.interactive);
+  EXPECT_EQ(o.min_p, 0.05);
+  EXPECT_EQ(o.repetition_penalty, 1.3);
+  EXPECT_EQ(o.logprobs, 2);
+  EXPECT_EQ(o.past_block, "slide");
+  EXPECT_EQ(o.keep, 7);
+  EXPECT_EQ(o.batch_size, 3);
+  EXPECT_EQ(o.kv_cache_dtype, "bfloat16");
   EXPECT_EQ(o.out_dir, "a");
   EXPECT_EQ(o.start, "FILE:p.txt");
   EXPECT_EQ(o.num_samples, 2);
@@ -58,6 +94,18 @@ TEST(SampleOptions, PromptsArriveAsTyped) {
   EXPECT_EQ(parse({"--start", "ROMEO: what?"}).start, "ROMEO: what?");
 }
 
+TEST(SampleOptions, StopStringsAddUp) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(parse({"--stop=END", "--stop", "\n\n", "--stop=,"}).stop, (Texts{"END", "\n\n", ","}));
+  ConfigFile several("stop = [\"a\", \"b\"]\n"), one("stop = \"a\"\n"), wrong("stop = [1]\n");
+  EXPECT_EQ(parse({several.path}).stop, (Texts{"a", "b"}));
+  EXPECT_EQ(parse({one.path}).stop, Texts{"a"});
+  EXPECT_EQ(parse({several.path, "--stop=c"}).stop, Texts{"c"});  // which the others override
+  EXPECT_EQ(parse_error({wrong.path}), wrong.path + ":1: stop: expected text, got 1");
+  ConfigFile list("start = [\"a\", \"b\"]\n");
+  EXPECT_THAT(parse_error({list.path}), HasSubstr("expected true or false, a number or text"));
+}
+
 TEST(SampleOptions, AFileSetsThemToo) {
   ConfigFile file("start = \"\"\"\nTwo\nlines\"\"\"\nkv_cache = false\n");
   SampleOptions o = parse({file.path});
@@ -71,6 +119,12 @@ TEST(SampleOptions, EveryRangeIsChecked) {
   EXPECT_EQ(parse_error({"--top_k=-1"}), "command line: top_k: must be at least 0, got -1");
   EXPECT_EQ(parse_error({"--top_p=0"}),
             "command line: top_p: must be above 0 and at most 1, got 0");
+  EXPECT_EQ(parse_error({"--min_p=1"}),
+            "command line: min_p: must be at least 0 and below 1, got 1");
+  EXPECT_EQ(parse_error({"--repetition_penalty=0"}),
+            "command line: repetition_penalty: must be above 0, got 0");
+  EXPECT_THAT(parse_error({"--past_block=trim"}),
+              HasSubstr("must be \"block\" or \"slide\" or \"stop\""));
   EXPECT_EQ(parse_error({"--num_samples=0"}),
             "command line: num_samples: must be at least 1, got 0");
   EXPECT_EQ(parse_error({"--max_new_tokens=0"}),
