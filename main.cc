@@ -10,6 +10,7 @@
 #include "configs/option_table.h"
 #include "data/corpus/prepare_command.h"
 #include "data/hub/download_command.h"
+#include "data/tokenizer/bench_tokenizer_command.h"
 #include "sample/bench_sample_command.h"
 #include "sample/sample_command.h"
 #include "train/bench_train_command.h"
@@ -33,12 +34,13 @@ const std::vector<Command> commands = {
     {"sample", folio::sample_command, "generate text from a checkpoint"},
     {"bench train", folio::bench_train_command, "time training, against what the machine can do"},
     {"bench sample", folio::bench_sample_command, "time sampling, likewise"},
+    {"bench tokenizer", folio::bench_tokenizer_command, "time a tokenizer on a text"},
 };
 
 std::string usage() {
   std::string text = "usage: folio COMMAND [--key=value ...]\n\n";
   for (const Command& command : commands)
-    text += fmt::format("  {:14}{}\n", command.name, command.help);
+    text += fmt::format("  {:17}{}\n", command.name, command.help);
   return text + "\n`folio COMMAND --help` lists a command's options.\n";
 }
 

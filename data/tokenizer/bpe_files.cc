@@ -27,6 +27,7 @@ Json parse(const fs::path& path) {
   }
 }
 
+// The start of a value, for a message.
 std::string shown(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
 }
@@ -34,11 +35,11 @@ std::string shown(const Json& json) {
 // {"token": id, ...} through `add`.
 template <class Add>
 void each_token(const Json& json, const std::string& where, Add&& add) {
-  check(json.is_object(), "{}: must be an object of tokens and their ids, got {}", where,
-        shown(json));
-  for (const auto& [token, id] : json.items()) {
-    check(id.is_number_integer(), "{}: the id of \"{}\" must be an integer, got {}", where, token,
-          shown(id));
+  if (!json.is_object())
+    fail("{}: must be an object of tokens and their ids, got {}", where, shown(json));
+  for (const auto& [token, id] : json.get_ref<const Json::object_t&>()) {
+    if (!id.is_number_integer())
+      fail("{}: the id of \"{}\" must be an integer, got {}", where, token, shown(id));
     add(token, id.template get<int64_t>());
   }
 }
@@ -67,8 +68,9 @@ std::shared_ptr<const BpeTokenizer> load_pair(const fs::path& vocab, const fs::p
 void check_kind(const Json& json, const std::string& path) {
   auto absent = [&](const Json& object, const char* key) {
     auto found = object.find(key);
-    check(found == object.end() || found->is_null() || *found == false || *found == "",
-          "{}: \"{}\": {} is not supported, GPT-2's tokenizer has none", path, key, shown(*found));
+    bool none = found == object.end() || found->is_null() || *found == false || *found == "";
+    if (!none)
+      fail("{}: \"{}\": {} is not supported, GPT-2's tokenizer has none", path, key, shown(*found));
   };
   const Json& model = json.at("model");
   Json type = model.value("type", Json("BPE"));
@@ -100,7 +102,7 @@ void add_specials(BpeVocabularyBuilder& builder, const Json& json, const std::st
 }
 
 void add_merges(BpeVocabularyBuilder& builder, const Json& merges, const std::string& path) {
-  check(merges.is_array(), "{}: \"merges\" must be an array, got {}", path, shown(merges));
+  if (!merges.is_array()) fail("{}: \"merges\" must be an array, got {}", path, shown(merges));
   for (size_t i = 0; i < merges.size(); ++i) {
     std::string where = fmt::format("{}: \"merges\"[{}]", path, i);
     const Json& merge = merges[i];
@@ -110,8 +112,8 @@ void add_merges(BpeVocabularyBuilder& builder, const Json& merges, const std::st
     }
     const auto* text = merge.get_ptr<const std::string*>();
     size_t space = text ? text->find(' ') : std::string::npos;
-    check(space != std::string::npos && text->find(' ', space + 1) == std::string::npos,
-          "{}: must be two tokens, got {}", where, shown(merge));
+    if (space == std::string::npos || text->find(' ', space + 1) != std::string::npos)
+      fail("{}: must be two tokens, got {}", where, shown(merge));
     builder.add_merge(text->substr(0, space), text->substr(space + 1), where);
   }
 }
@@ -121,8 +123,9 @@ std::shared_ptr<const BpeTokenizer> load_tokenizer_json(const fs::path& file) {
   Json json = parse(file);
   bool whole = json.is_object() && json.contains("model") && json["model"].is_object() &&
                json["model"].contains("vocab") && json["model"].contains("merges");
-  check(whole, "{}: is no tokenizer.json, which has \"model\": {{\"vocab\", \"merges\"}}; got {}",
-        path, shown(json));
+  if (!whole)
+    fail("{}: is no tokenizer.json, which has \"model\": {{\"vocab\", \"merges\"}}; got {}", path,
+         shown(json));
   check_kind(json, path);
   BpeVocabularyBuilder builder;
   add_specials(builder, json, path);

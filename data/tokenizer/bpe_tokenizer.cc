@@ -16,12 +16,12 @@ using IdOf = std::unordered_map<std::string_view, int32_t>;
 
 IdOf ids_by_bytes(const BpeVocabulary& vocabulary, std::string_view name) {
   IdOf ids;
+  ids.reserve(vocabulary.tokens.size());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
     if (vocabulary.special.contains(token)) continue;
     bool is_new = !token.empty() && ids.emplace(token, int32_t(id)).second;
-    check(is_new, "{}: token {} ({}) is {}", name, id, spell_bytes(token),
-          token.empty() ? "empty" : fmt::format("token {} once more", ids.at(token)));
+    check(is_new, "{}: token {} ({}) is empty or there twice", name, id, SpelledExcerpt{token});
   }
   return ids;
 }
@@ -32,22 +32,27 @@ BytePairs byte_pairs(const BpeVocabulary& vocabulary, std::string_view name) {
   for (int byte = 0; byte < 256; ++byte) {
     std::string one(1, char(byte));
     check(ids.contains(one), "{}: has no token for byte 0x{:02x} ({}); GPT-2's BPE needs all 256",
-          name, byte, spell_bytes(one));
+          name, byte, SpelledExcerpt{one});
     bytes[size_t(byte)] = ids.at(one);
   }
   std::vector<MergeRule> rules;
-  std::map<std::pair<int32_t, int32_t>, size_t> seen;
+  rules.reserve(vocabulary.merges.size());
   for (auto [left, right] : vocabulary.merges) {
     const std::string &a = vocabulary.tokens.at(size_t(left)),
                       &b = vocabulary.tokens.at(size_t(right));
-    auto merged = ids.find(a + b);
+    std::string both = a + b;
+    auto merged = ids.find(both);
     check(merged != ids.end(), "{}: merge {} ({} {}) gives {}, which is not in the vocabulary",
-          name, rules.size() + 1, spell_bytes(a), spell_bytes(b), spell_bytes(a + b));
-    auto [first, is_new] = seen.emplace(std::pair(left, right), rules.size());
-    check(is_new, "{}: merge {} ({} {}) is merge {} once more", name, rules.size() + 1,
-          spell_bytes(a), spell_bytes(b), first->second + 1);
+          name, rules.size() + 1, SpelledExcerpt{a}, SpelledExcerpt{b}, SpelledExcerpt{both});
     rules.push_back({left, right, merged->second});
   }
+  auto sorted = vocabulary.merges;
+  std::ranges::sort(sorted);
+  auto twice = std::ranges::adjacent_find(sorted);
+  if (twice != sorted.end())
+    fail("{}: the merge {} {} is there twice", name,
+         SpelledExcerpt{vocabulary.tokens[size_t(twice->first)]},
+         SpelledExcerpt{vocabulary.tokens[size_t(twice->second)]});
   return BytePairs(bytes, rules);
 }
 

@@ -10,40 +10,35 @@ namespace {
 
 constexpr int64_t max_tokens = 1 << 24;
 
-// At most 40 characters of what a file has there, for a message.
-std::string excerpt(std::string_view text) {
-  return text.size() <= 40 ? std::string(text) : std::string(text.substr(0, 40)) + "...";
-}
-
 }  // namespace
 
 void BpeVocabularyBuilder::add_token(std::string_view spelling, int64_t id,
-                                     std::string_view where) {
+                                     const FilePlace& where) {
   auto bytes = spelled_bytes(spelling);
   check(bytes && !bytes->empty(),
         "{}: token \"{}\" is not in GPT-2's byte alphabet (where a space is \"\u0120\"); is this a "
         "byte-level BPE vocabulary?",
-        where, excerpt(spelling));
+        where, Excerpt{spelling});
   check(0 <= id && id < max_tokens, "{}: token \"{}\" has id {}; ids are 0 to {}", where,
-        excerpt(spelling), id, max_tokens - 1);
+        Excerpt{spelling}, id, max_tokens - 1);
   auto [other, is_new] = tokens_.emplace(id, *bytes);
   check(is_new, "{}: id {} is given to \"{}\" and to \"{}\"", where, id,
-        excerpt(spell_bytes(other->second)), excerpt(spelling));
+        SpelledExcerpt{other->second}, Excerpt{spelling});
   is_new = ids_.emplace(spelling, int32_t(id)).second;
-  check(is_new, "{}: token \"{}\" is there twice", where, excerpt(spelling));
+  check(is_new, "{}: token \"{}\" is there twice", where, Excerpt{spelling});
 }
 
-void BpeVocabularyBuilder::add_special(std::string_view text, int64_t id, std::string_view where) {
+void BpeVocabularyBuilder::add_special(std::string_view text, int64_t id, const FilePlace& where) {
   check(!text.empty() && 0 <= id && id < max_tokens,
         "{}: special token \"{}\" has id {}; it needs a text, and an id from 0 to {}", where,
-        excerpt(text), id, max_tokens - 1);
+        Excerpt{text}, id, max_tokens - 1);
   // The vocabulary may hold it too, under its own text.
   auto [other, is_new] = tokens_.emplace(id, text);
   check(is_new || other->second == text, "{}: id {} is given to \"{}\" and to \"{}\"", where, id,
-        excerpt(spell_bytes(other->second)), excerpt(text));
+        SpelledExcerpt{other->second}, Excerpt{text});
   auto [same, is_new_text] = special_.emplace(text, int32_t(id));
   check(is_new_text || same->second == id, "{}: special token \"{}\" has ids {} and {}", where,
-        excerpt(text), same->second, id);
+        Excerpt{text}, same->second, id);
 }
 
 bool BpeVocabularyBuilder::is_special(const std::string& text, int64_t id) const {
@@ -52,11 +47,11 @@ bool BpeVocabularyBuilder::is_special(const std::string& text, int64_t id) const
 }
 
 void BpeVocabularyBuilder::add_merge(std::string_view left, std::string_view right,
-                                     std::string_view where) {
+                                     const FilePlace& where) {
   auto id = [&](std::string_view part) {
-    auto found = ids_.find(std::string(part));
+    auto found = ids_.find(part);
     check(found != ids_.end(), "{}: \"{}\" is not in the vocabulary; do the files belong together?",
-          where, excerpt(part));
+          where, Excerpt{part});
     return found->second;
   };
   merges_.emplace_back(id(left), id(right));
@@ -68,22 +63,24 @@ void BpeVocabularyBuilder::add_merges(std::string_view text, std::string_view na
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (line.ends_with('\r')) line.remove_suffix(1);
     if ((number == 1 && line.starts_with("#version")) || (line.empty() && text.empty())) continue;
-    std::string where = fmt::format("{}:{}", name, number);
+    FilePlace where(name, number);
     size_t space = line.find(' ');
     check(space != line.npos && space > 0 && space + 1 < line.size() &&
               line.find(' ', space + 1) == line.npos,
           "{}: a merge must be two tokens with a space between them, got \"{}\"", where,
-          excerpt(line));
+          Excerpt{line});
     add_merge(line.substr(0, space), line.substr(space + 1), where);
   }
 }
 
 BpeVocabulary BpeVocabularyBuilder::finish(std::string_view name) const {
   BpeVocabulary vocabulary{{}, merges_, special_};
-  for (const auto& [id, bytes] : tokens_) {
-    check(id == int64_t(vocabulary.tokens.size()), "{}: no token has id {}, but one has {}", name,
-          vocabulary.tokens.size(), id);
-    vocabulary.tokens.push_back(bytes);
+  vocabulary.tokens.reserve(tokens_.size());
+  for (size_t id = 0; id < tokens_.size(); ++id) {
+    auto token = tokens_.find(int64_t(id));
+    check(token != tokens_.end(), "{}: has {} tokens, but none with id {}", name, tokens_.size(),
+          id);
+    vocabulary.tokens.push_back(token->second);
   }
   return vocabulary;
 }

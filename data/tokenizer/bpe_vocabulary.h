@@ -1,11 +1,14 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "data/tokenizer/file_place.h"
 
 namespace folio {
 
@@ -21,19 +24,22 @@ struct BpeVocabulary {
 // alphabet.
 class BpeVocabularyBuilder {
  public:
-  void add_token(std::string_view spelling, int64_t id, std::string_view where);
+  void add_token(std::string_view spelling, int64_t id, const FilePlace& where);
   // A special token, or that one of the tokens is special.
-  void add_special(std::string_view text, int64_t id, std::string_view where);
+  void add_special(std::string_view text, int64_t id, const FilePlace& where);
   bool is_special(const std::string& text, int64_t id) const;
-  void add_merge(std::string_view left, std::string_view right, std::string_view where);
+  void add_merge(std::string_view left, std::string_view right, const FilePlace& where);
   // The lines of a merges.txt or vocab.bpe file, `name`: "LEFT RIGHT", best first.
   void add_merges(std::string_view text, std::string_view name);
   // Error unless the ids are 0, 1, 2 and so on.
   BpeVocabulary finish(std::string_view name) const;
 
  private:
-  std::map<int64_t, std::string> tokens_;         // bytes
-  std::unordered_map<std::string, int32_t> ids_;  // by spelling
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;  // looks parts of a line up without a copy
+  };
+  std::unordered_map<int64_t, std::string> tokens_;                      // bytes
+  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;  // by spelling
   std::map<std::string, int32_t> special_;
   std::vector<std::pair<int32_t, int32_t>> merges_;
 };

@@ -10,10 +10,14 @@ namespace folio {
 
 std::shared_ptr<const BpeTokenizer> find_tokenizer(const std::string& name) {
   if (std::filesystem::exists(name)) return load_bpe(name);
-  if (is_hub_name(name)) return load_bpe(downloaded_model(name).string());
+  std::optional<std::filesystem::path> model;
+  if (is_hub_name(name)) model = cached_model(name);
+  if (model) return load_bpe(model->string());
   fail(
-      "tokenizer \"{}\": there is no such file or folder; `folio download gpt2` gets GPT-2's, or "
-      "give the folder that holds vocab.json and merges.txt, or tokenizer.json: --tokenizer=FOLDER",
+      "tokenizer \"{}\": is no file or folder, nor a model that has been downloaded; `folio "
+      "download "
+      "gpt2` gets GPT-2's, or give the folder that holds vocab.json and merges.txt, or "
+      "tokenizer.json: --tokenizer=FOLDER",
       name);
 }
 

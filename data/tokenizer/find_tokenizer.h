@@ -6,9 +6,9 @@
 
 namespace folio {
 
-// The tokenizer that an option names: a folder or file that load_bpe reads, or gpt2, gpt2-medium,
-// gpt2-large or gpt2-xl, whose files `folio download` keeps. Throws Error, which says where to get
-// them, if there is none.
+// The tokenizer that an option names: a folder or file that load_bpe reads, or a model on the
+// Hugging Face hub, like gpt2, that `folio download` has got. Throws Error, which says where to get
+// it, if there is none.
 std::shared_ptr<const BpeTokenizer> find_tokenizer(const std::string& name);
 
 }  // namespace folio

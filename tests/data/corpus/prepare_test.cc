@@ -5,9 +5,9 @@
 
 #include <random>
 
+#include "data/corpus/prepare_command.h"
 #include "data/files.h"
 #include "data/meta.h"
-#include "data/corpus/prepare_command.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 #include "tests/data/file_size_limit.h"

@@ -1,0 +1,241 @@
+#include "data/corpus/token_dataset.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <random>
+
+#include "data/corpus/text_chunks.h"
+#include "data/files.h"
+#include "data/meta.h"
+#include "data/tokenizer/bpe_files.h"
+#include "data/utf8.h"
+#include "tests/data/file_size_limit.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/data/tokenizer/gpt2_files.h"
+
+namespace folio {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using Ids = std::vector<int32_t>;
+
+Ids all(const TokenFile& file) {
+  Ids ids(size_t(file.size()));
+  file.read(0, ids);
+  return ids;
+}
+
+// Words, numbers, lines and other scripts, a few of them very long.
+std::string random_text(size_t characters, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string text;
+  for (size_t n = 0; n < characters; ++n) {
+    uint32_t kind = random() % 40;
+    if (kind < 7)
+      text += kind < 6 ? ' ' : '\n';
+    else if (kind < 36)
+      text += char('a' + random() % 26);
+    else
+      append_utf8(text, kind < 38 ? '0' + random() % 10 : 0x4e00 + random() % 100);
+    if (random() % 20000 == 0) text += std::string(3000, 'x'), n += 3000;
+  }
+  return text;
+}
+
+class TokenDataset : public testing::Test {
+ protected:
+  TokenDataset() {  // 256 bytes, "th", "the" and the end of text
+    BpeVocabularyBuilder builder;
+    add_bytes(builder);
+    builder.add_token("th", 256, "a test");
+    builder.add_token("the", 257, "a test");
+    builder.add_special("<|endoftext|>", 258, "a test");
+    builder.add_merge("t", "h", "a test");
+    builder.add_merge("th", "e", "a test");
+    BpeVocabulary vocabulary = builder.finish("a test");
+    std::filesystem::create_directory(tokenizer_);
+    write_file(tokenizer_ + "/vocab.json", vocab_json(vocabulary));
+    write_file(tokenizer_ + "/merges.txt", merges_txt(vocabulary));
+  }
+  std::string run(PrepareOptions options) {
+    options.name = "set";
+    options.data_dir = folder_.path();
+    if (options.tokenizer.empty()) options.tokenizer = tokenizer_;
+    testing::internal::CaptureStdout();
+    std::string error = error_of([&] { prepare(options); });
+    std::string output = testing::internal::GetCapturedStdout();
+    return error.empty() ? output : error;
+  }
+  std::string file(const std::string& name, const std::string& text) {
+    std::string path = folder_ / name;
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    write_file(path, text);
+    return path;
+  }
+  Dataset dataset() { return open_dataset(folder_ / "set"); }
+  Ids encode(std::string_view text) { return load_bpe(tokenizer_)->encode(text); }
+
+  TemporaryFolder folder_;
+  std::string tokenizer_ = folder_ / "tokenizer";
+};
+
+TEST_F(TokenDataset, SplitsByCharactersAndEncodesEachSplitOnItsOwn) {
+  std::string text = "\u4f60" + std::string(16, '-') + "\u597dthe";  // 21 characters: 18 and 3
+  EXPECT_THAT(run({.input = file("in.txt", text)}),
+              AllOf(HasSubstr("length of dataset in characters: 21\n"),
+                    HasSubstr("vocab size: 259\n"), HasSubstr("val has 1 tokens\n")));
+  Dataset data = dataset();
+  EXPECT_EQ(all(data.train), encode(text.substr(0, text.size() - 3)));
+  EXPECT_EQ(all(data.val), Ids{257});
+  EXPECT_EQ(data.meta.source, folder_ / "in.txt");
+  EXPECT_EQ(data.meta.tokenizer->end_of_text(), 258);
+  run({.input = folder_ / "in.txt", .val_fraction = 2.0 / 21});
+  EXPECT_EQ(all(dataset().val), encode("he"));
+}
+
+// Chunks are a megabyte; what threads they fall to must not matter.
+TEST_F(TokenDataset, ALongTextIsWhatTheTokenizerMakesOfItWhole) {
+  std::string text = random_text(4000000, 6), path = file("in.txt", text);
+  int64_t characters = 0, train_bytes = 0;
+  for_each_code_point(text, "it", [&](char32_t, size_t) { ++characters; });
+  int64_t n = 0;
+  for_each_code_point(text, "it", [&](char32_t, size_t at) {
+    if (n++ == int64_t(double(characters) * 0.9)) train_bytes = int64_t(at);
+  });
+  for (int64_t threads : {1, 2, 5}) {
+    run({.input = path, .threads = threads});
+    EXPECT_TRUE(all(dataset().train) == encode(text.substr(0, size_t(train_bytes)))) << threads;
+    EXPECT_TRUE(all(dataset().val) == encode(text.substr(size_t(train_bytes)))) << threads;
+  }
+}
+
+TEST_F(TokenDataset, ChunksJoinToTheTextAndAreCutSafely) {
+  std::string text = random_text(30000, 7), path = file("in.txt", text), joined;
+  Ids ids;
+  int count = 0;
+  TextChunks chunks(path, 10, int64_t(text.size()) - 5, 500);
+  while (auto chunk = chunks.next()) {
+    EXPECT_EQ(chunk->offset, 10 + int64_t(joined.size()));
+    joined += chunk->text;
+    for (int32_t id : encode(chunk->text)) ids.push_back(id);
+    ++count;
+  }
+  EXPECT_GT(count, 40);
+  EXPECT_EQ(joined, text.substr(10, text.size() - 15));
+  EXPECT_EQ(ids, encode(joined));
+}
+
+TEST_F(TokenDataset, StandardInputIsAFile) {
+  std::string text = random_text(50000, 8), path = file("in.txt", text);
+  run({.input = path});
+  Ids train = all(dataset().train), val = all(dataset().val);
+  int saved = dup(STDIN_FILENO), opened = open(path.c_str(), O_RDONLY);
+  dup2(opened, STDIN_FILENO);
+  EXPECT_THAT(run({.input = "-"}), HasSubstr("characters: "));
+  dup2(saved, STDIN_FILENO);
+  close(saved);
+  close(opened);
+  EXPECT_EQ(all(dataset().train), train);
+  EXPECT_EQ(all(dataset().val), val);
+  std::filesystem::directory_iterator files(folder_ / "set");
+  EXPECT_EQ(std::distance(files, {}), 3);  // nothing is left of the pipe's text
+}
+
+TEST_F(TokenDataset, AFoldersFilesEndWithTheEndOfText) {
+  for (int i = 0; i < 40; ++i)
+    file(fmt::format("corpus/{}/{:02}.txt", i % 3, i), fmt::format("the {}", i));
+  file("corpus/.hidden/x.txt", "not me");
+  file("corpus/.x", "not me");
+  file("corpus/empty", "");
+  std::string corpus = folder_ / "corpus";
+  EXPECT_THAT(run({.input = corpus}), HasSubstr("documents for train, "));
+  Dataset data = dataset();
+  auto documents = [&](const TokenFile& tokens) {
+    std::vector<std::string> found(1);
+    for (int32_t id : all(tokens)) {
+      if (id == 258)
+        found.emplace_back();
+      else
+        found.back() += data.meta.tokenizer->decode(std::span(&id, 1));
+    }
+    EXPECT_EQ(found.back(), "");
+    found.pop_back();
+    return found;
+  };
+  auto train = documents(data.train), val = documents(data.val);
+  EXPECT_EQ(train.size() + val.size(), 40u);
+  EXPECT_THAT(val.size(),
+              testing::AllOf(testing::Ge(4u), testing::Le(5u)));  // a tenth of the bytes
+  std::vector<std::string> both = train, expected;
+  both.insert(both.end(), val.begin(), val.end());
+  for (int i = 0; i < 40; ++i) expected.push_back(fmt::format("the {}", i));
+  EXPECT_THAT(both, testing::UnorderedElementsAreArray(expected));
+  // In the order of their paths.
+  std::vector<std::string> sorted;
+  for (int folder = 0; folder < 3; ++folder)
+    for (int i = folder; i < 40; i += 3)
+      if (std::ranges::count(train, fmt::format("the {}", i)))
+        sorted.push_back(fmt::format("the {}", i));
+  EXPECT_EQ(train, sorted);
+  // The same whatever the threads.
+  run({.input = corpus, .threads = 3});
+  EXPECT_EQ(documents(dataset().train), train);
+  EXPECT_EQ(documents(dataset().val), val);
+}
+
+TEST_F(TokenDataset, SpecialTokensOnlyWhereTheyAreAllowed) {
+  std::string path = file("in.txt", "the<|endoftext|>the<|endoftext|>the the the");
+  run({.input = path});
+  EXPECT_EQ(std::ranges::count(all(dataset().train), 258), 0);
+  run({.input = path, .allow_special = true});
+  EXPECT_EQ(std::ranges::count(all(dataset().train), 258), 2);
+}
+
+TEST_F(TokenDataset, FailuresNameTheirPlaceAndKeepTheOldDataset) {
+  run({.input = file("in.txt", "the old text")});
+  std::string text = random_text(3000000, 9);
+  text[2500000] = '\xff';
+  text[2600000] = '\xff';
+  auto expect_old = [&] {
+    EXPECT_EQ(dataset().meta.tokenizer->decode(all(dataset().train)), "the old te");
+    std::filesystem::directory_iterator files(folder_ / "set");
+    EXPECT_EQ(std::distance(files, {}), 3);
+  };
+  for (int64_t threads : {1, 4})
+    EXPECT_THAT(run({.input = file("bad.txt", text), .threads = threads}),
+                AllOf(HasSubstr("bad.txt is not UTF-8"), HasSubstr("offset 2500000")));
+  expect_old();
+  EXPECT_THAT(run({.input = file("short.txt", "x")}), HasSubstr("cannot be split"));
+  file("one/x.txt", "text");
+  EXPECT_THAT(run({.input = folder_ / "one"}), HasSubstr("at least 2"));
+  EXPECT_THAT(run({.input = folder_ / "one", .tokenizer = "char"}), HasSubstr("--tokenizer=gpt2"));
+  EXPECT_THAT(run({.input = folder_ / "in.txt", .tokenizer = folder_ / "none"}),
+              AllOf(HasSubstr("none"), HasSubstr("folio download gpt2")));
+  EXPECT_THAT(run({.input = folder_ / "in.txt", .val_fraction = 1}), HasSubstr("val_fraction"));
+  {
+    std::string path = file("long.txt", random_text(400000, 10));
+    FileSizeLimit limit(300000);
+    EXPECT_THAT(run({.input = path}), HasSubstr("File too large"));
+  }
+  expect_old();
+}
+
+TEST_F(TokenDataset, RejectsAVocabularyBeyond16Bits) {
+  BpeVocabularyBuilder builder;
+  add_bytes(builder);
+  BpeVocabulary bytes = builder.finish("a test");
+  std::string added = "{\"<256>\": 256";
+  for (int id = 257; id <= 65536; ++id) added += fmt::format(", \"<{}>\": {}", id, id);
+  file("large/vocab.json", vocab_json(bytes));
+  file("large/merges.txt", merges_txt(bytes));
+  file("large/added_tokens.json", added + "}");
+  EXPECT_THAT(run({.input = file("in.txt", "some text"), .tokenizer = folder_ / "large"}),
+              AllOf(HasSubstr("65537 tokens"), HasSubstr("16-bit")));
+}
+
+}  // namespace
+}  // namespace folio
