@@ -5,7 +5,7 @@
 namespace folio {
 
 struct PrepareOptions {
-  std::string name;        // the dataset's; shakespeare and shakespeare_char can do without `input`
+  std::string name = {};   // the dataset's; shakespeare and shakespeare_char can do without `input`
   std::string input = {};  // a UTF-8 text, a folder of texts, or "-"; empty: the published one
   std::string data_dir = "datasets";
   std::string tokenizer = {};  // char, gpt2 or the path of one's files; empty: what `name` implies
