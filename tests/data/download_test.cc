@@ -6,9 +6,9 @@
 
 #include <optional>
 
+#include "data/corpus/shakespeare.h"
 #include "data/files.h"
 #include "data/sha256.h"
-#include "data/corpus/shakespeare.h"
 #include "tests/data/http_server.h"
 #include "tests/data/temporary_folder.h"
 
