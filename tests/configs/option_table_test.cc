@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <limits>
 
-#include "config_file.h"
-#include "message.h"
+#include "tests/configs/config_file.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

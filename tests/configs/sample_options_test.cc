@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "config_file.h"
-#include "message.h"
+#include "tests/configs/config_file.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <set>
 
-#include "config_file.h"
-#include "message.h"
+#include "tests/configs/config_file.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

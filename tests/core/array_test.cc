@@ -3,19 +3,10 @@
 #include <gmock/gmock.h>
 
 #include "tests/core/arrays.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::vector<float> iota(int n) {
   std::vector<float> values;

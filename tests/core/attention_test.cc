@@ -1,12 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <cmath>
 #include <cstring>
 #include <random>
 
-#include "core/backend.h"
+#include "tests/core/arrays.h"
 
 namespace folio {
 namespace {
@@ -17,38 +16,6 @@ struct Sizes {
   Shape packed() const { return {B, T, 3 * C()}; }
   Shape rows() const { return {B, T, C()}; }
 };
-
-std::vector<double> random_values(int64_t n, uint32_t seed, double spread = 1) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<double> normal(0, spread);
-  std::vector<double> values(size_t(n), 0.0);
-  for (double& value : values) value = normal(generator);
-  return values;
-}
-
-Array array_of(const std::vector<double>& values, Shape shape, DType dtype) {
-  if (dtype == DType::f64) return to_array(values, shape);
-  if (dtype == DType::f32) return to_array(std::vector<float>(values.begin(), values.end()), shape);
-  std::vector<bfloat16> rounded;
-  for (double value : values) rounded.push_back(bfloat16(float(value)));
-  return to_array(rounded, shape);
-}
-
-std::vector<double> values_of(const Array& array) {
-  if (array.dtype() == DType::f64) return to_vector<double>(array);
-  if (array.dtype() == DType::f32) {
-    auto values = to_vector<float>(array);
-    return {values.begin(), values.end()};
-  }
-  auto values = to_vector<bfloat16>(array);
-  return {values.begin(), values.end()};
-}
-
-std::vector<char> bytes_of(const Array& array) {
-  std::vector<char> bytes(array.bytes());
-  backend(array).read(array, bytes.data());
-  return bytes;
-}
 
 double largest_error(const Array& actual, const std::vector<double>& expected) {
   std::vector<double> values = values_of(actual);
@@ -109,21 +76,6 @@ Reference reference(const Sizes& s, const std::vector<double>& qkv, const std::v
   return r;
 }
 
-// Runs f on every SIMD target that this processor has.
-template <class F>
-void on_every_target(F f) {
-  auto choose = [](int64_t target) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  };
-  for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    choose(target);
-    f();
-  }
-  choose(0);
-}
-
 Dropout dropout_of(double p) { return Dropout::with(p, RandomStream{0x1234567890abcdefu, 77}); }
 
 // (T, D): every way that a length and a width can miss a block, a vector or a group of 8.
@@ -149,8 +101,8 @@ TEST_P(AttentionShapes, MatchesTheWholeMatrix) {
                                                     {DType::f32, 4e-6, 2e-5},
                                                     {DType::bf16, 8e-3, 3e-2}}) {
       // What the arrays hold after rounding is what the reference sees.
-      Array qkv = array_of(random_values(s.packed().size(), 1), s.packed(), dtype);
-      Array dy = array_of(random_values(s.rows().size(), 2), s.rows(), dtype);
+      Array qkv = array_of(normal_values(s.packed().size(), 1), s.packed(), dtype);
+      Array dy = array_of(normal_values(s.rows().size(), 2), s.rows(), dtype);
       Reference expected = reference(s, values_of(qkv), values_of(dy), dropout_of(p));
       on_every_target([&] {
         Attended forward = backend(cpu).attention(qkv, s.H, dropout_of(p));
@@ -171,8 +123,8 @@ TEST_P(AttentionShapes, MatchesTheWholeMatrix) {
 TEST(Attention, GradientMatchesFiniteDifferences) {
   const Sizes s{1, 11, 2, 4};
   const Dropout dropout = dropout_of(0.25);
-  std::vector<double> qkv = random_values(s.packed().size(), 3);
-  const std::vector<double> dy = random_values(s.rows().size(), 4);
+  std::vector<double> qkv = normal_values(s.packed().size(), 3);
+  const std::vector<double> dy = normal_values(s.rows().size(), 4);
   auto forward = [&] { return backend(cpu).attention(to_array(qkv, s.packed()), s.H, dropout); };
   auto objective = [&] {
     double sum = 0;
@@ -195,9 +147,9 @@ TEST(Attention, GradientMatchesFiniteDifferences) {
 
 TEST(Attention, LargeScoresStayFiniteAndNanIsNotSwallowed) {
   const Sizes s{1, 70, 1, 16};
-  std::vector<double> values = random_values(s.packed().size(), 5, 100);
+  std::vector<double> values = normal_values(s.packed().size(), 5, 100);
   Array qkv = array_of(values, s.packed(), DType::f32);
-  Array dy = array_of(random_values(s.rows().size(), 6), s.rows(), DType::f32);
+  Array dy = array_of(normal_values(s.rows().size(), 6), s.rows(), DType::f32);
   Attended forward = backend(cpu).attention(qkv, 1, {});
   for (double y : values_of(forward.y)) ASSERT_TRUE(std::isfinite(y));
   for (double g : values_of(backend(cpu).attention_grad(dy, qkv, forward, 1, {}))) {
@@ -212,8 +164,8 @@ TEST(Attention, LargeScoresStayFiniteAndNanIsNotSwallowed) {
 TEST(Attention, BitsDoNotDependOnTheThreads) {
   for (const Sizes& s : {Sizes{3, 100, 5, 20}, Sizes{1, 600, 2, 32}}) {
     for (DType dtype : {DType::f32, DType::bf16}) {
-      Array qkv = array_of(random_values(s.packed().size(), 7), s.packed(), dtype);
-      Array dy = array_of(random_values(s.rows().size(), 8), s.rows(), dtype);
+      Array qkv = array_of(normal_values(s.packed().size(), 7), s.packed(), dtype);
+      Array dy = array_of(normal_values(s.rows().size(), 8), s.rows(), dtype);
       std::vector<std::vector<char>> results;
       for (int threads : {1, 2, 3}) {
         backend(cpu).set_threads(threads);
@@ -269,8 +221,8 @@ TEST(CachedAttention, MatchesAttention) {
                                           {DType::f32, DType::bf16, 1e-2},
                                           {DType::bf16, DType::f32, 8e-3},
                                           {DType::bf16, DType::bf16, 8e-3}}) {
-      Array qkv = array_of(random_values(s.packed().size(), 9), s.packed(), dtype);
-      Reference expected = reference(s, values_of(qkv), random_values(s.rows().size(), 10), {});
+      Array qkv = array_of(normal_values(s.packed().size(), 9), s.packed(), dtype);
+      Reference expected = reference(s, values_of(qkv), normal_values(s.rows().size(), 10), {});
       KvLayer cache = backend(cpu).make_kv_layer(1, T, s.C(), s.H, kept);
       Array y;
       on_every_target([&] {
@@ -290,7 +242,7 @@ TEST(CachedAttention, BitsDoNotDependOnTheSplit) {
        {std::pair{DType::f32, DType::f32}, {DType::f32, DType::bf16}, {DType::bf16, DType::bf16}}) {
     for (int64_t D : {4, 20}) {
       const int64_t T = 133, H = 1;
-      Array qkv = array_of(random_values(T * 3 * H * D, 11), {1, T, 3 * H * D}, dtype);
+      Array qkv = array_of(normal_values(T * 3 * H * D, 11), {1, T, 3 * H * D}, dtype);
       on_every_target([&, kept = kept] {
         EXPECT_EQ(in_calls(qkv, H, kept, std::vector<int64_t>(T, 1)), in_calls(qkv, H, kept, {T}));
       });
@@ -311,7 +263,7 @@ TEST(CachedAttention, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
   std::vector<double> last;
   for (int64_t b = 0; b < B; ++b) {
     const int64_t T = lengths[size_t(b)] + 1;
-    Array qkv = array_of(random_values(T * 3 * C, uint32_t(20 + b)), {1, T, 3 * C}, DType::f32);
+    Array qkv = array_of(normal_values(T * 3 * C, uint32_t(20 + b)), {1, T, 3 * C}, DType::f32);
     std::vector<double> rows = in_calls(qkv, H, DType::f32, {T}), values = values_of(qkv);
     alone.push_back({rows.end() - C, rows.end()});
     last.insert(last.end(), values.end() - 3 * C, values.end());
@@ -330,7 +282,7 @@ TEST(CachedAttention, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
       for (int64_t b = 0; b < B; ++b) {
         const int64_t length = lengths[size_t(b)];
         positions[size_t(b)] = std::min(t, length - 1);
-        std::vector<double> values = random_values((length + 1) * 3 * C, uint32_t(20 + b));
+        std::vector<double> values = normal_values((length + 1) * 3 * C, uint32_t(20 + b));
         auto at = values.begin() + positions[size_t(b)] * 3 * C;
         step.insert(step.end(), at, at + 3 * C);
       }

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <random>
 
-#include "core/backend.h"
+#include "tests/core/arrays.h"
 
 namespace folio {
 namespace {
@@ -31,28 +31,6 @@ std::vector<int32_t> some_targets(int64_t m, int64_t V) {
   for (int64_t i = 0; i < m; ++i)
     targets.push_back(i % 3 == 2 ? -1 : int32_t(i == 0 ? V - 1 : i * 7919 % V));
   return targets;
-}
-
-template <class T>
-Array array_of(const Matrix& values, Shape shape) {
-  std::vector<T> converted;
-  for (double value : values) converted.push_back(T(value));
-  return to_array(converted, shape);
-}
-template <>
-Array array_of<bfloat16>(const Matrix& values, Shape shape) {
-  std::vector<bfloat16> converted;
-  for (double value : values) converted.push_back(bfloat16(float(value)));
-  return to_array(converted, shape);
-}
-Array array_of(const Matrix& values, Shape shape, DType dtype) {
-  if (dtype == DType::bf16) return array_of<bfloat16>(values, shape);
-  return dtype == DType::f32 ? array_of<float>(values, shape) : array_of<double>(values, shape);
-}
-Matrix values_of(const Array& x) {
-  auto widen = [](const auto& values) { return Matrix(values.begin(), values.end()); };
-  if (x.dtype() == DType::bf16) return widen(to_vector<bfloat16>(x));
-  return x.dtype() == DType::f32 ? widen(to_vector<float>(x)) : to_vector<double>(x);
 }
 
 struct Reference {

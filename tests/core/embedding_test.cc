@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/core/arrays.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
@@ -50,16 +51,6 @@ TEST(Embedding, AddsTheRowsOfTokenAndPosition) {
   });
 }
 
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(Embedding, NamesATokenOutsideTheVocabulary) {
   Array wte = zeros({7, 4}, DType::f32), wpe = zeros({8, 4}, DType::f32);
   for (int32_t bad : {7, -1, 50257}) {
@@ -79,7 +70,8 @@ TEST(Embedding, NamesAPositionBeyondTheTable) {
   auto run = [&](std::vector<int64_t> first) {
     return message_of([&] { backend(tokens).embedding(tokens, wte, wpe, first, DType::f32); });
   };
-  EXPECT_EQ(run({0, 5}), "no error");
+  std::vector<int64_t> fits{0, 5};
+  EXPECT_NO_THROW(backend(tokens).embedding(tokens, wte, wpe, fits, DType::f32));
   EXPECT_THAT(run({0, 6}), testing::HasSubstr("[6, 9)"));
   EXPECT_THAT(run({-1, 0}), testing::HasSubstr("row 0"));
   EXPECT_THAT(run({0}), testing::HasSubstr("1 first positions for 2 rows"));

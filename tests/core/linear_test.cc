@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "core/backend.h"
+#include "tests/core/arrays.h"
 
 namespace folio {
 namespace {
@@ -18,23 +18,6 @@ Matrix random_matrix(int64_t size, unsigned seed) {
   Matrix values(static_cast<size_t>(size));
   for (double& value : values) value = double(float(bfloat16(float(normal(generator)))));
   return values;  // exact in every dtype
-}
-
-template <class T>
-Array array_of(const Matrix& values, Shape shape) {
-  std::vector<T> cast;
-  for (double value : values) cast.push_back(T(float(value)));
-  return to_array(cast, shape);
-}
-Array array_of(const Matrix& values, Shape shape, DType dtype) {
-  if (dtype == DType::bf16) return array_of<bfloat16>(values, shape);
-  return dtype == DType::f32 ? array_of<float>(values, shape) : array_of<double>(values, shape);
-}
-
-Matrix values_of(const Array& x) {
-  auto widen = [](const auto& values) { return Matrix(values.begin(), values.end()); };
-  if (x.dtype() == DType::bf16) return widen(to_vector<bfloat16>(x));
-  return x.dtype() == DType::f32 ? widen(to_vector<float>(x)) : to_vector<double>(x);
 }
 
 // [m, k] times [k, n]
