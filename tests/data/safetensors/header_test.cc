@@ -166,6 +166,8 @@ TEST(SafetensorsHeader, WhatTheFormatDoesNotHaveIsNamed) {
       {R"({"__metadata__":{"a":{}}})", "an object"},
       {R"({"__metadata__":[]})", "an array"},
       {std::string("{\"\0", 3), "not JSON"},
+      {std::string("{}\0", 3), "not JSON at byte 2"},
+      {std::string("{}\0{", 4), "not JSON at byte 2"},
       {"{\"\xff\":1}", "not JSON"},
   };
   for (const auto& [json, said] : wrong) EXPECT_THAT(error_in(json, 1), HasSubstr(said)) << json;

@@ -191,7 +191,7 @@ TEST(WriteSafetensors, AnErrorLeavesTheOldFile) {
   std::vector<SafetensorsSource> wrong = four_tensors();
   wrong[0].make = [] { return zeros({7}, DType::bf16); };
   EXPECT_THAT(error_of([&] { write_safetensors(path, wrong, {}); }),
-              HasSubstr("c is bf16 [7], expected bf16 [2]"));
+              HasSubstr("c is bfloat16 [7], expected bfloat16 [2]"));
   EXPECT_EQ(read_file(path), before);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
