@@ -60,4 +60,14 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir)
        init_from);
 }
 
+void check_vocabulary(const OpenedModel& opened, const Meta& dataset) {
+  const Tokenizer& tokenizer = *dataset.tokenizer;
+  int64_t size = opened.model->config().vocab_size;
+  check(
+      tokenizer.vocab_size() <= size && (!opened.tokenizer || *opened.tokenizer == tokenizer),
+      "{}: the model has another vocabulary, of {} tokens, than the dataset, of {}, that was made "
+      "from {}; prepare the text with the model's tokenizer",
+      opened.source, size, tokenizer.vocab_size(), dataset.source);
+}
+
 }  // namespace folio

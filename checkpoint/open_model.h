@@ -4,6 +4,7 @@
 #include <string>
 
 #include "data/checkpoint_file.h"
+#include "data/meta.h"
 #include "data/tokenizer.h"
 #include "nn/gpt.h"
 
@@ -25,5 +26,9 @@ struct OpenedModel {
 //                   nanoGPT's ckpt.pt
 // Throws Error, saying what folio can open, for anything else.
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir);
+
+// Throws Error unless the ids of a dataset mean the same to the model: its own tokenizer made them,
+// or, where it has none, they fit its vocabulary.
+void check_vocabulary(const OpenedModel& opened, const Meta& dataset);
 
 }  // namespace folio

@@ -1,65 +1,106 @@
 #include "train/eval_command.h"
 
-#include "checkpoint/model_file.h"
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/open_model.h"
+#include "configs/option_table.h"
 #include "train/evaluate.h"
 
 namespace folio {
 namespace {
 
 struct EvalOptions {
+  std::string init_from = "resume";
   std::string out_dir = "out";
   std::string dataset = "";
   std::string data_dir = "";
   std::string dtype = "float32";
-  int64_t batch_size = 64;
+  int64_t stride = 0;
+  int64_t batch_size = 0;
   int64_t threads = 0;
   bool json = false;
 };
 
 std::vector<Option> option_rows(EvalOptions& o) {
-  return {{"out_dir", &o.out_dir, "folder of the checkpoint"},
-          {"dataset", &o.dataset, "whose splits to evaluate; empty: the one it was trained on"},
-          {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's"},
-          {"dtype", &o.dtype, "float32 or bfloat16", one_of({"float32", "bfloat16"})},
-          {"batch_size", &o.batch_size, "windows at a time", at_least(1)},
-          {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
-          {"json", &o.json, "print one JSON object"}};
+  return {
+      {"init_from", &o.init_from, "resume: out_dir's best; gpt2, gpt2-medium, ... or a path"},
+      {"out_dir", &o.out_dir, "folder of the checkpoint"},
+      {"dataset", &o.dataset, "whose splits to evaluate; empty: the one it was trained on"},
+      {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's"},
+      {"dtype", &o.dtype, "float32 or bfloat16", one_of({"float32", "bfloat16"})},
+      {"stride", &o.stride,
+       "tokens between two windows' starts: fewer give more context; 0: block_size", at_least(0)},
+      {"batch_size", &o.batch_size, "windows at a time; 0: 16,384 tokens' worth", at_least(0)},
+      {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
+      {"json", &o.json, "print one JSON object"}};
+}
+
+// What the user gave, else what the model's own run had, else `otherwise`.
+std::string or_saved(const std::string& given, const OpenedModel& opened, const std::string& key,
+                     const std::string& otherwise) {
+  if (!given.empty()) return given;
+  auto saved = opened.attributes.find("option/" + key);
+  if (saved == opened.attributes.end()) return otherwise;
+  const auto* text = std::get_if<std::string>(&saved->second);
+  return text ? *text : otherwise;
+}
+
+std::string dataset_folder(const EvalOptions& options, const OpenedModel& opened) {
+  std::string dataset = or_saved(options.dataset, opened, "dataset", "");
+  check(!dataset.empty(), "{}: does not say what it was trained on; name a dataset with --dataset",
+        opened.source);
+  std::string data_dir = or_saved(options.data_dir, opened, "data_dir", "datasets");
+  return (std::filesystem::path(data_dir) / dataset).string();
+}
+
+void print_json(const SplitLoss& train, const SplitLoss& val, int64_t stride) {
+  fmt::print("{}\n", nlohmann::ordered_json{{"train_loss", train.loss},
+                                            {"train_perplexity", perplexity(train)},
+                                            {"train_tokens", train.tokens},
+                                            {"val_loss", val.loss},
+                                            {"val_perplexity", perplexity(val)},
+                                            {"val_tokens", val.tokens},
+                                            {"stride", stride}}
+                         .dump());
+}
+
+void print_text(const OpenedModel& opened, const SplitLoss& train, const SplitLoss& val,
+                int64_t stride) {
+  auto iteration = opened.attributes.find("iter_num");
+  fmt::print("{}{}\n", opened.source,
+             iteration == opened.attributes.end()
+                 ? ""
+                 : fmt::format(": iteration {}", std::get<int64_t>(iteration->second)));
+  int64_t T = opened.model->config().block_size;
+  if (stride < T)
+    fmt::print("windows of {} tokens, {} apart: {} or more of context\n", T, stride, T - stride);
+  for (const auto& [name, split] : {std::pair{"train", &train}, {"val", &val}})
+    fmt::print("{:5} loss {:.4f}, perplexity {:.2f}, over {} tokens\n", name, split->loss,
+               perplexity(*split), split->tokens);
 }
 
 }  // namespace
 
-// folio eval --out_dir=DIR [--key=value ...]
+// folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]
 int eval_command(int argc, char** argv) {
   EvalOptions options;
   std::vector<std::string> args(argv + 1, argv + argc);
-  OptionTable(option_rows(options)).parse("folio eval --out_dir=DIR [--key=value ...]", args);
+  OptionTable(option_rows(options))
+      .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
   backend(cpu).set_threads(int(options.threads));
 
-  CheckpointFile file = load(best_checkpoint(options.out_dir));
-  auto or_saved = [&](const std::string& given, const char* key) {
-    return given.empty() ? file.attribute<std::string>(std::string("option/") + key) : given;
-  };
-  std::filesystem::path folder = std::filesystem::path(or_saved(options.data_dir, "data_dir")) /
-                                 or_saved(options.dataset, "dataset");
-  Dataset data = open_dataset(folder.string());
-  std::unique_ptr<Gpt> model = load_model(file);
-  model->context().dtype = dtype_named(options.dtype);
-  check(*data.meta.tokenizer == *saved_tokenizer(file),
-        "{}: the dataset has another vocabulary than the model in {}", folder.string(),
-        file.path.string());
+  OpenedModel opened = open_model(options.init_from, options.out_dir);
+  Dataset data = open_dataset(dataset_folder(options, opened));
+  check_vocabulary(opened, data.meta);
+  opened.model->context().dtype = dtype_named(options.dtype);
+  int64_t T = opened.model->config().block_size;
+  int64_t stride = options.stride > 0 ? options.stride : T;
+  int64_t batch_size =
+      options.batch_size > 0 ? options.batch_size : std::max<int64_t>(1, 16384 / T);
 
-  SplitLoss train = whole_split_loss(*model, data.train, options.batch_size);
-  SplitLoss val = whole_split_loss(*model, data.val, options.batch_size);
-  if (options.json) {
-    fmt::print(
-        "{{\"train_loss\": {:.6f}, \"train_tokens\": {}, \"val_loss\": {:.6f}, \"val_tokens\": "
-        "{}}}\n",
-        train.loss, train.tokens, val.loss, val.tokens);
-    return 0;
-  }
-  fmt::print("{}: iteration {}\n", file.path.string(), file.attribute<int64_t>("iter_num"));
-  fmt::print("train loss {:.4f} over {} tokens\n", train.loss, train.tokens);
-  fmt::print("val loss   {:.4f} over {} tokens\n", val.loss, val.tokens);
+  SplitLoss train = whole_split_loss(*opened.model, data.train, batch_size, stride);
+  SplitLoss val = whole_split_loss(*opened.model, data.val, batch_size, stride);
+  options.json ? print_json(train, val, stride) : print_text(opened, train, val, stride);
   return 0;
 }
 

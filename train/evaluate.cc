@@ -1,6 +1,7 @@
 #include "train/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace folio {
 namespace {
@@ -21,22 +22,37 @@ class Evaluating {
   bool training_;
 };
 
+// Mean over the targets that are not -1.
+double loss_of(Gpt& model, const Batch& batch) {
+  return item(model.loss(batch.x, batch.y).array());
+}
+
 double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& options, uint64_t draw) {
   BatchSampler sampler(tokens, Generator{uint64_t(options.seed) ^ 0x6576616c75617465, draw << 32});
   double sum = 0;
-  for (int64_t i = 0; i < options.eval_iters; ++i) {
-    Batch batch = sampler.next(options.batch_size, options.block_size);
-    sum += item(model.loss(batch.x, batch.y).array());
-  }
+  for (int64_t i = 0; i < options.eval_iters; ++i)
+    sum += loss_of(model, sampler.next(options.batch_size, options.block_size));
   return sum / double(options.eval_iters);
 }
 
-// `rows` windows of T tokens that start at `first`.
-Batch windows(const TokenFile& tokens, int64_t first, int64_t rows, int64_t T) {
-  std::vector<int32_t> ids(size_t(rows * T + 1));
-  tokens.read(first, ids);
-  std::span<const int32_t> all(ids);
-  return {to_array(all.first(ids.size() - 1), {rows, T}), to_array(all.subspan(1), {rows, T})};
+// Windows of equal length whose starts are `stride` apart; the tokens that precede `fresh` in the
+// split are context: their targets are -1.
+struct Windows {
+  int64_t first, rows, length, stride, fresh;
+};
+
+Batch batch_of(const TokenFile& tokens, const Windows& w) {
+  std::vector<int32_t> ids(size_t((w.rows - 1) * w.stride + w.length + 1)), x, y;
+  tokens.read(w.first, ids);
+  for (int64_t row = 0, fresh = w.fresh; row < w.rows; ++row) {
+    int64_t begin = w.first + row * w.stride;
+    for (int64_t t = 0; t < w.length; ++t) {
+      x.push_back(ids[size_t(row * w.stride + t)]);
+      y.push_back(begin + t < fresh ? -1 : ids[size_t(row * w.stride + t + 1)]);
+    }
+    fresh = begin + w.length;
+  }
+  return {to_array(x, {w.rows, w.length}), to_array(y, {w.rows, w.length})};
 }
 
 }  // namespace
@@ -48,18 +64,27 @@ Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& option
           mean_loss(model, data.val, options, draw + 1)};
 }
 
-SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size) {
+double perplexity(const SplitLoss& split) { return std::exp(split.loss); }
+
+SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size,
+                           int64_t stride) {
   Evaluating scope(model);
   int64_t T = model.config().block_size;
+  if (stride == 0) stride = T;
+  check(stride > 0 && stride <= T,
+        "stride {} is not between 1 and the model's block_size {}: tokens would be left out",
+        stride, T);
   SplitLoss total{.loss = 0, .tokens = tokens.size() - 1};
   check(total.tokens > 0, "{}: needs two tokens or more to have a loss", tokens.path());
-  for (int64_t at = 0; at < total.tokens;) {
-    int64_t left = total.tokens - at;
-    int64_t length = std::min(T, left);
-    int64_t rows = std::clamp<int64_t>(left / T, 1, batch_size);
-    Batch batch = windows(tokens, at, rows, length);
-    total.loss += item(model.loss(batch.x, batch.y).array()) * double(rows * length);
-    at += rows * length;
+  for (int64_t first = 0, done = 0; done < total.tokens;) {
+    int64_t left = total.tokens - first;
+    int64_t whole = left < T ? 1 : (left - T) / stride + 1;
+    int64_t rows = std::min(whole, batch_size), length = std::min(T, left);
+    double mean = loss_of(model, batch_of(tokens, {first, rows, length, stride, done}));
+    int64_t end = first + (rows - 1) * stride + length;
+    total.loss += mean * double(end - done);
+    done = end;
+    first += rows * stride;
   }
   total.loss /= double(total.tokens);
   return total;

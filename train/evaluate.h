@@ -18,9 +18,14 @@ struct SplitLoss {
   double loss = 0;     // mean cross-entropy, nats a token
   int64_t tokens = 0;  // predicted: all but the first of the split
 };
+double perplexity(const SplitLoss& split);  // exp(loss)
 
-// The loss over a whole split: windows of block_size that do not overlap, every token predicted
-// once, in the same order every time.
-SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size);
+// The loss over a whole split, every token predicted once, in the same order every time: windows of
+// block_size, T, that start `stride` tokens apart (0: T, so that they do not overlap). The first
+// predicts all its tokens, the others their last `stride`, each of which sees T - stride tokens of
+// context or more. (https://huggingface.co/docs/transformers/perplexity.) Error for a stride above
+// T and for a split of fewer than two tokens.
+SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size,
+                           int64_t stride = 0);
 
 }  // namespace folio

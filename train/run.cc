@@ -37,13 +37,9 @@ void keep_shape(TrainOptions& options, const OptionOrigins& given, const GptConf
 // A model to fine-tune: nanoGPT's init_from=gpt2. Only dropout and a shorter block_size are the
 // user's.
 std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& given,
-                                const Tokenizer& tokenizer) {
+                                const Meta& dataset) {
   OpenedModel opened = open_model(options.init_from, options.out_dir);
-  check(tokenizer.vocab_size() <= opened.model->config().vocab_size &&
-            (!opened.tokenizer || *opened.tokenizer == tokenizer),
-        "{}: the model has another vocabulary than dataset {}; prepare the text with the model's "
-        "tokenizer",
-        opened.source, options.dataset);
+  check_vocabulary(opened, dataset);
   keep_shape(options, given, opened.model->config(), opened.source);
   if (options.block_size < opened.model->config().block_size)
     opened.model->crop_block_size(options.block_size);
@@ -87,7 +83,7 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
     model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
                                   uint64_t(options.seed));
   } else {
-    model = pretrained(options, given, *data.meta.tokenizer);
+    model = pretrained(options, given, data.meta);
   }
   Context& context = model->context();
   context.dtype = dtype_named(options.dtype);

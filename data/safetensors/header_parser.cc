@@ -131,6 +131,9 @@ class HeaderParser final : public nlohmann::json_sax<Json> {
 
 RawHeader parse_header_json(std::string_view json, const std::string& name) {
   check(json.starts_with('{'), "{}: its header does not start with {{", name);
+  // The parser would take a zero for the end of the text and not read what follows.
+  size_t zero = json.find('\0');
+  check(zero == json.npos, "{}: its header is not JSON at byte {}: a zero", name, zero);
   HeaderParser parser(name);
   Json::sax_parse(json, &parser);
   return std::move(parser.header);

@@ -21,8 +21,6 @@ std::string parse_error(std::vector<std::string> args) {
   return message_of([&] { parse(args); });
 }
 
-const std::string configs = FOLIO_SOURCE_DIR "/configs/";
-
 TEST(TrainOptions, DefaultsAreNanoGpts) {
   using namespace std::string_literals;
   auto integer = [](int64_t value) { return OptionValue(value); };
@@ -72,42 +70,6 @@ TEST(TrainOptions, EveryRowWritesItsOwnMemberAndHasHelp) {
   }
   EXPECT_EQ(members.size(), option_rows(options).size());
   EXPECT_EQ(names.size(), option_rows(options).size());
-}
-
-TEST(TrainOptions, TheFullConfigIsNanoGpts) {
-  TrainOptions o = parse({configs + "train_shakespeare_char.toml"});
-  EXPECT_EQ(o.out_dir, "out-shakespeare-char");
-  EXPECT_EQ(o.eval_interval, 250);
-  EXPECT_EQ(o.eval_iters, 200);
-  EXPECT_EQ(o.log_interval, 10);
-  EXPECT_FALSE(o.always_save_checkpoint);
-  EXPECT_EQ(o.dataset, "shakespeare_char");
-  EXPECT_EQ(o.gradient_accumulation_steps, 1);
-  EXPECT_EQ(o.batch_size, 64);
-  EXPECT_EQ(o.block_size, 256);
-  EXPECT_EQ(o.n_layer, 6);
-  EXPECT_EQ(o.n_head, 6);
-  EXPECT_EQ(o.n_embd, 384);
-  EXPECT_EQ(o.dropout, 0.2);
-  EXPECT_EQ(o.learning_rate, 1e-3);
-  EXPECT_EQ(o.max_iters, 5000);
-  EXPECT_EQ(o.lr_decay_iters, 5000);
-  EXPECT_EQ(o.min_lr, 1e-4);
-  EXPECT_EQ(o.beta2, 0.99);
-  EXPECT_EQ(o.warmup_iters, 100);
-  EXPECT_EQ(o.weight_decay, 0.1);
-}
-
-TEST(TrainOptions, TheCpuConfigIsTheFullOneMadeSmaller) {
-  OptionValues full = option_values(parse({configs + "train_shakespeare_char.toml"}));
-  OptionValues cpu = option_values(parse({configs + "train_shakespeare_char_cpu.toml"}));
-  OptionValues smaller = {{"eval_iters", int64_t(20)},       {"log_interval", int64_t(1)},
-                          {"block_size", int64_t(64)},       {"batch_size", int64_t(12)},
-                          {"n_layer", int64_t(4)},           {"n_head", int64_t(4)},
-                          {"n_embd", int64_t(128)},          {"max_iters", int64_t(2000)},
-                          {"lr_decay_iters", int64_t(2000)}, {"dropout", 0.0}};
-  for (auto& [name, value] : smaller) full[name] = value;
-  EXPECT_EQ(cpu, full);
 }
 
 TEST(TrainOptions, GivenTellsWhatTheUserSetAndWhere) {

@@ -1,12 +1,11 @@
 // Forward, gradients and twenty AdamW steps against PyTorch's figures (tests/reference).
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "nn/gpt.h"
-#include "tests/reference/values.h"
+#include "tests/reference/figures.h"
 #include "train/adamw.h"
 
 namespace folio {
@@ -17,43 +16,6 @@ using nlohmann::json;
 json parity() {
   std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/parity.json");
   return json::parse(in);
-}
-
-Shape shape_of(const json& spec) {
-  auto dims = spec.at("shape").get<std::vector<int64_t>>();
-  return Shape(std::span<const int64_t>(dims));
-}
-
-Array values_of(const json& spec) {
-  Shape shape = shape_of(spec);
-  return to_array(reference::values<float>(spec.at("seed"), size_t(shape.size()), spec.at("scale"),
-                                           spec.at("offset")),
-                  shape);
-}
-
-Array tokens_of(const json& spec) {
-  Shape shape = shape_of(spec);
-  return to_array(reference::tokens(spec.at("seed"), size_t(shape.size()), spec.at("vocab")),
-                  shape);
-}
-
-// Holds `got` to an excerpt of PyTorch's tensor, relative to the size of the tensor's elements.
-void expect_excerpt(const Array& got, const json& excerpt, const std::string& name) {
-  std::vector<float> values = to_vector<float>(got);
-  double norm = excerpt.at("norm");
-  double tolerance = 1e-4 * norm / std::sqrt(double(values.size()));
-  for (size_t i = 0; i < excerpt.at("at").size(); ++i) {
-    size_t at = excerpt.at("at")[i];
-    EXPECT_NEAR(values.at(at), excerpt.at("values")[i].get<double>(), tolerance) << name << at;
-  }
-  std::vector<double> weights = reference::values<double>(excerpt.at("probe_seed"), values.size());
-  double square = 0, probe = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    square += double(values[i]) * values[i];
-    probe += double(values[i]) * weights[i];
-  }
-  EXPECT_NEAR(std::sqrt(square), norm, 1e-4 * norm) << name;
-  EXPECT_NEAR(probe, excerpt.at("probe").get<double>(), 1e-4 * norm) << name;
 }
 
 class Parity : public testing::TestWithParam<size_t> {};
@@ -71,7 +33,8 @@ TEST_P(Parity, LogitsGradientsAndTwentyStepsMatchPyTorch) {
              .activation = expected.at("gelu") == "gelu_tanh" ? gelu_tanh_op : gelu_erf_op},
             1);
   std::map<std::string, Array> weights;
-  for (const json& spec : expected.at("weights")) weights[spec.at("name")] = values_of(spec);
+  for (const json& spec : expected.at("weights"))
+    weights[spec.at("name")] = reference::values_of(spec);
   model.parameters([&](const std::string& name, Parameter& p) { p.assign(weights.at(name)); });
 
   const json& o = all.at("optimizer");
@@ -81,16 +44,16 @@ TEST_P(Parity, LogitsGradientsAndTwentyStepsMatchPyTorch) {
   const json& batches = all.at("batches");
   for (size_t step = 0; step < expected.at("losses").size(); ++step) {
     const json& batch = batches[step % batches.size()];
-    Array tokens = tokens_of(batch.at("tokens"));
+    Array tokens = reference::tokens_of(batch.at("tokens"));
     if (step == 0) {
       NoGrad no_grad;
-      expect_excerpt(model(tokens).array(), expected.at("logits"), "logits ");
+      reference::expect_excerpt(model(tokens).array(), expected.at("logits"), "logits ");
     }
-    Tensor loss = model.loss(tokens, tokens_of(batch.at("targets")));
+    Tensor loss = model.loss(tokens, reference::tokens_of(batch.at("targets")));
     loss.backward();
     if (step == 0) {
       model.parameters([&](const std::string& name, Parameter& p) {
-        expect_excerpt(p.grad(), expected.at("gradients").at(name), name + " ");
+        reference::expect_excerpt(p.grad(), expected.at("gradients").at(name), name + " ");
       });
     }
     Array norm = optimizer.grad_norm();

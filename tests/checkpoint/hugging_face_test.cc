@@ -1,0 +1,299 @@
+// Models of Hugging Face's layout, in and out.
+#include "checkpoint/hugging_face.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/export_command.h"
+#include "checkpoint/model_file.h"
+#include "checkpoint/open_model.h"
+#include "data/files.h"
+#include "data/safetensors/safetensors.h"
+#include "data/tokenizer/char_tokenizer.h"
+#include "tests/data/temporary_folder.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr int64_t C = 8, V = 5, T = 6;
+
+std::unique_ptr<Gpt> a_model(bool bias = true, Unary activation = gelu_tanh_op) {
+  auto model = std::make_unique<Gpt>(GptConfig{.block_size = T,
+                                               .vocab_size = V,
+                                               .n_layer = 2,
+                                               .n_head = 2,
+                                               .n_embd = C,
+                                               .bias = bias,
+                                               .activation = activation},
+                                     1);
+  uint64_t stream = 0;  // biases and norms too
+  model->parameters([&](const std::string&, Parameter& p) {
+    Array values = p.array();
+    backend(values).random_normal(values, 0.1, 0.3, {4, ++stream});
+  });
+  return model;
+}
+
+std::vector<float> logits(Gpt& model) {
+  NoGrad no_grad;
+  return to_vector<float>(model(to_array(std::vector<int32_t>{1, 4, 0, 2, 3, 3}, {1, T})).array());
+}
+
+const CharTokenizer characters(U"abcde");
+
+class HuggingFace : public testing::Test {
+ protected:
+  HuggingFace() { save_hugging_face(path, *model, &characters); }
+
+  nlohmann::json config() const { return nlohmann::json::parse(read_file(folder / "config.json")); }
+  void set(const std::string& key, const nlohmann::json& value) {
+    nlohmann::json json = config();
+    json[key] = value;
+    write_file(folder / "config.json", json.dump());
+  }
+  // Writes the weights again after `change`, which gets their names, dtypes and arrays.
+  using Tensors = std::map<std::string, Array>;
+  void rewrite(const std::function<void(Tensors&)>& change,
+               const std::string& name = "model.safetensors") {
+    Tensors tensors;
+    {
+      Safetensors file(folder / "model.safetensors");
+      for (const std::string& tensor : file.names()) {
+        Array values = file.tensor(tensor);
+        tensors[tensor] = backend(values).cast(values, values.dtype());
+      }
+    }
+    change(tensors);
+    write(name, tensors);
+  }
+  void write(const std::string& name, const Tensors& tensors) {
+    std::vector<SafetensorsSource> sources;
+    for (const auto& [tensor, array] : tensors)
+      sources.push_back({tensor, array.dtype(), array.shape(), [array = array] { return array; }});
+    write_safetensors(folder / name, sources, {});
+  }
+  std::string error() const {
+    return error_of([&] { load_hugging_face(path); });
+  }
+
+  TemporaryFolder folder;
+  fs::path path = folder.path();
+  std::unique_ptr<Gpt> model = a_model();
+};
+
+TEST_F(HuggingFace, WhatIsWrittenComesBackToTheBit) {
+  auto loaded = load_hugging_face(path);
+  EXPECT_EQ(logits(*loaded), logits(*model));
+  EXPECT_EQ(loaded->config().activation, gelu_tanh_op);
+  EXPECT_EQ(logits(*load_hugging_face(folder / "model.safetensors")), logits(*model));
+  TemporaryFolder other;
+  auto erf = a_model(true, gelu_erf_op);
+  save_hugging_face(other.path(), *erf, nullptr);
+  EXPECT_EQ(logits(*load_hugging_face(other.path())), logits(*erf));
+  EXPECT_NE(logits(*erf), logits(*model));
+}
+
+TEST_F(HuggingFace, ExportAfterImportIsTheSameBytes) {
+  TemporaryFolder again;
+  OpenedModel opened = open_model(path.string(), "");
+  save_hugging_face(again.path(), *opened.model, opened.tokenizer.get());
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    std::string name = entry.path().filename();
+    EXPECT_EQ(read_file(folder / name), read_file(again / name)) << name;
+    ++files;
+  }
+  EXPECT_EQ(files, 5);
+}
+
+// transformers' Conv1D holds [in, out].
+TEST_F(HuggingFace, Conv1dWeightsLieTransposed) {
+  Safetensors file(folder / "model.safetensors");
+  EXPECT_EQ(file.shape("transformer.h.0.attn.c_attn.weight"), (Shape{C, 3 * C}));
+  EXPECT_EQ(file.shape("transformer.h.0.mlp.c_proj.weight"), (Shape{4 * C, C}));
+  model->parameters([&](const std::string& name, Parameter& p) {
+    if (name != "transformer.h.1.mlp.c_fc.weight") return;
+    std::vector<float> ours = to_vector<float>(p.array()),
+                       theirs = to_vector<float>(file.tensor(name));
+    for (size_t in = 0; in < C; ++in)
+      for (size_t out = 0; out < 4 * C; ++out)
+        ASSERT_EQ(theirs[in * 4 * C + out], ours[out * C + in]);
+  });
+}
+
+TEST_F(HuggingFace, AModelWithoutBiasesGetsZeros) {
+  TemporaryFolder other;
+  auto bare = a_model(false);
+  save_hugging_face(other.path(), *bare, nullptr);
+  auto loaded = load_hugging_face(other.path());
+  EXPECT_TRUE(loaded->config().bias);
+  EXPECT_EQ(logits(*loaded), logits(*bare));
+  EXPECT_EQ(Safetensors(other / "model.safetensors").names(),
+            Safetensors(folder / "model.safetensors").names());
+}
+
+TEST_F(HuggingFace, NamesComeWithoutTheirPrefixToo) {
+  rewrite([](Tensors& tensors) {
+    Tensors bare;
+    for (const auto& [name, array] : tensors) bare[name.substr(12)] = array;
+    tensors = bare;
+    tensors["h.0.attn.bias"] = zeros({1, 1, T, T}, DType::f32);  // old files hold the mask
+    tensors["h.0.attn.masked_bias"] = zeros({}, DType::f32);
+  });
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+}
+
+TEST_F(HuggingFace, Bf16WeightsAreWidened) {
+  rewrite([](Tensors& tensors) {
+    for (auto& [name, array] : tensors) array = backend(array).cast(array, DType::bf16);
+  });
+  auto loaded = load_hugging_face(path);
+  std::map<std::string, std::vector<float>> narrow;
+  loaded->parameters([&](const std::string& name, Parameter& p) {
+    EXPECT_EQ(p.dtype(), DType::f32);
+    narrow[name] = to_vector<float>(p.array());
+  });
+  model->parameters([&](const std::string& name, Parameter& p) {
+    std::vector<float> wide = to_vector<float>(p.array());
+    for (size_t i = 0; i < wide.size(); ++i)
+      ASSERT_EQ(narrow.at(name)[i], float(bfloat16(wide[i]))) << name;
+  });
+}
+
+TEST_F(HuggingFace, ShardsAreOneModel) {
+  Tensors one, two;
+  rewrite([&](Tensors& tensors) {
+    for (const auto& [name, array] : tensors) (one.size() < 7 ? one : two)[name] = array;
+  });
+  nlohmann::json weight_map;
+  for (const auto& [name, array] : one) weight_map[name] = "model-00001-of-00002.safetensors";
+  for (const auto& [name, array] : two) weight_map[name] = "model-00002-of-00002.safetensors";
+  write("model-00001-of-00002.safetensors", one);
+  write("model-00002-of-00002.safetensors", two);
+  write_file(folder / "model.safetensors.index.json",
+             nlohmann::json{{"metadata", {}}, {"weight_map", weight_map}}.dump());
+  fs::remove(folder / "model.safetensors");
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+}
+
+TEST_F(HuggingFace, AHeadOfItsOwnMustBeTheEmbedding) {
+  rewrite([](Tensors& tensors) { tensors["lm_head.weight"] = tensors["transformer.wte.weight"]; });
+  EXPECT_EQ(error(), "");
+  rewrite([](Tensors& tensors) { tensors["lm_head.weight"] = zeros({V, C}, DType::f32); });
+  EXPECT_THAT(error(), HasSubstr("lm_head.weight differs from wte.weight"));
+}
+
+TEST_F(HuggingFace, WrongTensorsAreNamed) {
+  const std::string c_fc = "transformer.h.1.mlp.c_fc.weight";
+  rewrite([&](Tensors& tensors) { tensors[c_fc] = zeros({4 * C, C}, DType::f32); });
+  EXPECT_THAT(error(), AllOf(HasSubstr("tensor " + c_fc + " is [32, 8]"), HasSubstr("[8, 32]")));
+  rewrite([&](Tensors& tensors) { tensors.erase(c_fc); });
+  EXPECT_THAT(error(), HasSubstr("has no tensor " + c_fc));
+  save_hugging_face(path, *model, nullptr);
+  rewrite([](Tensors& tensors) { tensors["transformer.h.0.adapter"] = zeros({1}, DType::f32); });
+  EXPECT_THAT(error(), HasSubstr("transformer.h.0.adapter has no place in GPT-2"));
+  save_hugging_face(path, *model, nullptr);
+  rewrite([](Tensors& tensors) { tensors.erase("transformer.h.0.ln_1.bias"); });
+  EXPECT_THAT(error(), HasSubstr("has no tensor transformer.h.0.ln_1.bias"));
+}
+
+// Sizes are held to the file before a model of them is made: these would not fit any memory.
+TEST_F(HuggingFace, SizesThatTheFileDoesNotHaveAreErrors) {
+  size_t before = backend(cpu).memory().peak;
+  for (const char* key : {"vocab_size", "n_positions", "n_layer", "n_embd"}) {
+    nlohmann::json saved = config()[key];
+    set(key, int64_t(1) << 39);
+    EXPECT_NE(error(), "") << key;
+    set(key, saved);
+  }
+  EXPECT_LE(backend(cpu).memory().peak, before + 1000);
+  fs::remove(folder / "model.safetensors");
+  EXPECT_THAT(error(), HasSubstr("has a config.json but no model.safetensors"));
+}
+
+std::string run_export(std::vector<std::string> args) {
+  args.insert(args.begin(), "export");
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  testing::internal::CaptureStdout();
+  std::string error = error_of([&] { export_command(int(argv.size()), argv.data()); });
+  return testing::internal::GetCapturedStdout() + error;
+}
+
+// A folio checkpoint as a run leaves it.
+fs::path save_checkpoint(const TemporaryFolder& out, Gpt& model) {
+  CheckpointFile file;
+  put_parameters(file, model);
+  put_tokenizer(file, characters);
+  const GptConfig& config = model.config();
+  file.attributes["option/block_size"] = config.block_size;
+  file.attributes["option/n_layer"] = config.n_layer;
+  file.attributes["option/n_head"] = config.n_head;
+  file.attributes["option/n_embd"] = config.n_embd;
+  file.attributes["option/dropout"] = 0.0;
+  file.attributes["option/bias"] = config.bias;
+  save(best_checkpoint(out.path()), file);
+  return best_checkpoint(out.path());
+}
+
+TEST_F(HuggingFace, ExportWritesACheckpointsModelAndTokenizer) {
+  TemporaryFolder out, to;
+  auto bare = a_model(false, gelu_erf_op);
+  save_checkpoint(out, *bare);
+  std::string said = run_export({"--out_dir=" + out.path(), "--to=" + (to / "x")});
+  EXPECT_THAT(said, AllOf(HasSubstr(to / "x"), HasSubstr("and the tokenizer"),
+                          HasSubstr("written as zeros")));
+  OpenedModel opened = open_model(to / "x", "");
+  EXPECT_EQ(logits(*opened.model), logits(*bare));
+  ASSERT_NE(opened.tokenizer, nullptr);
+  EXPECT_TRUE(*opened.tokenizer == characters);
+  EXPECT_THAT(run_export({"--out_dir=" + out.path()}), HasSubstr("--to=DIR"));
+}
+
+TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
+  TemporaryFolder out;
+  fs::path checkpoint = save_checkpoint(out, *model);
+  for (const std::string& init_from :
+       {path.string(), folder / "model.safetensors", checkpoint.string(), out.path()}) {
+    OpenedModel opened = open_model(init_from, "");
+    EXPECT_EQ(logits(*opened.model), logits(*model)) << init_from;
+    EXPECT_TRUE(opened.tokenizer && *opened.tokenizer == characters) << init_from;
+    EXPECT_THAT(opened.source, testing::StartsWith(init_from));
+  }
+  EXPECT_EQ(open_model("resume", out.path()).source, checkpoint.string());
+  OpenedModel nanogpt = open_model(FOLIO_SOURCE_DIR "/tests/reference/nanogpt.pt", "");
+  EXPECT_EQ(nanogpt.tokenizer, nullptr);
+  EXPECT_EQ(std::get<int64_t>(nanogpt.attributes.at("iter_num")), 30);
+
+  auto error = [](const std::string& init_from) {
+    return error_of([&] { open_model(init_from, ""); });
+  };
+  EXPECT_THAT(error(folder / "nowhere"), HasSubstr("no such file or folder"));
+  fs::create_directory(folder / "empty");
+  EXPECT_THAT(error(folder / "empty"), HasSubstr("holds no model"));
+  write_file(folder / "notes.txt", "text");
+  EXPECT_THAT(error(folder / "notes.txt"), HasSubstr("not a model that folio can open"));
+}
+
+TEST_F(HuggingFace, CheckVocabularyHoldsADatasetToTheModel) {
+  auto error = [&](std::u32string dataset, bool with_tokenizer) {
+    OpenedModel opened{.model = a_model(), .tokenizer = nullptr, .source = "m", .attributes = {}};
+    if (with_tokenizer) opened.tokenizer = std::make_shared<CharTokenizer>(characters);
+    Meta meta{std::make_shared<CharTokenizer>(dataset), 1, 1, "a text"};
+    return error_of([&] { check_vocabulary(opened, meta); });
+  };
+  EXPECT_EQ(error(U"abcde", true), "");
+  EXPECT_EQ(error(U"xyz", false), "");
+  EXPECT_THAT(error(U"abcdf", true), HasSubstr("m: the model has another vocabulary"));
+  EXPECT_THAT(error(U"abcdef", false), AllOf(HasSubstr("of 5 tokens"), HasSubstr("of 6")));
+}
+
+}  // namespace
+}  // namespace folio

@@ -1,0 +1,93 @@
+// The files in configs/ against nanoGPT's, value by value.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "configs/train_options.h"
+
+namespace folio {
+namespace {
+
+using namespace std::string_literals;
+
+OptionValue integer(int64_t value) { return value; }
+
+// What nanoGPT's config/eval_gpt2*.py set, and the dataset that its train.py has by default.
+OptionValues evaluation(const std::string& init_from) {
+  return {{"batch_size", integer(8)},
+          {"eval_iters", integer(500)},
+          {"eval_only", true},
+          {"init_from", init_from},
+          {"dataset", "openwebtext"s}};
+}
+
+// File -> what nanoGPT's file of that name sets.
+std::map<std::string, OptionValues> nanogpts() {
+  OptionValues characters{{"out_dir", "out-shakespeare-char"s},
+                          {"eval_interval", integer(250)},
+                          {"eval_iters", integer(200)},
+                          {"log_interval", integer(10)},
+                          {"always_save_checkpoint", false},
+                          {"dataset", "shakespeare_char"s},
+                          {"gradient_accumulation_steps", integer(1)},
+                          {"batch_size", integer(64)},
+                          {"block_size", integer(256)},
+                          {"n_layer", integer(6)},
+                          {"n_head", integer(6)},
+                          {"n_embd", integer(384)},
+                          {"dropout", 0.2},
+                          {"learning_rate", 1e-3},
+                          {"max_iters", integer(5000)},
+                          {"lr_decay_iters", integer(5000)},
+                          {"min_lr", 1e-4},
+                          {"beta2", 0.99},
+                          {"warmup_iters", integer(100)}};
+  OptionValues on_a_laptop = characters;  // the command line in nanoGPT's README
+  for (const auto& [name, value] : OptionValues{{"eval_iters", integer(20)},
+                                                {"log_interval", integer(1)},
+                                                {"block_size", integer(64)},
+                                                {"batch_size", integer(12)},
+                                                {"n_layer", integer(4)},
+                                                {"n_head", integer(4)},
+                                                {"n_embd", integer(128)},
+                                                {"max_iters", integer(2000)},
+                                                {"lr_decay_iters", integer(2000)},
+                                                {"dropout", 0.0}})
+    on_a_laptop[name] = value;
+  return {{"train_shakespeare_char.toml", characters},
+          {"train_shakespeare_char_cpu.toml", on_a_laptop},
+          {"finetune_shakespeare.toml",
+           {{"out_dir", "out-shakespeare"s},
+            {"eval_interval", integer(5)},
+            {"eval_iters", integer(40)},
+            {"dataset", "shakespeare"s},
+            {"init_from", "gpt2-xl"s},
+            {"always_save_checkpoint", false},
+            {"batch_size", integer(1)},
+            {"gradient_accumulation_steps", integer(32)},
+            {"max_iters", integer(20)},
+            {"learning_rate", 3e-5},
+            {"decay_lr", false}}},
+          {"eval_gpt2.toml", evaluation("gpt2")},
+          {"eval_gpt2_medium.toml", evaluation("gpt2-medium")},
+          {"eval_gpt2_large.toml", evaluation("gpt2-large")},
+          {"eval_gpt2_xl.toml", evaluation("gpt2-xl")}};
+}
+
+TEST(ConfigFiles, SetWhatNanoGptsSetAndNothingElse) {
+  std::map<std::string, OptionValues> expected = nanogpts();
+  for (const auto& entry : std::filesystem::directory_iterator(FOLIO_SOURCE_DIR "/configs")) {
+    if (entry.path().extension() != ".toml") continue;
+    std::string name = entry.path().filename();
+    ASSERT_TRUE(expected.contains(name)) << name << " has no values here to be held to";
+    std::vector<std::string> args{entry.path()};
+    OptionValues values = option_values({});
+    for (const auto& [key, value] : expected.at(name)) values[key] = value;
+    EXPECT_EQ(option_values(parse_train_options(args)), values) << name;
+    expected.erase(name);
+  }
+  for (const auto& [name, values] : expected) ADD_FAILURE() << name << " is missing";
+}
+
+}  // namespace
+}  // namespace folio

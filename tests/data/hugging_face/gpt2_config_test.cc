@@ -1,0 +1,127 @@
+#include "data/hugging_face/gpt2_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/files.h"
+#include "tests/data/temporary_folder.h"
+
+namespace folio {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class Gpt2ConfigFile : public testing::Test {
+ protected:
+  Gpt2Config load(const Json& json) {
+    write_file(path_, json.dump());
+    return load_gpt2_config(path_);
+  }
+  std::string error(const Json& json) {
+    return error_of([&] { load(json); });
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_ / "config.json";
+};
+
+// transformers.GPT2Config() has these.
+TEST_F(Gpt2ConfigFile, WhatIsAbsentOrNullIsTransformersDefault) {
+  for (const Json& json : {Json::object(), Json{{"n_embd", nullptr}, {"n_inner", nullptr}}}) {
+    Gpt2Config config = load(json);
+    EXPECT_EQ(config.vocab_size, 50257);
+    EXPECT_EQ(config.n_positions, 1024);
+    EXPECT_EQ(config.n_embd, 768);
+    EXPECT_EQ(config.n_layer, 12);
+    EXPECT_EQ(config.n_head, 12);
+    EXPECT_EQ(config.activation, gelu_tanh_op);
+  }
+}
+
+TEST_F(Gpt2ConfigFile, EveryKeyIsRead) {
+  Gpt2Config config = load({{"model_type", "gpt2"},
+                            {"vocab_size", 65},
+                            {"n_positions", 32},
+                            {"n_embd", 48},
+                            {"n_layer", 3},
+                            {"n_head", 4},
+                            {"n_inner", 192},
+                            {"layer_norm_epsilon", 1e-5},
+                            {"initializer_range", 0.02}});
+  EXPECT_EQ(config.vocab_size, 65);
+  EXPECT_EQ(config.n_positions, 32);
+  EXPECT_EQ(config.n_embd, 48);
+  EXPECT_EQ(config.n_layer, 3);
+  EXPECT_EQ(config.n_head, 4);
+}
+
+TEST_F(Gpt2ConfigFile, ActivationsGoByTransformersNames) {
+  for (auto [name, op] : {std::pair{"gelu_new", gelu_tanh_op},
+                          {"gelu_pytorch_tanh", gelu_tanh_op},
+                          {"gelu_fast", gelu_tanh_op},
+                          {"gelu", gelu_erf_op}})
+    EXPECT_EQ(load({{"activation_function", name}}).activation, op) << name;
+  EXPECT_THAT(error({{"activation_function", "relu"}}),
+              AllOf(HasSubstr(path_), HasSubstr("activation_function \"relu\"")));
+}
+
+TEST_F(Gpt2ConfigFile, AModelThatFolioWouldComputeOtherwiseIsRefused) {
+  const Json wrong{{"model_type", "gpt_neo"},
+                   {"n_inner", 100},
+                   {"layer_norm_epsilon", 1e-6},
+                   {"scale_attn_weights", false},
+                   {"scale_attn_by_inverse_layer_idx", true},
+                   {"reorder_and_upcast_attn", true},
+                   {"add_cross_attention", true}};
+  for (const auto& [key, value] : wrong.items())
+    EXPECT_THAT(error({{key, value}}), AllOf(HasSubstr(path_ + ": \"" + key + "\" is"),
+                                             HasSubstr("cannot run this model")))
+        << key;
+}
+
+TEST_F(Gpt2ConfigFile, SizesArePositiveNumbers) {
+  for (const char* key : {"vocab_size", "n_positions", "n_embd", "n_layer", "n_head"})
+    for (const Json& value :
+         {Json(0), Json(-1), Json(1.5), Json("8"), Json(true), Json(uint64_t(1) << 63)})
+      EXPECT_THAT(error({{key, value}}),
+                  HasSubstr(std::string("\"") + key + "\" must be a positive"))
+          << value;
+}
+
+TEST_F(Gpt2ConfigFile, OtherTextIsNoConfig) {
+  for (const char* text : {"", "{", "[]", "3", "\xff"}) {
+    write_file(path_, text);
+    EXPECT_THAT(error_of([&] { load_gpt2_config(path_); }), HasSubstr("not a JSON object")) << text;
+  }
+}
+
+TEST_F(Gpt2ConfigFile, WhatIsWrittenReadsBack) {
+  for (Unary activation : {gelu_tanh_op, gelu_erf_op}) {
+    Gpt2Config config{.vocab_size = 65,
+                      .n_positions = 32,
+                      .n_embd = 48,
+                      .n_layer = 3,
+                      .n_head = 4,
+                      .activation = activation};
+    std::string text = config_json(config, 64);
+    Gpt2Config read = load(Json::parse(text));
+    EXPECT_EQ(read.vocab_size, 65);
+    EXPECT_EQ(read.n_positions, 32);
+    EXPECT_EQ(read.n_embd, 48);
+    EXPECT_EQ(read.n_layer, 3);
+    EXPECT_EQ(read.n_head, 4);
+    EXPECT_EQ(read.activation, activation);
+    EXPECT_EQ(Json::parse(text).at("eos_token_id"), 64);
+    EXPECT_EQ(Json::parse(text).at("architectures").at(0), "GPT2LMHeadModel");
+  }
+  EXPECT_TRUE(Json::parse(config_json({}, -1)).at("eos_token_id").is_null());
+  EXPECT_EQ(Json::parse(generation_config_json(7)).at("eos_token_id"), 7);
+  EXPECT_FALSE(Json::parse(generation_config_json(-1)).contains("eos_token_id"));
+}
+
+}  // namespace
+}  // namespace folio

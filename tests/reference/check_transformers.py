@@ -1,0 +1,177 @@
+"""Checks folio against transformers where a committed file would be too large: exits 1 unless they
+agree.
+
+gpt2     GPT-2's 124M shape with random weights: logits, loss, every gradient, and the greedy
+         streams of 50 prompts, 200 tokens each
+export   a character model that folio trains and exports: the same logits and the same ids
+
+Needs torch, transformers and a built folio with its tests (build/tests/dump_model).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import transformers
+
+import values
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT_LENGTHS, NEW_TOKENS, TOKENS = [1, 7, 16, 33, 64], 200, 256
+PROMPTS = 10  # of each length
+TOLERANCE = 1e-4
+
+
+def is_conv1d(name):
+    return name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight"))
+
+
+def random_gpt2(folder):
+    """GPT-2 with larger weights in its blocks than at the start of training, so that the streams do
+    not repeat their last token."""
+    torch.manual_seed(1337)
+    config = transformers.GPT2Config(bos_token_id=None, eos_token_id=None)
+    model = transformers.GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".h." in name and parameter.dim() == 2:
+                parameter.normal_(std=0.08)
+            elif parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    model.save_pretrained(folder)
+    return model
+
+
+def dump(program, model, asked, folder):
+    """What folio makes of the model in the folder `model`."""
+    tokens, out = folder / "tokens.json", folder / "folio.safetensors"
+    tokens.write_text(json.dumps(asked))
+    subprocess.run([program, model, tokens, out], check=True)
+    return safetensors.torch.load_file(out)
+
+
+class Report:
+    failed = False
+
+    def line(self, what, figure, holds):
+        print(f"{what:58} {figure:12} {'' if holds else '  FAILED'}")
+        self.failed |= not holds
+
+    def distance(self, what, distance, limit=TOLERANCE):
+        self.line(what, f"{distance:.2e}", distance <= limit)
+
+
+def compare_training(report, model, ids, folio):
+    """Logits by their largest distance; a gradient by the norm of the difference over its own."""
+    result = model(ids, labels=ids)
+    result.loss.backward()
+    report.distance("logits, largest distance", (result.logits - folio["logits"]).abs().max().item())
+    loss = result.loss.item()
+    report.distance("loss, relative", abs(folio["loss"].item() - loss) / loss)
+    worst = max(
+        (relative_difference(folio["grad." + name], parameter.grad, name), name)
+        for name, parameter in model.named_parameters()
+    )
+    count = len(list(model.parameters()))
+    report.distance(f"gradients, relative, the largest of {count}", worst[0])
+    print(f"    ({worst[1]})")
+
+
+def relative_difference(ours, theirs, name):
+    theirs = theirs.T if is_conv1d(name) else theirs
+    return ((ours - theirs).norm() / theirs.norm()).item()
+
+
+@torch.no_grad()
+def greedy(model, prompts):
+    """One row a prompt; prompts of one length go together."""
+    streams = []
+    for i in range(0, len(prompts), PROMPTS):
+        ids = torch.tensor(prompts[i : i + PROMPTS])
+        made = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            min_new_tokens=NEW_TOKENS,
+            max_new_tokens=NEW_TOKENS,
+            do_sample=False,
+        )
+        streams.append(made[:, ids.shape[1] :])
+    return torch.cat(streams)
+
+
+def check_gpt2(report, arguments, folder):
+    model = random_gpt2(folder / "model")
+    vocab = model.config.vocab_size
+    ids = torch.from_numpy(values.tokens(1, TOKENS, vocab))[None]
+    prompts = [
+        values.tokens(100 * length + i, length, vocab).tolist()
+        for length in PROMPT_LENGTHS
+        for i in range(PROMPTS)
+    ]
+    asked = {"ids": ids.tolist(), "prompts": prompts, "max_new_tokens": NEW_TOKENS}
+    folio = dump(arguments.dump_model, folder / "model", asked, folder)
+    compare_training(report, model, ids, folio)
+    ours, theirs = folio["streams"].long(), greedy(model, prompts)
+    equal = (ours == theirs).all(dim=1).sum().item()
+    report.line("greedy streams that are equal", f"{equal} of {len(prompts)}", equal == len(prompts))
+    print(f"    ({NEW_TOKENS} tokens each, {len(theirs.unique())} different ones in all)")
+
+
+def check_export(report, arguments, folder):
+    def folio(*words):
+        subprocess.run([arguments.folio, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+    text = (folder / "input.txt").resolve()
+    text.write_text("".join(f"Café {i}: {i * i} naïve\n" for i in range(3000)), encoding="utf-8")
+    data, out, exported = folder / "data", folder / "out", folder / "exported"
+    folio("prepare", f"--input={text}", "--name=lines", f"--data_dir={data}")
+    config = ROOT / "configs/train_shakespeare_char_cpu.toml"
+    folio("train", config, "--dataset=lines", f"--data_dir={data}", f"--out_dir={out}",
+          "--max_iters=40", "--eval_interval=20", "--eval_iters=2")  # fmt: skip
+    folio("export", f"--out_dir={out}", f"--to={exported}")
+    model = transformers.AutoModelForCausalLM.from_pretrained(exported).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
+    sample = text.read_text(encoding="utf-8")[5000:5060]
+    ids = tokenizer(sample, return_tensors="pt").input_ids
+    characters = sorted(set(text.read_text(encoding="utf-8")))
+    same = ids[0].tolist() == [characters.index(c) for c in sample]
+    report.line("ids of the exported tokenizer", "equal" if same else "other", same)
+    back = tokenizer.decode(ids[0], clean_up_tokenization_spaces=False)
+    report.line("its text", "equal" if back == sample else "other", back == sample)
+    asked = {"ids": ids.tolist(), "prompts": []}
+    ours = dump(arguments.dump_model, out / "ckpt.h5", asked, folder)["logits"]
+    with torch.no_grad():
+        theirs = model(ids).logits
+    report.distance("logits, largest distance", (ours - theirs).abs().max().item())
+    report.line("their spread", f"{theirs.std():.2f}", theirs.std() > 0.5)
+
+
+CHECKS = {"gpt2": check_gpt2, "export": check_export}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"{', '.join(CHECKS)}; or both")
+    parser.add_argument("--folio", type=Path, default=ROOT / "build/folio")
+    parser.add_argument("--dump-model", type=Path, default=ROOT / "build/tests/dump_model")
+    arguments = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    report = Report()
+    print(f"transformers {transformers.__version__}, torch {torch.__version__}")
+    for name in arguments.checks or CHECKS:
+        print(f"\n{name}")
+        with tempfile.TemporaryDirectory() as folder:
+            CHECKS[name](report, arguments, Path(folder))
+    sys.exit(report.failed)
+
+
+if __name__ == "__main__":
+    main()

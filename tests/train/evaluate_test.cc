@@ -1,0 +1,174 @@
+// The loss over whole splits against the same sum written down plainly: for every token, a forward
+// pass over the context that its window gives it, and a log-softmax in f64.
+#include "train/evaluate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "checkpoint/hugging_face.h"
+#include "checkpoint/model_file.h"
+#include "tests/train/tiny_run.h"
+#include "train/eval_command.h"
+#include "train/run.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t T = 8, V = 23;
+
+// A model that is sure of itself: losses differ from token to token and context to context.
+std::unique_ptr<Gpt> a_model() {
+  auto model = std::make_unique<Gpt>(
+      GptConfig{.block_size = T, .vocab_size = V, .n_layer = 2, .n_head = 2, .n_embd = 16}, 3);
+  model->parameters([](const std::string&, Parameter& p) {
+    if (p.shape().rank() != 2) return;
+    Array values = p.array();
+    backend(values).random_normal(values, 0, 0.4, {7, uint64_t(values.size())});
+  });
+  return model;
+}
+
+// `size` tokens in a file, as `folio prepare` writes them.
+class Split {
+ public:
+  Split(const TemporaryFolder& folder, int64_t size) : path_(folder.path() / "split.bin") {
+    std::ofstream out(path_, std::ios::binary);
+    for (int64_t i = 0; i < size; ++i) {
+      ids.push_back(int32_t((i * i * 7 + i / 5) % V));
+      out.put(char(ids.back())).put(0);
+    }
+  }
+  TokenFile file() const { return {path_.string(), V}; }
+
+  std::vector<int32_t> ids;
+
+ private:
+  std::filesystem::path path_;
+};
+
+// -log p of token ids[i] after ids[begin, i).
+double nats(Gpt& model, const std::vector<int32_t>& ids, int64_t begin, int64_t i) {
+  NoGrad no_grad;
+  std::vector<int32_t> context(ids.begin() + begin, ids.begin() + i);
+  Array logits = model(to_array(context, {1, i - begin})).array();
+  std::vector<float> all = to_vector<float>(logits);
+  double sum = 0;
+  for (size_t v = all.size() - V; v < all.size(); ++v) sum += std::exp(double(all[v]));
+  return std::log(sum) - double(all[all.size() - V + size_t(ids[size_t(i)])]);
+}
+
+// Every token but the first, one at a time; windows start at 0, stride, 2 stride, ... and a token
+// belongs to the first whose T tokens come to just before it.
+double plain_loss(Gpt& model, const std::vector<int32_t>& ids, int64_t stride) {
+  double sum = 0;
+  for (int64_t i = 1; i < std::ssize(ids); ++i) {
+    int64_t begin = 0;
+    while (i - begin > T) begin += stride;
+    sum += nats(model, ids, begin, i);
+  }
+  return sum / double(ids.size() - 1);
+}
+
+class WholeSplit : public testing::TestWithParam<int64_t> {};
+
+TEST_P(WholeSplit, IsThePlainSumForEveryStride) {
+  auto model = a_model();
+  TemporaryFolder folder;
+  Split split(folder, GetParam());
+  std::set<double> losses;
+  for (int64_t stride : {T, int64_t(1), int64_t(3), T / 2, T - 1}) {
+    double expected = plain_loss(*model, split.ids, stride);
+    for (int64_t batch_size : {1, 3, 64}) {
+      SplitLoss got = whole_split_loss(*model, split.file(), batch_size, stride);
+      EXPECT_EQ(got.tokens, GetParam() - 1);
+      EXPECT_NEAR(got.loss, expected, 1e-5) << "stride " << stride << ", batch " << batch_size;
+      EXPECT_NEAR(perplexity(got), std::exp(expected), 1e-4 * std::exp(expected));
+    }
+    losses.insert(expected);
+  }
+  EXPECT_EQ(losses.size(), GetParam() <= T + 1 ? 1u : 5u);  // the strides tell apart
+  EXPECT_EQ(whole_split_loss(*model, split.file(), 4).loss,
+            whole_split_loss(*model, split.file(), 4, T).loss);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, WholeSplit,
+                         testing::Values(2, T - 1, T, T + 1, T + 2, 2 * T + 1, 3 * T + 2, 77));
+
+TEST(WholeSplitErrors, SayWhatIsWrong) {
+  auto model = a_model();
+  TemporaryFolder folder;
+  TokenFile tokens = Split(folder, 40).file();
+  for (int64_t stride : {T + 1, int64_t(-1)}) {
+    try {
+      whole_split_loss(*model, tokens, 1, stride);
+      ADD_FAILURE() << "stride " << stride;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("block_size 8"));
+    }
+  }
+  EXPECT_THROW(whole_split_loss(*model, Split(folder, 1).file(), 1), Error);
+}
+
+std::string output_of(std::vector<std::string> args) {
+  args.insert(args.begin(), "eval");
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  testing::internal::CaptureStdout();
+  try {
+    eval_command(int(argv.size()), argv.data());
+  } catch (const Error& error) {
+    return testing::internal::GetCapturedStdout() + error.what();
+  }
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  folio::Run run(options, {});
+  std::filesystem::create_directories(options.out_dir);
+  save(best_checkpoint(options.out_dir), run.snapshot());
+  double train = whole_split_loss(*run.model, run.data.train, 16, 5).loss;
+  double val = whole_split_loss(*run.model, run.data.val, 16, 5).loss;
+
+  std::string text = output_of({"--out_dir=" + options.out_dir, "--json", "--stride=5"});
+  nlohmann::json figures = nlohmann::json::parse(text);
+  EXPECT_NEAR(figures.at("train_loss"), train, 1e-6);
+  EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
+  EXPECT_NEAR(figures.at("val_perplexity"), std::exp(val), 1e-4);
+  EXPECT_EQ(figures.at("train_tokens"), run.data.train.size() - 1);
+  EXPECT_EQ(figures.at("val_tokens"), run.data.val.size() - 1);
+
+  std::string exported = (folder.path() / "exported").string();
+  save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());
+  std::string init_from = "--init_from=" + exported, data_dir = "--data_dir=" + options.data_dir;
+  figures = nlohmann::json::parse(
+      output_of({init_from, data_dir, "--dataset=tiny", "--json", "--stride=5"}));
+  EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
+  EXPECT_THAT(output_of({init_from, data_dir}), HasSubstr("name a dataset with --dataset"));
+  EXPECT_THAT(output_of({init_from, data_dir, "--dataset=tiny", "--stride=4"}),
+              HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
+}
+
+TEST(EvalCommand, AnotherVocabularyIsRefused) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  folio::Run run(options, {});
+  std::filesystem::create_directories(options.out_dir);
+  save(best_checkpoint(options.out_dir), run.snapshot());
+  std::ofstream(folder.path() / "other.txt") << "abcdefghijklmnop";
+  prepare({.name = "other",
+           .input = (folder.path() / "other.txt").string(),
+           .data_dir = options.data_dir});
+  EXPECT_THAT(output_of({"--out_dir=" + options.out_dir, "--dataset=other"}),
+              HasSubstr("another vocabulary"));
+}
+
+}  // namespace
+}  // namespace folio

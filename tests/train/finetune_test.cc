@@ -1,0 +1,138 @@
+// init_from a folder of Hugging Face's layout, as nanoGPT's train.py goes on from gpt2.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint/hugging_face.h"
+#include "checkpoint/model_file.h"
+#include "tests/train/tiny_run.h"
+#include "train/train.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t T = 24;
+
+class FineTune : public testing::Test {
+ protected:
+  FineTune() {
+    Dataset data = open_dataset(options.data_dir + "/tiny");
+    source = std::make_unique<Gpt>(GptConfig{.block_size = T,
+                                             .vocab_size = data.meta.tokenizer->vocab_size(),
+                                             .n_layer = 3,
+                                             .n_head = 2,
+                                             .n_embd = 8,
+                                             .bias = true,
+                                             .activation = gelu_tanh_op},
+                                   9);
+    save_hugging_face(model, *source, data.meta.tokenizer.get());
+    options.init_from = model;
+    options.block_size = TrainOptions{}.block_size;  // not given: the model's
+  }
+
+  std::string error(const OptionOrigins& given) {
+    try {
+      folio::Run run(options, given);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  std::string model = (folder.path() / "model").string();
+  std::unique_ptr<Gpt> source;
+};
+
+TEST_F(FineTune, StartsFromTheModelWithItsShape) {
+  folio::Run run(options, {});
+  EXPECT_EQ(run.iter, 0);
+  EXPECT_EQ(run.options.n_layer, 3);
+  EXPECT_EQ(run.options.n_embd, 8);
+  EXPECT_EQ(run.options.block_size, T);
+  EXPECT_TRUE(run.options.bias);
+  EXPECT_EQ(run.model->config().activation, gelu_tanh_op);
+  std::map<std::string, std::vector<float>> expected;
+  source->parameters(
+      [&](const std::string& name, Parameter& p) { expected[name] = to_vector<float>(p.array()); });
+  run.model->parameters([&](const std::string& name, Parameter& p) {
+    EXPECT_EQ(to_vector<float>(p.array()), expected.at(name)) << name;
+  });
+}
+
+TEST_F(FineTune, DropoutIsTheUsers) {
+  options.dropout = 0.3;
+  folio::Run run(options, {{"dropout", "command line"}});
+  EXPECT_EQ(run.model->context().dropout, 0.3);
+  double once = accumulate_gradients(run);
+  options.dropout = 0;
+  folio::Run without(options, {});
+  EXPECT_NE(accumulate_gradients(without), once);
+}
+
+// nanoGPT's crop_block_size: the first positions stay.
+TEST_F(FineTune, AShorterBlockSizeCutsThePositions) {
+  options.block_size = 10;
+  folio::Run run(options, {{"block_size", "command line"}});
+  EXPECT_EQ(run.model->config().block_size, 10);
+  std::map<std::string, Array> parameters;
+  run.model->parameters(
+      [&](const std::string& name, Parameter& p) { parameters[name] = p.array(); });
+  source->parameters([&](const std::string& name, Parameter& p) {
+    if (name != "transformer.wpe.weight") return;
+    EXPECT_EQ(to_vector<float>(parameters.at(name)), to_vector<float>(p.array().slice(0, 10)));
+  });
+  Observer silent;
+  options.max_iters = 4;
+  folio::Run whole(options, {{"block_size", "command line"}});
+  EXPECT_EQ(train(whole, silent, false), Finish::done);
+  EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)))->config().block_size, 10);
+  options.block_size = T + 1;
+  EXPECT_THAT(error({{"block_size", "command line"}}), HasSubstr("block_size = 24"));
+}
+
+TEST_F(FineTune, AnotherShapeIsRefused) {
+  options.n_layer = 2;
+  EXPECT_THAT(error({{"n_layer", "x.toml:3"}}), HasSubstr("the model has n_layer = 3"));
+  options.n_layer = 3;
+  options.bias = false;
+  EXPECT_THAT(error({{"bias", "command line"}}), HasSubstr("the model has bias = true"));
+}
+
+TEST_F(FineTune, AnotherVocabularyIsRefused) {
+  std::ofstream(folder.path() / "other.txt") << "0123456789 0123456789";
+  prepare({.name = "other",
+           .input = (folder.path() / "other.txt").string(),
+           .data_dir = options.data_dir});
+  options.dataset = "other";
+  EXPECT_THAT(error({}), HasSubstr("another vocabulary"));
+}
+
+// It learns, resumes as what it is, and activations made again change nothing.
+TEST_F(FineTune, TrainsResumesAndRecomputesToTheSameBytes) {
+  options.max_iters = 12;
+  options.eval_interval = 4;
+  Observer silent;
+  auto end_of = [&](bool recompute, const std::string& out) {
+    options.out_dir = (folder.path() / out).string();
+    options.recompute = recompute;
+    folio::Run run(options, {});
+    double before = estimate_loss(*run.model, run.data, run.options, 0).val;
+    EXPECT_EQ(train(run, silent, false), Finish::done);
+    EXPECT_LT(estimate_loss(*run.model, run.data, run.options, 0).val, before - 0.1);
+    std::map<std::string, std::vector<float>> state;
+    for (const auto& [name, array] : load(last_checkpoint(options.out_dir)).tensors)
+      state[name] = to_vector<float>(array);
+    return state;
+  };
+  EXPECT_TRUE(end_of(false, "kept") == end_of(true, "recomputed"));
+  options.init_from = "resume";
+  folio::Run resumed(options, {});
+  EXPECT_EQ(resumed.iter, 13);
+  EXPECT_EQ(resumed.model->config().activation, gelu_tanh_op);
+}
+
+}  // namespace
+}  // namespace folio
