@@ -24,6 +24,13 @@ Array::Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype)
         dtype, shape, storage_->bytes);
 }
 
+Array Array::shape_only(Shape shape, DType dtype) {
+  Array array;
+  array.shape_ = shape;
+  array.dtype_ = dtype;
+  return array;
+}
+
 Array Array::reshape(Shape shape) const {
   check(shape.size() == size(), "reshape: {} cannot become {}: {} elements against {}", shape_,
         shape, size(), shape.size());

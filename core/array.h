@@ -25,6 +25,9 @@ class Array {
   // Over memory that another owner gives, such as a mapped file; aligned to the dtype's size.
   Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype);
 
+  // No storage, yet a shape and a dtype: what an array was. It is not defined.
+  static Array shape_only(Shape shape, DType dtype);
+
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }
   int64_t dim(int i) const { return shape_[i]; }  // negative i counts from the end

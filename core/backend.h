@@ -8,6 +8,7 @@
 #include "core/array.h"
 #include "core/elementwise.h"
 #include "core/random.h"
+#include "core/weight_format.h"
 
 namespace folio {
 
@@ -34,10 +35,12 @@ struct MemoryUse {
   size_t reserved = 0;  // bytes taken from the system
 };
 
-// A weight [N, K] laid out for inference; only the Backend that packed it can read it.
+// A weight [N, K] laid out for inference; only the Backend that packed it can read it. The layout
+// of the quantised formats is the same wherever a Backend runs, so that `data` can go to a file.
 struct PackedWeight {
   Array data;
   int64_t n = 0, k = 0;
+  WeightFormat format = WeightFormat::f32;
   bool defined() const { return data.defined(); }
 };
 
@@ -115,8 +118,12 @@ class Backend {
   virtual Array linear_grad_w(const Array& dy, const Array& x) = 0;
   virtual Array sum_rows(const Array& dy) = 0;  // [..., N] -> [N] in f32 (f64 for f64)
   // For inference: every row of the result is the same bits whatever the other rows are and however
-  // many there are. pack takes w [N, K] in f32.
-  virtual PackedWeight pack(const Array& w) = 0;
+  // many there are. pack takes w [N, K] in f32 (f64 stays f64).
+  virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
+  // The int8 or int4 weight whose data this is; Error if it cannot be.
+  virtual PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) = 0;
+  // The rows of w that `rows` (i32) names, widened -> [rows.size(), K] in f32 (f64 for f64).
+  virtual Array unpack_rows(const PackedWeight& w, const Array& rows) = 0;
   virtual Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
                               Unary act = Unary::none) = 0;
 
@@ -156,6 +163,9 @@ class Backend {
   // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.
   virtual CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                             bool with_grad) = 0;
+  // The same loss over a packed w, without gradients -> [].
+  virtual Array linear_cross_entropy(const Array& x, const PackedWeight& w,
+                                     const Array& targets) = 0;
 
   // --- optimiser
   virtual Array norm(

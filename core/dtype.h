@@ -8,8 +8,8 @@
 
 namespace folio {
 
-// f64 is for gradient checks, f32 and bf16 for work, i32 for token ids.
-enum class DType : uint8_t { f64, f32, bf16, i32 };
+// f64 is for gradient checks, f32 and bf16 for work, i32 for token ids, i8 for what is quantised.
+enum class DType : uint8_t { f64, f32, bf16, i32, i8 };
 
 // The upper half of an f32 (8 exponent bits, 7 mantissa bits). Rounds to nearest even; NaN stays
 // NaN.
@@ -35,11 +35,13 @@ constexpr size_t size_of(DType dtype) {
       return 4;
     case DType::bf16:
       return 2;
+    case DType::i8:
+      return 1;
   }
   return 0;
 }
 
-// "float64", "float32", "bfloat16", "int32": nanoGPT's and PyTorch's names.
+// "float64", "float32", "bfloat16", "int32", "int8": nanoGPT's and PyTorch's names.
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {
     case DType::f64:
@@ -50,6 +52,8 @@ constexpr std::string_view name_of(DType dtype) {
       return "bfloat16";
     case DType::i32:
       return "int32";
+    case DType::i8:
+      return "int8";
   }
   return "?";
 }
@@ -74,6 +78,10 @@ struct DTypeOf<bfloat16> {
 template <>
 struct DTypeOf<int32_t> {
   static constexpr DType value = DType::i32;
+};
+template <>
+struct DTypeOf<int8_t> {
+  static constexpr DType value = DType::i8;
 };
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/dtype.h"
+#include "core/weight_format.h"
 
 namespace folio {
 
@@ -41,10 +42,18 @@ int64_t Shape::rows() const {
 bool operator==(const Shape& a, const Shape& b) { return std::ranges::equal(a.dims(), b.dims()); }
 
 DType dtype_named(std::string_view name) {
-  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32}) {
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32, DType::i8}) {
     if (name_of(dtype) == name) return dtype;
   }
-  fail("unknown dtype \"{}\"; expected float64, float32, bfloat16 or int32", name);
+  fail("unknown dtype \"{}\"; expected float64, float32, bfloat16, int32 or int8", name);
+}
+
+WeightFormat weight_format_named(std::string_view name) {
+  for (WeightFormat format :
+       {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
+    if (name_of(format) == name) return format;
+  }
+  fail("unknown weight format \"{}\"; expected float32, bfloat16, int8 or int4", name);
 }
 
 }  // namespace folio

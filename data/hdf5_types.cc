@@ -12,6 +12,8 @@ hid_t base_type(DType dtype, bool memory) {
       return memory ? H5T_NATIVE_FLOAT : H5T_IEEE_F32LE;
     case DType::i32:
       return memory ? H5T_NATIVE_INT32 : H5T_STD_I32LE;
+    case DType::i8:
+      return memory ? H5T_NATIVE_INT8 : H5T_STD_I8LE;
   }
   fail("HDF5 has no type for {}", dtype);
 }
@@ -30,10 +32,10 @@ Hdf5Handle hdf5_type(DType dtype, Hdf5Side side) {
 }
 
 DType dtype_of_hdf5(hid_t file_type, std::string_view what) {
-  for (DType dtype : {DType::f32, DType::bf16, DType::f64, DType::i32}) {
+  for (DType dtype : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i8}) {
     if (hdf5_check(H5Tequal(file_type, hdf5_type(dtype, Hdf5Side::file)), what) > 0) return dtype;
   }
-  fail("{}: its elements are not float64, float32, bfloat16 or int32", what);
+  fail("{}: its elements are not float64, float32, bfloat16, int32 or int8", what);
 }
 
 Hdf5Handle hdf5_bool() {

@@ -1,6 +1,7 @@
 #include "nn/gpt.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "autograd/ops.h"
 
@@ -46,9 +47,25 @@ Gpt::Gpt(const GptConfig& config, uint64_t seed) : Gpt(config) {
   });
 }
 
+// The tokens' rows of a packed head are what its matrix holds; of an f32 one, wte's own.
+Tensor Gpt::embedded(const Array& tokens, std::span<const int64_t> positions) {
+  DType dtype = context_.residual_dtype();
+  if (!lm_head_.defined() || !NoGrad::active())
+    return embedding(tokens, wte_.weight, wpe_.weight, dtype, positions);
+  std::vector<int32_t> places(size_t(tokens.size()));
+  std::iota(places.begin(), places.end(), 0);
+  Tensor rows = Tensor(backend(tokens).unpack_rows(lm_head_, tokens));
+  return embedding(to_array(places, tokens.shape(), tokens.device()), rows, wpe_.weight, dtype,
+                   positions);
+}
+
 Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
         tokens.shape());
+  check(wte_.weight.defined() || NoGrad::active(),
+        "this model holds {} weights for inference alone: open a NoGrad scope, or load the model "
+        "that they were made from",
+        lm_head_.format);
   int64_t past = cache ? cache->length() : 0;
   check(past + tokens.dim(1) <= config_.block_size,
         "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
@@ -57,7 +74,7 @@ Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   check(!last_only || NoGrad::active(), "last_only is for inference: open a NoGrad scope first");
   std::span<const int64_t> positions;
   if (cache) positions = cache->lengths;
-  Tensor x = embedding(tokens, wte_.weight, wpe_.weight, context_.residual_dtype(), positions);
+  Tensor x = embedded(tokens, positions);
   x = add_dropout({}, x, context_.next_dropout());
   for (size_t i = 0; i < h_.size(); ++i) {
     bool as_function = context_.recompute && !NoGrad::active();
@@ -87,13 +104,17 @@ Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
 }
 
 Tensor Gpt::loss(const Array& tokens, const Array& targets) {
+  if (lm_head_.defined() && NoGrad::active()) {
+    Array x = trunk(tokens, nullptr, false).array();
+    return backend(x).linear_cross_entropy(x, lm_head_, targets);
+  }
   return linear_cross_entropy(trunk(tokens, nullptr, false), cast(wte_.weight, context_.dtype),
                               targets);
 }
 
-void Gpt::pack() {
-  Module::pack();
-  lm_head_ = backend(wte_.weight.array()).pack(wte_.weight.array());
+void Gpt::packed_weights(const PackedVisitor& visit, const std::string& prefix) {
+  visit(prefix + "transformer.wte.weight", wte_.weight, lm_head_);
+  Module::packed_weights(visit, prefix);
 }
 
 void Gpt::crop_block_size(int64_t block_size) {

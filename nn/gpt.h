@@ -32,9 +32,10 @@ class Gpt : public Module {
   // the head compute no other row. With a cache, `tokens` continue what it holds.
   Tensor operator()(const Array& tokens, KvCache* cache = nullptr, bool last_only = false);
   // Mean cross-entropy of predicting targets [B, T] (-1: ignored) from tokens [B, T] -> scalar.
+  // Under NoGrad, a packed model computes it from its packed weights.
   Tensor loss(const Array& tokens, const Array& targets);
 
-  void pack() override;
+  void packed_weights(const PackedVisitor& visit, const std::string& prefix = "") override;
   // Cuts the position embedding down: a model trained with long contexts runs with shorter ones.
   void crop_block_size(int64_t block_size);
   // Number of parameters, by default without the position embedding, as nanoGPT counts them.
@@ -54,6 +55,7 @@ class Gpt : public Module {
   // [B, T or, with last_only, 1, C] after the final layer norm
   // block(x), run again in backward instead of keeping its activations.
   Tensor recomputed(const Block& block, const Tensor& x);
+  Tensor embedded(const Array& tokens, std::span<const int64_t> positions);
   Tensor trunk(const Array& tokens, KvCache* cache, bool last_only);
 
   GptConfig config_;

@@ -27,7 +27,9 @@ Tensor Linear::operator()(const Tensor& x) const {
   return linear(x, cast(weight, context_.dtype), bias);
 }
 
-void Linear::pack() { packed_ = backend(weight.array()).pack(weight.array()); }
+void Linear::packed_weights(const PackedVisitor& visit, const std::string& prefix) {
+  visit(prefix + "weight", weight, packed_);
+}
 
 Tensor Linear::packed(const Tensor& x, Unary act) const {
   return backend(x.array()).linear_packed(x.array(), packed_, bias.array(), act);

@@ -10,7 +10,7 @@ class Linear : public Module {
  public:
   Linear(Context& context, int64_t in, int64_t out, bool bias);
   Tensor operator()(const Tensor& x) const;
-  void pack() override;
+  void packed_weights(const PackedVisitor& visit, const std::string& prefix = "") override;
   // With an activation, for inference only: act(x W^T + b) over the packed weight.
   Tensor packed(const Tensor& x, Unary act = Unary::none) const;
   bool is_packed() const { return packed_.defined(); }

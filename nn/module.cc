@@ -7,8 +7,17 @@ void Module::parameters(const Visitor& visit, const std::string& prefix) {
   for (auto& [name, module] : modules_) module->parameters(visit, prefix + name + ".");
 }
 
-void Module::pack() {
-  for (auto& [name, module] : modules_) module->pack();
+void Module::pack(const PackOptions& options) {
+  packed_weights([&](const std::string&, Parameter& weight, PackedWeight& packed) {
+    const Array& values = weight.array();
+    check(values.defined(), "pack: the weights have been packed and released already");
+    packed = backend(values).pack(values, options.format);
+    if (options.release) weight = Tensor::leaf(Array::shape_only(values.shape(), values.dtype()));
+  });
+}
+
+void Module::packed_weights(const PackedVisitor& visit, const std::string& prefix) {
+  for (auto& [name, module] : modules_) module->packed_weights(visit, prefix + name + ".");
 }
 
 void Module::add(const std::string& name, Parameter& parameter, Shape shape,

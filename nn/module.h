@@ -26,6 +26,13 @@ struct Context {
   }
 };
 
+struct PackOptions {
+  WeightFormat format = WeightFormat::f32;
+  // Give each matrix's memory back once it is packed: the parameter keeps its shape alone, and the
+  // model can do nothing but inference from then on.
+  bool release = false;
+};
+
 // A part of a model: it owns parameters and other modules, each registered in its constructor under
 // Hugging Face's GPT-2 name.
 class Module {
@@ -40,7 +47,11 @@ class Module {
   // ("transformer.h.0.attn.c_attn.weight").
   void parameters(const Visitor& visit, const std::string& prefix = "");
   // Lays every weight matrix out for inference; call again after a parameter changes.
-  virtual void pack();
+  void pack(const PackOptions& options = {});
+  // Every matrix that pack lays out, defined or not, under the full name of its parameter.
+  using PackedVisitor =
+      std::function<void(const std::string& name, Parameter& parameter, PackedWeight& packed)>;
+  virtual void packed_weights(const PackedVisitor& visit, const std::string& prefix = "");
 
  protected:
   // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value

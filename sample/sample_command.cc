@@ -18,7 +18,7 @@ OpenedModel open_packed(const SampleOptions& options) {
         "{}: has no tokenizer beside it; put vocab.json and merges.txt, or tokenizer.json, there",
         opened.source);
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
-  opened.model->pack();
+  opened.model->pack({.format = weight_format_named(options.weights), .release = true});
   return opened;
 }
 

@@ -31,7 +31,9 @@ class CpuBackend final : public Backend {
                       Array* post) override;
   Array linear_grad_w(const Array& dy, const Array& x) override;
   Array sum_rows(const Array& dy) override;
-  PackedWeight pack(const Array& w) override;
+  PackedWeight pack(const Array& w, WeightFormat format) override;
+  PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) override;
+  Array unpack_rows(const PackedWeight& w, const Array& rows) override;
   Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override;
   LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                          DType dtype) override;
@@ -50,6 +52,7 @@ class CpuBackend final : public Backend {
                int64_t length) override;
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                     bool with_grad) override;
+  Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets) override;
   Array norm(std::span<const Array> arrays) override;
   Array clip_scale(const Array& norm, double limit) override;
   void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override;
@@ -61,5 +64,8 @@ class CpuBackend final : public Backend {
 };
 
 Backend& cpu_backend();
+
+// Error, naming the operation `what`, unless every one of tokens [..., T] i32 is in [0, V).
+void check_tokens(const char* what, const Array& tokens, int64_t V);
 
 }  // namespace folio

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/epilogue.h"
@@ -92,6 +93,23 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
   return result;
 }
 
+template <class A>
+Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
+  int64_t m = x.rows(), chunk = chunk_rows(std::max<int64_t>(m, 1), w.n);
+  const int32_t* target = targets.data<int32_t>();
+  int64_t count = count_targets(target, m, w.n);
+  Array rows = x.reshape({m, w.k});
+  std::vector<double> losses(static_cast<size_t>(m));
+  for (int64_t i = 0; i < m; i += chunk) {
+    int64_t end = std::min(m, i + chunk);
+    Array logits = cpu_backend().linear_packed(rows.slice(i, end), w, {}, Unary::none);
+    softmax_rows<A, A>(logits.data<A>(), target + i, end - i, w.n, A(1), &losses[size_t(i)],
+                       nullptr);
+  }
+  double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
+  return to_array<A>({A(sum / double(count))}, {});
+}
+
 }  // namespace
 
 CrossEntropy CpuBackend::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
@@ -101,6 +119,13 @@ CrossEntropy CpuBackend::linear_cross_entropy(const Array& x, const Array& w, co
   if (gemm_dtype(DType::bf16) == DType::f32)
     return run<float, bfloat16, float>(x, w, targets, with_grad);
   return run<float, bfloat16, bfloat16>(x, w, targets, with_grad);
+}
+
+Array CpuBackend::linear_cross_entropy(const Array& x, const PackedWeight& w,
+                                       const Array& targets) {
+  if (x.dtype() == DType::f64) return packed_loss<double>(x, w, targets);
+  // The logits have the dtype of x: never bf16 here.
+  return packed_loss<float>(x.dtype() == DType::f32 ? x : cast(x, DType::f32), w, targets);
 }
 
 }  // namespace folio

@@ -99,8 +99,6 @@ namespace folio {
 HWY_EXPORT(embedding);
 HWY_EXPORT(embedding_grad);
 
-namespace {
-
 void check_tokens(const char* what, const Array& tokens, int64_t V) {
   const int32_t* ids = tokens.data<int32_t>();
   const int64_t length = tokens.dim(-1);
@@ -108,8 +106,6 @@ void check_tokens(const char* what, const Array& tokens, int64_t V) {
     check(0 <= ids[i] && ids[i] < V, "{}: token {} at [{}, {}] is not in the vocabulary [0, {})",
           what, ids[i], i / length, i % length, V);
 }
-
-}  // namespace
 
 Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& wpe,
                             std::span<const int64_t> positions, DType dtype) {

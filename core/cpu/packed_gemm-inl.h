@@ -1,5 +1,5 @@
-// The per-target half of packed_gemm.cc: the tile that a weight is packed for and the one loop that
-// multiplies by it.
+// Weights in float32, and in float64 for tests: the tile that they are packed for and the one loop
+// that multiplies by it. One of the three kinds of product that packed_gemm.cc drives.
 #if defined(FOLIO_CORE_CPU_PACKED_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FOLIO_CORE_CPU_PACKED_GEMM_INL_H_
 #undef FOLIO_CORE_CPU_PACKED_GEMM_INL_H_
@@ -15,6 +15,9 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/array.h"
+#include "core/cpu/packed_tile.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -29,11 +32,6 @@ struct Tile {
   static constexpr int vectors = 2;
   static constexpr int panel = vectors * lanes;
 };
-
-// Rows of x go through the kernel in blocks of k whose rows are `stride_k` apart: a constant, so
-// that one pointer addresses every row, and no power of two, so that they do not share cache sets.
-inline constexpr int64_t block_k = 256;
-inline constexpr int64_t stride_k = block_k + 16;
 
 // tile [rows, panel] = a b^T, a [K / block_k][rows][stride_k], b [K][panel]. Each element is one
 // chain of multiply-adds from zero, k ascending, whatever `rows` is.
@@ -68,15 +66,59 @@ HWY_NOINLINE void multiply_tile(const T* HWY_RESTRICT a, const T* HWY_RESTRICT b
   }
 }
 
-template <class T>
-using TileKernel = void (*)(const T*, const T*, int64_t, T*);
-
-// The kernel for each number of rows, from 1.
-template <class T>
-inline constexpr auto tile_kernels = []<int... i>(std::integer_sequence<int, i...>) {
-  return std::array<TileKernel<T>, sizeof...(i)>{multiply_tile<i + 1, T>...};
+// F<1>, F<2>, ... F<max_rows>: the kernel for each number of rows.
+template <template <int> class F, int max_rows>
+constexpr auto for_each_rows() {
+  return []<int... i>(std::integer_sequence<int, i...>) { return std::array{F<i + 1>::tile...}; }
+  (std::make_integer_sequence<int, max_rows>());
 }
-(std::make_integer_sequence<int, Tile<T>::max_rows>());
+
+// What packed_gemm.cc needs of a kind of product: the sums' type, the tile, and rows of x and
+// weights [N, K] in the layout that its kernels read.
+template <class T>
+struct PlainProduct {
+  using Sum = T;
+  using Row = T;  // of x, packed
+  static constexpr int panel = Tile<T>::panel, max_rows = Tile<T>::max_rows;
+  int64_t K;
+
+  int64_t row_size() const { return (K + block_k - 1) / block_k * stride_k; }
+  static Shape shape(int64_t N, int64_t K) { return {(N + panel - 1) / panel, K, panel}; }
+
+  // x [rows, K] -> [K / block_k][rows][stride_k], widened to T.
+  template <class X>
+  void pack_rows(const X* x, int64_t rows, T* packed) const {
+    for (int64_t k0 = 0; k0 < K; k0 += block_k) {
+      const int64_t count = std::min(block_k, K - k0);
+      for (int64_t r = 0; r < rows; ++r, packed += stride_k) {
+        const X* from = x + r * K + k0;
+        for (int64_t k = 0; k < count; ++k) packed[k] = T(from[k]);
+      }
+    }
+  }
+  // Rows [row, row + columns) of w [N, K] -> [K, panel], zeros in the columns that are left.
+  static void pack_panel(const T* w, int64_t row, int64_t columns, int64_t K, void* to) {
+    T* out = static_cast<T*>(to);
+    for (int64_t k = 0; k < K; ++k, out += panel) {
+      for (int64_t j = 0; j < columns; ++j) out[j] = w[(row + j) * K + k];
+      std::fill(out + columns, out + panel, T(0));
+    }
+  }
+  // Row `column` of w, from the panel that holds it.
+  void unpack_row(const void* from, int64_t column, T* row) const {
+    const T* at = static_cast<const T*>(from) + column;
+    for (int64_t k = 0; k < K; ++k) row[k] = at[k * panel];
+  }
+
+  template <int rows>
+  struct Kernel {
+    static constexpr auto tile = &multiply_tile<rows, T>;
+  };
+  void multiply(int64_t rows, const T* x, const void* w, T* tile) const {
+    static constexpr auto kernels = for_each_rows<Kernel, max_rows>();
+    kernels[size_t(rows - 1)](x, static_cast<const T*>(w), K, tile);
+  }
+};
 
 }  // namespace folio::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

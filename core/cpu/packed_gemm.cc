@@ -1,12 +1,15 @@
-// The inference path's matrix product. An element of the result is one chain of multiply-adds over
-// k, whatever tile, row or thread it falls in, so that decoding a token gives the bits that a
-// prefill of the same row would.
+// The inference path's matrix product, over the three kinds of tile in packed_gemm-inl.h,
+// packed_pairs-inl.h and packed_blocks-inl.h. An element of the result is one chain of
+// multiply-adds over k, whatever tile, row or thread it falls in, so that decoding a token gives
+// the bits that a prefill of the same row would.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/cpu/packed_gemm.cc"
 #include <hwy/foreach_target.h>
 // The target must be known before these.
 #include "core/cpu/cpu_backend.h"
+#include "core/cpu/packed_blocks-inl.h"
 #include "core/cpu/packed_gemm-inl.h"
+#include "core/cpu/packed_pairs-inl.h"
 #include "core/cpu/parallel.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
@@ -29,6 +32,11 @@ struct RowBlocks {
   int64_t first_block(int64_t chunk) const { return blocks * chunk / chunks; }
 };
 
+inline void* panel_at(const PackedWeight& w, int64_t p) {
+  return static_cast<char*>(w.data.address()) +
+         size_t(p) * (w.data.bytes() / size_t(w.data.dim(0)));
+}
+
 // Into how many groups to cut the panels of a chunk, so that every thread has work worth waking it
 // for and finishes with the others. It may depend on the threads: no sum is cut.
 inline int64_t panel_groups(int64_t panels, int64_t multiply_adds, const RowBlocks& row) {
@@ -45,45 +53,57 @@ inline int64_t panel_groups(int64_t panels, int64_t multiply_adds, const RowBloc
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 
-// w [N, K] -> panels [ceil(N / panel), K, panel], the last one padded with zeros.
-template <class T>
-PackedWeight pack_as(const Array& w) {
-  constexpr int64_t panel = Tile<T>::panel;
-  const int64_t N = w.dim(0), K = w.dim(1), panels = (N + panel - 1) / panel;
-  PackedWeight packed{Array({panels, K, panel}, w.dtype()), N, K};
-  const T* from = w.data<T>();
-  T* to = packed.data.data<T>();
-  parallel_for(panels, [&](int64_t p) HWY_ATTR {
-    const int64_t columns = std::min(panel, N - p * panel);
-    T* out = to + p * K * panel;
-    for (int64_t k = 0; k < K; ++k, out += panel) {
-      for (int64_t j = 0; j < columns; ++j) out[j] = from[(p * panel + j) * K + k];
-      std::fill(out + columns, out + panel, T(0));
-    }
+// f(the kind of product that packed weights of `format` take part in); f64 weights are f32's kind.
+template <class F>
+decltype(auto) visit_product(WeightFormat format, DType dtype, int64_t K, F&& f) {
+  if (format == WeightFormat::bf16) return f(PairProduct{K});
+  if (format == WeightFormat::int8) return f(BlockProduct<WeightFormat::int8>{K});
+  if (format == WeightFormat::int4) return f(BlockProduct<WeightFormat::int4>{K});
+  if (dtype == DType::f64) return f(PlainProduct<double>{K});
+  return f(PlainProduct<float>{K});
+}
+
+PackedWeight pack_weight(const Array& w, WeightFormat format) {
+  const int64_t N = w.dim(0), K = w.dim(1);
+  return visit_product(format, w.dtype(), K, [&](auto product) {
+    using Product = decltype(product);
+    using T = typename Product::Sum;
+    const DType dtype = format == WeightFormat::f32    ? w.dtype()
+                        : format == WeightFormat::bf16 ? DType::bf16
+                                                       : DType::i8;
+    PackedWeight packed{Array(Product::shape(N, K), dtype), N, K, format};
+    const T* from = w.data<T>();
+    parallel_for(packed.data.dim(0), [&](int64_t p) {
+      const int64_t row = p * Product::panel;
+      Product::pack_panel(from, row, std::min<int64_t>(Product::panel, N - row), K,
+                          panel_at(packed, p));
+    });
+    return packed;
   });
-  return packed;
 }
 
-// x [rows, K] -> [K / block_k][rows][stride_k], widened to T.
-template <class T, class X>
-void pack_rows(const X* x, int64_t rows, int64_t K, T* packed) {
-  for (int64_t k0 = 0; k0 < K; k0 += block_k) {
-    const int64_t count = std::min(block_k, K - k0);
-    for (int64_t r = 0; r < rows; ++r, packed += stride_k) {
-      const X* from = x + r * K + k0;
-      for (int64_t k = 0; k < count; ++k) packed[k] = T(from[k]);
-    }
-  }
+void unpack_rows(const PackedWeight& w, const int32_t* rows, Array& to) {
+  visit_product(w.format, to.dtype(), w.k, [&](auto product) {
+    using Product = decltype(product);
+    using T = typename Product::Sum;
+    T* out = to.data<T>();
+    parallel_blocks(to.rows(), 8, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        product.unpack_row(panel_at(w, rows[i] / Product::panel), rows[i] % Product::panel,
+                           out + i * w.k);
+      }
+    });
+  });
 }
 
-template <class T>
+template <class T, int panel>
 struct Epilogue {
   const Array& bias;  // [N] or undefined
   Unary act;
 
   // The panel's part of the bias, zeros past its end.
   void load_bias(int64_t column, int64_t columns, T* to) const {
-    std::fill(to, to + Tile<T>::panel, T(0));
+    std::fill(to, to + panel, T(0));
     if (!bias.defined()) return;
     if (bias.dtype() == DType::bf16) {
       std::copy_n(bias.data<bfloat16>() + column, columns, to);
@@ -97,11 +117,11 @@ struct Epilogue {
   template <class Y>
   void operator()(T* tile, int64_t rows, const T* bias_panel, int64_t columns, Y* y,
                   int64_t N) const {
-    const Tag<T> d;
+    const hn::CappedTag<T, panel> d;
+    const int64_t lanes = int64_t(hn::Lanes(d));
     const auto apply = [&](auto&& f) HWY_ATTR {
-      for (int64_t i = 0; i < rows * Tile<T>::panel; i += Tile<T>::lanes) {
-        const auto x =
-            load(d, tile + i, Whole()) + load(d, bias_panel + i % Tile<T>::panel, Whole());
+      for (int64_t i = 0; i < rows * panel; i += lanes) {
+        const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
         store(f(x), tile + i, Whole());
       }
     };
@@ -111,59 +131,59 @@ struct Epilogue {
       visit_unary(act,
                   [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
     }
-    for (int64_t r = 0; r < rows; ++r, tile += Tile<T>::panel, y += N) {
+    for (int64_t r = 0; r < rows; ++r, tile += panel, y += N) {
       for (int64_t j = 0; j < columns; ++j) y[j] = Y(tile[j]);
     }
   }
 };
 
-// T is the type of w and of the sums, X that of x and y.
-template <class T, class X>
-Array multiply_as(const Array& x, const PackedWeight& w, const Array& bias, Unary act, Array y) {
-  constexpr int64_t panel = Tile<T>::panel;
+// X is the type of x and y.
+template <class Product, class X>
+void multiply_as(const Product& product, const Array& x, const PackedWeight& w, const Array& bias,
+                 Unary act, const Array& y) {
+  using T = typename Product::Sum;
+  using Row = typename Product::Row;
+  constexpr int64_t panel = Product::panel;
   const int64_t N = w.n, K = w.k, panels = w.data.dim(0);
-  const RowBlocks row(x.rows(), Tile<T>::max_rows);
-  const int64_t packed_row = (K + block_k - 1) / block_k * stride_k;
-  const Epilogue<T> epilogue{bias, act};
+  const RowBlocks row(x.rows(), Product::max_rows);
+  const int64_t row_size = product.row_size();
+  const Epilogue<T, panel> epilogue{bias, act};
   const int64_t groups = panel_groups(panels, row.rows * N * K, row);
   parallel_for(row.chunks * groups, [&](int64_t task) HWY_ATTR {
     const int64_t group = task % groups, first = row.first_block(task / groups),
                   last = row.first_block(task / groups + 1), top = row.begin(first);
-    Scratch scratch(Scratch::bytes_for<T>((row.begin(last) - top) * packed_row));
-    T* packed = scratch.take<T>((row.begin(last) - top) * packed_row);
+    const int64_t size = (row.begin(last) - top) * row_size;
+    Scratch scratch(Scratch::bytes_for<Row>(size));
+    Row* packed = scratch.take<Row>(size);
     for (int64_t b = first; b < last; ++b) {
       const int64_t i = row.begin(b);
-      pack_rows(x.data<X>() + i * K, row.begin(b + 1) - i, K, packed + (i - top) * packed_row);
+      product.pack_rows(x.data<X>() + i * K, row.begin(b + 1) - i, packed + (i - top) * row_size);
     }
-    alignas(64) T tile[Tile<T>::max_rows * panel], bias_panel[panel];
+    alignas(64) T tile[Product::max_rows * panel], bias_panel[panel];
     for (int64_t p = panels * group / groups; p < panels * (group + 1) / groups; ++p) {
       const int64_t column = p * panel, columns = std::min(panel, N - column);
       epilogue.load_bias(column, columns, bias_panel);
       for (int64_t b = first; b < last; ++b) {
         const int64_t i = row.begin(b), rows = row.begin(b + 1) - i;
-        tile_kernels<T>[size_t(rows - 1)](packed + (i - top) * packed_row,
-                                          w.data.data<T>() + p * K * panel, K, tile);
+        product.multiply(rows, packed + (i - top) * row_size, panel_at(w, p), tile);
         epilogue(tile, rows, bias_panel, columns, y.data<X>() + i * N + column, N);
       }
     }
   });
-  return y;
 }
 
-PackedWeight pack_weight(const Array& w) {
-  return w.dtype() == DType::f64 ? pack_as<double>(w) : pack_as<float>(w);
-}
-
-Array multiply_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act,
-                      const Array& y) {
-  switch (x.dtype()) {
-    case DType::f64:
-      return multiply_as<double, double>(x, w, bias, act, y);
-    case DType::bf16:
-      return multiply_as<float, bfloat16>(x, w, bias, act, y);
-    default:
-      return multiply_as<float, float>(x, w, bias, act, y);
-  }
+void multiply_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act,
+                     const Array& y) {
+  visit_product(w.format, x.dtype(), w.k, [&](auto product) {
+    using Product = decltype(product);
+    if constexpr (std::is_same_v<typename Product::Sum, double>) {
+      multiply_as<Product, double>(product, x, w, bias, act, y);
+    } else if (x.dtype() == DType::bf16) {
+      multiply_as<Product, bfloat16>(product, x, w, bias, act, y);
+    } else {
+      multiply_as<Product, float>(product, x, w, bias, act, y);
+    }
+  });
 }
 
 }  // namespace folio::HWY_NAMESPACE
@@ -173,13 +193,33 @@ HWY_AFTER_NAMESPACE();
 namespace folio {
 
 HWY_EXPORT(pack_weight);
+HWY_EXPORT(unpack_rows);
 HWY_EXPORT(multiply_packed);
 
-PackedWeight CpuBackend::pack(const Array& w) {
+PackedWeight CpuBackend::pack(const Array& w, WeightFormat format) {
   check(w.shape().rank() == 2 && (w.dtype() == DType::f32 || w.dtype() == DType::f64),
         "pack: needs a weight [N, K] in float32 (float64 for tests), got {} in {}", w.shape(),
         w.dtype());
-  return HWY_DYNAMIC_DISPATCH(pack_weight)(w);
+  check(format == WeightFormat::f32 || w.dtype() == DType::f32,
+        "pack: {} weights are made from float32, got {}", format, w.dtype());
+  return HWY_DYNAMIC_DISPATCH(pack_weight)(w, format);
+}
+
+PackedWeight CpuBackend::packed(const Array& data, int64_t N, int64_t K, WeightFormat format) {
+  check(format == WeightFormat::int8 || format == WeightFormat::int4,
+        "packed: {} weights have no layout that is the same everywhere; pack them instead", format);
+  Shape shape{blocks_of(N), blocks_of(K), record_bytes(format)};
+  check(data.dtype() == DType::i8 && data.shape() == shape,
+        "packed: a weight [{}, {}] in {} is int8 {}, got {} {}", N, K, format, shape, data.dtype(),
+        data.shape());
+  return {data, N, K, format};
+}
+
+Array CpuBackend::unpack_rows(const PackedWeight& w, const Array& rows) {
+  check_tokens("unpack_rows", rows, w.n);
+  Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  HWY_DYNAMIC_DISPATCH(unpack_rows)(w, rows.data<int32_t>(), to);
+  return to;
 }
 
 Array CpuBackend::linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
@@ -192,8 +232,8 @@ Array CpuBackend::linear_packed(const Array& x, const PackedWeight& w, const Arr
   Shape shape = x.shape();
   shape[-1] = w.n;
   Array y(shape, x.dtype());
-  if (y.size() == 0) return y;
-  return HWY_DYNAMIC_DISPATCH(multiply_packed)(x, w, bias, act, y);
+  if (y.size() > 0) HWY_DYNAMIC_DISPATCH(multiply_packed)(x, w, bias, act, y);
+  return y;
 }
 
 }  // namespace folio

@@ -14,6 +14,7 @@ decltype(auto) visit_dtype(DType dtype, const char* what, F&& f) {
     case DType::bf16:
       return f(bfloat16{});
     case DType::i32:
+    case DType::i8:
       break;
   }
   fail("{}: needs a floating-point array, got {}", what, dtype);

@@ -71,7 +71,7 @@ class PackedGemm : public testing::TestWithParam<int64_t> {
   void compare(int64_t M, int64_t N, int64_t K, Unary act, const Array& bias) {
     const Array x = random_array<T>({M, K}, 1), w = random_array<W>({N, K}, 2);
     Backend& on = backend(cpu);
-    const Array y = on.linear_packed(x, on.pack(w), bias, act);
+    const Array y = on.linear_packed(x, on.pack(w, WeightFormat::f32), bias, act);
     ASSERT_EQ(y.shape(), Shape({M, N}));
     ASSERT_EQ(y.dtype(), dtype_of<T>);
     const auto want = expected(x, w, bias, act);
@@ -107,7 +107,7 @@ void expect_same_rows(int64_t N, int64_t K) {
   constexpr int64_t most = 257;
   Backend& on = backend(cpu);
   const Array x = random_array<T>({most, K}, 1), bias = random_array<W>({N}, 3);
-  const PackedWeight w = on.pack(random_array<W>({N, K}, 2));
+  const PackedWeight w = on.pack(random_array<W>({N, K}, 2), WeightFormat::f32);
   const auto multiply = [&](int64_t begin, int64_t end) {
     const Array y = on.linear_packed(x.slice(begin, end), w, bias, gelu_erf_op);
     std::vector<std::byte> bytes(y.bytes());
@@ -147,14 +147,14 @@ TEST_P(PackedGemm, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {
 
 TEST_P(PackedGemm, KeepsLeadingDimensionsAndNoRows) {
   Backend& on = backend(cpu);
-  const PackedWeight w = on.pack(random_array<float>({5, 3}, 1));
+  const PackedWeight w = on.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
   EXPECT_EQ(on.linear_packed(random_array<float>({2, 4, 3}, 2), w, {}).shape(), Shape({2, 4, 5}));
   EXPECT_EQ(on.linear_packed(Array({0, 3}, DType::f32), w, {}).shape(), Shape({0, 5}));
 }
 
 TEST_P(PackedGemm, NamesWhatDoesNotFit) {
   Backend& on = backend(cpu);
-  const PackedWeight w = on.pack(random_array<float>({5, 3}, 1));
+  const PackedWeight w = on.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
   const auto message = [&](auto&& call) -> std::string {
     try {
       call();
@@ -168,7 +168,7 @@ TEST_P(PackedGemm, NamesWhatDoesNotFit) {
             }),
             "linear_packed: x [2, 4] does not fit a packed weight [5, 3]");
   EXPECT_NE(message([&] { on.linear_packed(random_array<double>({2, 3}, 2), w, {}); }), "");
-  EXPECT_NE(message([&] { on.pack(random_array<bfloat16>({5, 3}, 1)); }), "");
+  EXPECT_NE(message([&] { on.pack(random_array<bfloat16>({5, 3}, 1), WeightFormat::f32); }), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTarget, PackedGemm,

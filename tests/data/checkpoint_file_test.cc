@@ -134,7 +134,7 @@ TEST_F(CheckpointFileTest, RoundTripsEveryDTypeBitForBit) {
 
 TEST_F(CheckpointFileTest, RoundTripsShapes) {
   CheckpointFile file;
-  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32}) {
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32, DType::i8}) {
     std::string type(name_of(dtype));
     file.tensors[type + "/scalar"] = patterned({}, dtype);
     file.tensors[type + "/empty"] = patterned({0}, dtype);

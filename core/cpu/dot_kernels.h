@@ -1,0 +1,28 @@
+#pragma once
+#include <cstdint>
+
+#include "core/cpu/packed_blocks.h"
+
+namespace folio {
+
+// The tiles of packed_gemm.cc by the processor's dot-product instructions, which Debian's Highway
+// does not have: AVX512-BF16 and AVX512-VNNI. The portable tiles beside them (packed_pairs-inl.h,
+// packed_blocks-inl.h) read the same layouts. Those of the quantised formats give the same bits,
+// for a block's dot product is an exact integer in both; those of bf16 may differ in the last one.
+struct DotKernels {
+  static constexpr int max_rows = 12;
+  // tile [rows, 32], rows = index + 1.
+  using Pairs = void (*)(const uint32_t* x, const uint32_t* panel, int64_t pairs, float* tile);
+  using Blocks = void (*)(const ActivationBlock* x, const uint8_t* panel, int64_t blocks,
+                          float* tile);
+  const Pairs* bf16 = nullptr;  // null: this processor lacks the instruction
+  const Blocks *int8 = nullptr, *int4 = nullptr;
+};
+
+// What this processor has.
+const DotKernels& dot_kernels();
+
+// For tests: as if it had none.
+void use_dot_kernels(bool use);
+
+}  // namespace folio
