@@ -11,7 +11,7 @@
 #include "data/corpus/prepare_command.h"
 #include "data/hub/download_command.h"
 #include "data/tokenizer/bench_tokenizer_command.h"
-#include "sample/bench_sample_command.h"
+#include "sample/bench/bench_sample_command.h"
 #include "sample/sample_command.h"
 #include "train/bench_train_command.h"
 #include "train/eval_command.h"

@@ -14,6 +14,7 @@ struct MachinePeak {
 MachinePeak measure_peak();
 
 std::string cpu_model();  // "AMD EPYC 9R14, 2 threads, AVX3_ZEN4"
-size_t peak_rss_bytes();  // of this process so far
+size_t peak_rss_bytes();  // of this process so far, or since the last
+void reset_peak_rss();
 
 }  // namespace folio

@@ -161,6 +161,8 @@ size_t max_rss_bytes() {
 
 size_t rss_before_measuring = 0;
 
+void count_rss_afresh() { std::ofstream("/proc/self/clear_refs") << 5; }  // Linux's way
+
 }  // namespace
 
 MachinePeak measure_peak() {
@@ -169,8 +171,7 @@ MachinePeak measure_peak() {
   peak.f32_flops = f32_flops();
   peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
   peak.read_bandwidth = read_bandwidth();
-  // Linux then counts the process's peak afresh, without the buffer that was read.
-  std::ofstream("/proc/self/clear_refs") << 5;
+  count_rss_afresh();  // without the buffer that was read
   return peak;
 }
 
@@ -189,6 +190,11 @@ std::string cpu_model() {
 }
 
 size_t peak_rss_bytes() { return std::max(rss_before_measuring, max_rss_bytes()); }
+
+void reset_peak_rss() {
+  rss_before_measuring = 0;
+  count_rss_afresh();
+}
 
 }  // namespace folio
 #endif

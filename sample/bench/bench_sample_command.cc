@@ -1,0 +1,185 @@
+#include "sample/bench/bench_sample_command.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/open_model.h"
+#include "configs/train_options.h"
+#include "sample/bench/report.h"
+
+namespace folio {
+namespace {
+
+struct BenchOptions {
+  std::vector<std::string> weights = {};
+  std::vector<std::string> batch = {"1", "10"};
+  int64_t vocab_size = 65;
+  int64_t prompt_tokens = 0;
+  int64_t new_tokens = 0;
+  int64_t uncached_tokens = 4;
+  int64_t iters = 3;
+  bool experiment = false;
+  bool json = false;
+};
+
+std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
+  std::vector<Option> all = option_rows(model);
+  for (Option row : std::initializer_list<Option>{
+           {"weights", &bench.weights,
+            "float32, bfloat16, int8 or int4; may be repeated; none: each of them"},
+           {"batch", &bench.batch, "samples decoded together; may be repeated"},
+           {"vocab_size", &bench.vocab_size, "of a model of random weights", at_least(1)},
+           {"prompt_tokens", &bench.prompt_tokens, "read first; 0: half of block_size, up to 512",
+            at_least(0)},
+           {"new_tokens", &bench.new_tokens, "decoded a sample; 0: as many, up to 128",
+            at_least(0)},
+           {"uncached_tokens", &bench.uncached_tokens, "likewise without the cache; 0: not at all",
+            at_least(0)},
+           {"iters", &bench.iters, "runs to time, after one to warm up", at_least(1)},
+           {"experiment", &bench.experiment,
+            "10 samples of 1,000 tokens, and 500 tokens alone, with the cache and without"},
+           {"json", &bench.json, "print one JSON object"}})
+    all.push_back(std::move(row));
+  return all;
+}
+
+std::vector<int64_t> counts(const std::vector<std::string>& texts) {
+  std::vector<int64_t> all;
+  for (const std::string& text : texts) {
+    int64_t count = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    check(error == std::errc() && end == text.data() + text.size() && count > 0,
+          "batch: must be a count of 1 or more, got \"{}\"", text);
+    all.push_back(count);
+  }
+  return all;
+}
+
+// GPT-2's sizes, of which random weights serve as well as the true ones.
+GptConfig gpt2_shape(int64_t n_layer, int64_t n_head, int64_t n_embd) {
+  return {.block_size = 1024,
+          .vocab_size = 50257,
+          .n_layer = n_layer,
+          .n_head = n_head,
+          .n_embd = n_embd,
+          .bias = true,
+          .activation = gelu_tanh_op};
+}
+
+// init_from: scratch: CONFIG's shape; gpt2, ...: theirs; else the model at that path.
+std::unique_ptr<Gpt> model_to_time(const TrainOptions& options, int64_t vocab_size) {
+  const std::map<std::string, GptConfig> shapes{{"scratch",
+                                                 {.block_size = options.block_size,
+                                                  .vocab_size = vocab_size,
+                                                  .n_layer = options.n_layer,
+                                                  .n_head = options.n_head,
+                                                  .n_embd = options.n_embd,
+                                                  .bias = options.bias}},
+                                                {"gpt2", gpt2_shape(12, 12, 768)},
+                                                {"gpt2-medium", gpt2_shape(24, 16, 1024)},
+                                                {"gpt2-large", gpt2_shape(36, 20, 1280)},
+                                                {"gpt2-xl", gpt2_shape(48, 25, 1600)}};
+  auto shape = shapes.find(options.init_from);
+  if (shape == shapes.end()) return open_model(options.init_from, options.out_dir).model;
+  return std::make_unique<Gpt>(shape->second, uint64_t(options.seed));
+}
+
+// Each batch with the cache, and without for as many tokens as one has the patience for.
+std::vector<Workload> table_of(const BenchOptions& bench, int64_t block_size) {
+  int64_t prompt = bench.prompt_tokens, fresh = bench.new_tokens;
+  if (prompt == 0) prompt = std::clamp<int64_t>(block_size / 2, 1, 512);
+  if (fresh == 0) fresh = std::clamp<int64_t>(block_size - prompt, 2, 128);
+  std::vector<Workload> workloads;
+  for (int64_t batch : counts(bench.batch)) {
+    Workload cached{.batch = batch, .prompt_tokens = prompt, .new_tokens = fresh};
+    workloads.push_back(cached);
+    Workload uncached = cached;
+    uncached.kv_cache = false;
+    uncached.new_tokens = std::min(fresh, bench.uncached_tokens + 1);
+    if (bench.uncached_tokens > 0) workloads.push_back(uncached);
+  }
+  return workloads;
+}
+
+// The experiment of the program that folio started from: with its cache a text could not outgrow
+// block_size; without, it saw nanoGPT's windows, which slide.
+std::vector<Workload> experiment() {
+  std::vector<Workload> workloads;
+  for (auto [batch, tokens] : {std::pair<int64_t, int64_t>{10, 1000}, {1, 500}}) {
+    Workload w{.batch = batch, .prompt_tokens = 1, .new_tokens = tokens};
+    workloads.push_back(w);
+    w.kv_cache = false;
+    w.past_block = PastBlock::slide;
+    workloads.push_back(w);
+  }
+  return workloads;
+}
+
+std::vector<BenchRow> measure_all(Gpt& model, const BenchOptions& bench) {
+  std::vector<Workload> workloads =
+      bench.experiment ? experiment() : table_of(bench, model.config().block_size);
+  std::vector<std::string> names = bench.weights;
+  if (names.empty()) names = {"float32", "bfloat16", "int8", "int4"};
+  std::vector<BenchRow> rows;
+  for (const std::string& name : names) {
+    model.pack({.format = weight_format_named(name)});
+    for (const Workload& workload : workloads) {
+      int64_t runs = bench.experiment ? 1 : bench.iters;
+      rows.push_back({name, workload, measure(model, workload, runs)});
+    }
+  }
+  return rows;
+}
+
+void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const MachinePeak& peak) {
+  const GptConfig& c = model.config();
+  nlohmann::ordered_json json{{"machine", cpu_model()},
+                              {"threads", backend(cpu).threads()},
+                              {"peak_gflops", peak.f32_flops / 1e9},
+                              {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
+                              {"block_size", c.block_size},
+                              {"vocab_size", c.vocab_size},
+                              {"n_layer", c.n_layer},
+                              {"n_head", c.n_head},
+                              {"n_embd", c.n_embd},
+                              {"rows", nlohmann::ordered_json::array()}};
+  for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak));
+  fmt::print("{}\n", json.dump());
+}
+
+void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
+  fmt::print("machine  {}\n", cpu_model());
+  fmt::print("peak     {:.0f} GFLOP/s float32, {:.1f} GB/s read\n", peak.f32_flops / 1e9,
+             peak.read_bandwidth / 1e9);
+  fmt::print("model    {:.2f}M parameters, block_size {}\n", double(model.num_params()) / 1e6,
+             model.config().block_size);
+  fmt::print("work     {} tokens of prompt, then {} a sample\n\n", rows[0].workload.prompt_tokens,
+             rows[0].workload.new_tokens);
+  print_table(rows, peak);
+  for (size_t i = 0; i + 1 < rows.size(); ++i)
+    if (rows[i].workload.kv_cache && !rows[i + 1].workload.kv_cache)
+      explain_gain(rows[i], rows[i + 1], peak);
+}
+
+}  // namespace
+
+// folio bench sample [CONFIG] [--init_from=gpt2] [--key=value ...]
+int bench_sample_command(int argc, char** argv) {
+  TrainOptions options;
+  BenchOptions bench;
+  OptionTable table(rows(options, bench));
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse("folio bench sample [CONFIG.toml] [--init_from=gpt2] [--key=value ...]", args);
+  check_together(options, table.given());
+  backend(device_named(options.device)).set_threads(int(options.threads));
+
+  std::unique_ptr<Gpt> model = model_to_time(options, bench.vocab_size);
+  model->context().dtype = dtype_named(options.dtype);
+  std::vector<BenchRow> rows = measure_all(*model, bench);
+  MachinePeak peak = measure_peak();
+  bench.json ? print_json(rows, *model, peak) : print_text(rows, *model, peak);
+  return 0;
+}
+
+}  // namespace folio

@@ -1,0 +1,104 @@
+#include "sample/bench/measure.h"
+
+#include <algorithm>
+
+#include "core/machine.h"
+
+namespace folio {
+namespace {
+
+std::vector<int32_t> random_tokens(int64_t count, int64_t vocab_size) {
+  RandomStream stream{.seed = 65, .stream = 0};
+  std::vector<int32_t> tokens;
+  for (int64_t i = 0; i < count; ++i)
+    tokens.push_back(int32_t(stream.block(uint64_t(i))[0] % uint64_t(vocab_size)));
+  return tokens;
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// Of the matrices alone, for one token; the head too unless other rows share it.
+double matrix_flops(Gpt& model, bool head) {
+  const GptConfig& c = model.config();
+  double blocks = 12.0 * double(c.n_layer * c.n_embd * c.n_embd);
+  return 2 * (blocks + (head ? double(c.vocab_size * c.n_embd) : 0));
+}
+
+// Scores and sums of one token over `context` keys and values.
+double attention_flops(Gpt& model, double context) {
+  const GptConfig& c = model.config();
+  return 4 * double(c.n_layer * c.n_embd) * context;
+}
+
+// Reading a window of `tokens` and the head for its last row. What last_only spares in the last
+// block counts as done.
+double window_flops(Gpt& model, double tokens) {
+  return tokens * (matrix_flops(model, false) + attention_flops(model, tokens / 2)) +
+         matrix_flops(model, true) - matrix_flops(model, false);
+}
+
+// Tokens that a step's window holds, on the average over the steps.
+double mean_window(const GptConfig& config, const Workload& w) {
+  ContextWindow window(config.block_size, w.past_block);
+  double sum = 0;
+  int64_t steps = std::max<int64_t>(1, w.new_tokens - 1);
+  for (int64_t i = 0; i < steps; ++i) {
+    int64_t length = w.prompt_tokens + 1 + i;
+    sum += double(length - window.start(length));
+  }
+  return sum / double(steps);
+}
+
+double packed_bytes(Gpt& model) {
+  size_t bytes = 0;
+  model.packed_weights(
+      [&](const std::string&, Parameter&, PackedWeight& packed) { bytes += packed.data.bytes(); });
+  return double(bytes);
+}
+
+void count_work(Gpt& model, const Workload& w, Timing& timing) {
+  const GptConfig& c = model.config();
+  double window = mean_window(c, w);
+  timing.bytes_a_step = packed_bytes(model);
+  timing.flops_a_prompt = window_flops(model, double(std::min(w.prompt_tokens, c.block_size)));
+  if (w.kv_cache) {
+    double element = double(size_of(model.context().dtype));
+    timing.bytes_a_step += double(w.batch * 2 * c.n_layer * c.n_embd) * window * element;
+    timing.flops_a_step =
+        double(w.batch) * (matrix_flops(model, true) + attention_flops(model, window));
+  } else {
+    timing.flops_a_step = double(w.batch) * window_flops(model, window);
+  }
+}
+
+}  // namespace
+
+Timing measure(Gpt& model, const Workload& w, int64_t runs) {
+  std::vector<std::vector<int32_t>> prompts(
+      size_t(w.batch), random_tokens(w.prompt_tokens, model.config().vocab_size));
+  GenerateOptions options{.max_new_tokens = w.new_tokens,
+                          .kv_cache = w.kv_cache,
+                          .past_block = w.past_block,
+                          .batch_size = w.batch};
+  GenerateOptions warm_up = options;
+  warm_up.max_new_tokens = std::min<int64_t>(options.max_new_tokens, 3);
+  generate(model, prompts, warm_up);
+
+  reset_peak_rss();
+  std::vector<double> prompt_seconds, step_seconds;
+  for (int64_t run = 0; run < runs; ++run) {
+    Generated generated = generate(model, prompts, options);
+    prompt_seconds.push_back(generated.prompt_seconds);
+    step_seconds.push_back(generated.seconds / double(std::max<int64_t>(1, w.new_tokens - 1)));
+  }
+  Timing timing{.prompt_seconds = median(prompt_seconds),
+                .step_seconds = median(step_seconds),
+                .peak_bytes = peak_rss_bytes()};
+  count_work(model, w, timing);
+  return timing;
+}
+
+}  // namespace folio
