@@ -13,10 +13,10 @@ namespace {
 
 struct BenchOptions {
   std::vector<std::string> weights = {};
-  std::vector<std::string> batch = {"1", "10"};
+  std::vector<std::string> num_samples = {"1", "10"};
   int64_t vocab_size = 65;
   int64_t prompt_tokens = 0;
-  int64_t new_tokens = 0;
+  int64_t max_new_tokens = 0;
   int64_t uncached_tokens = 4;
   int64_t iters = 3;
   bool experiment = false;
@@ -28,11 +28,11 @@ std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
   for (Option row : std::initializer_list<Option>{
            {"weights", &bench.weights,
             "float32, bfloat16, int8 or int4; may be repeated; none: each of them"},
-           {"batch", &bench.batch, "samples decoded together; may be repeated"},
+           {"num_samples", &bench.num_samples, "decoded together; may be repeated"},
            {"vocab_size", &bench.vocab_size, "of a model of random weights", at_least(1)},
            {"prompt_tokens", &bench.prompt_tokens, "read first; 0: half of block_size, up to 512",
             at_least(0)},
-           {"new_tokens", &bench.new_tokens, "decoded a sample; 0: as many, up to 128",
+           {"max_new_tokens", &bench.max_new_tokens, "decoded a sample; 0: as many, up to 128",
             at_least(0)},
            {"uncached_tokens", &bench.uncached_tokens, "likewise without the cache; 0: not at all",
             at_least(0)},
@@ -50,7 +50,7 @@ std::vector<int64_t> counts(const std::vector<std::string>& texts) {
     int64_t count = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
     check(error == std::errc() && end == text.data() + text.size() && count > 0,
-          "batch: must be a count of 1 or more, got \"{}\"", text);
+          "num_samples: must be a count of 1 or more, got \"{}\"", text);
     all.push_back(count);
   }
   return all;
@@ -87,11 +87,11 @@ std::unique_ptr<Gpt> model_to_time(const TrainOptions& options, int64_t vocab_si
 
 // Each batch with the cache, and without for as many tokens as one has the patience for.
 std::vector<Workload> table_of(const BenchOptions& bench, int64_t block_size) {
-  int64_t prompt = bench.prompt_tokens, fresh = bench.new_tokens;
+  int64_t prompt = bench.prompt_tokens, fresh = bench.max_new_tokens;
   if (prompt == 0) prompt = std::clamp<int64_t>(block_size / 2, 1, 512);
   if (fresh == 0) fresh = std::clamp<int64_t>(block_size - prompt, 2, 128);
   std::vector<Workload> workloads;
-  for (int64_t batch : counts(bench.batch)) {
+  for (int64_t batch : counts(bench.num_samples)) {
     Workload cached{.batch = batch, .prompt_tokens = prompt, .new_tokens = fresh};
     workloads.push_back(cached);
     Workload uncached = cached;
@@ -132,6 +132,7 @@ std::vector<BenchRow> measure_all(Gpt& model, const BenchOptions& bench) {
   return rows;
 }
 
+// The first row stands at the top as well, for a script that asks for one.
 void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const MachinePeak& peak) {
   const GptConfig& c = model.config();
   nlohmann::ordered_json json{{"machine", cpu_model()},
@@ -143,8 +144,12 @@ void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const Machi
                               {"n_layer", c.n_layer},
                               {"n_head", c.n_head},
                               {"n_embd", c.n_embd},
+                              {"median_ms", 1e3 * rows[0].timing.step_seconds},
+                              {"min_ms", 1e3 * rows[0].timing.min_step_seconds},
                               {"rows", nlohmann::ordered_json::array()}};
   for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak));
+  for (const char* key : {"tokens_per_second", "share_of_peak", "peak_rss_bytes"})
+    json[key] = json["rows"][0][key];
   fmt::print("{}\n", json.dump());
 }
 

@@ -96,6 +96,7 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
   }
   Timing timing{.prompt_seconds = median(prompt_seconds),
                 .step_seconds = median(step_seconds),
+                .min_step_seconds = std::ranges::min(step_seconds),
                 .peak_bytes = peak_rss_bytes()};
   count_work(model, w, timing);
   return timing;

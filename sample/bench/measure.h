@@ -16,7 +16,7 @@ struct Workload {
 // Medians of some runs of a workload. A step is one token of each sample.
 struct Timing {
   double prompt_seconds = 0;  // to the first token
-  double step_seconds = 0;
+  double step_seconds = 0, min_step_seconds = 0;
   double bytes_a_step = 0;  // weights, and the keys and values that the cache holds half-way
   double flops_a_step = 0;  // multiply-adds, counted as two
   double flops_a_prompt = 0;

@@ -91,6 +91,7 @@ nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak) {
           {"first_token_ms", 1e3 * t.prompt_seconds},
           {"tokens_per_second", tokens_per_second(row)},
           {"step_ms", 1e3 * t.step_seconds},
+          {"min_step_ms", 1e3 * t.min_step_seconds},
           {"bytes_a_token", t.bytes_a_step / double(row.workload.batch)},
           {"share_of_bandwidth", share_of_bandwidth(row, peak)},
           {"share_of_peak", share_of_peak(row, peak)},

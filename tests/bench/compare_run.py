@@ -60,11 +60,10 @@ def time_samples(python, arguments, dtype):
     tokens = 16 if arguments.quick else 255
     folio, growing, full = [], [], []
     for _ in range(arguments.rounds):
-        command = [arguments.folio, "bench", "sample", SAMPLE, "--weights=float32", "--batch=1"]
-        command += ["--prompt_tokens=1", f"--new_tokens={tokens}", "--uncached_tokens=0"]
+        command = [arguments.folio, "bench", "sample", SAMPLE, "--weights=float32", "--num_samples=1"]
+        command += ["--prompt_tokens=1", f"--max_new_tokens={tokens}", "--uncached_tokens=0"]
         command += [f"--dtype={dtype}", threads, "--json"]
-        result = tools.run_json(command, arguments.threads)
-        folio.append(result["rows"][0]["tokens_per_second"])
+        folio.append(tools.run_json(command, arguments.threads)["tokens_per_second"])
         for results, prompt in ((growing, "--prompt=1"), (full, "--prompt=256")):
             command = ["sample", SAMPLE, f"--iters={tokens}", prompt]
             result = tools.pytorch(python, arguments.threads, *command)

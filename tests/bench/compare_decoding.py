@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Decoding and prefill of GPT-2's 124M shape: folio and llama.cpp in turn, in every precision.
+
+llama.cpp comes from the source package of llama-cpp-python 0.3.36:
+  pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36
+  cmake -B build -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DLLAMA_CURL=OFF   (in vendor/llama.cpp)
+  cmake --build build --target llama-bench llama-batched-bench llama-quantize
+The model is any GPT-2 of that shape, in GGUF: a folder in Hugging Face's layout through
+convert_hf_to_gguf.py with --outtype f32, bf16 and q8_0, and llama-quantize ... q4_0. Its files are
+FOLDER/gpt2-{f32,bf16,q8_0,q4_0}.gguf. Weights may be random: only their sizes matter here.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import bench_tools as tools
+
+FORMATS = {"float32": "f32", "bfloat16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+PROMPT, CONTEXT, TOKENS, BATCH = 512, 32, 64, 10
+
+
+def folio_figures(program, threads, weights):
+    """Tokens a second: prefill of PROMPT, decoding alone, and BATCH sequences together."""
+    command = [program, "bench", "sample", "--init_from=gpt2", f"--weights={weights}"]
+    command += ["--uncached_tokens=0", "--iters=1"]
+    decoding = ["--num_samples=1", f"--num_samples={BATCH}", f"--prompt_tokens={CONTEXT}"]
+    rows = tools.run_json(command + decoding + [f"--max_new_tokens={TOKENS}"], threads)["rows"]
+    prefill = ["--num_samples=1", f"--prompt_tokens={PROMPT}", "--max_new_tokens=2"]
+    prompt = tools.run_json(command + prefill, threads)["rows"][0]
+    return [
+        prompt["prefill_tokens_per_second"],
+        rows[0]["tokens_per_second"],
+        rows[1]["tokens_per_second"],
+    ]
+
+
+def llama_figures(folder, model, threads):
+    """The same of llama.cpp; its batched figure counts every sequence's tokens."""
+    command = [folder / "llama-bench", "-m", model, "-t", str(threads), "-o", "json", "-r", "1"]
+    command += ["-p", str(PROMPT), "-n", str(TOKENS)]
+    tests = json.loads(tools.run(command, threads))
+    prefill = next(test["avg_ts"] for test in tests if test["n_gen"] == 0)
+    alone = next(test["avg_ts"] for test in tests if test["n_prompt"] == 0)
+    command = [folder / "llama-batched-bench", "-m", model, "-t", str(threads), "-c", "2048"]
+    command += ["-npp", str(CONTEXT), "-ntg", str(TOKENS), "-npl", str(BATCH)]
+    command += ["--output-format", "jsonl"]
+    lines = tools.run(command, threads).splitlines()
+    batched = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+    return [prefill, alone, batched["speed_tg"]]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    tools.add_common_arguments(parser)
+    parser.add_argument("--llama", type=Path, required=True, help="folder of llama-bench")
+    parser.add_argument("--models", type=Path, required=True, help="folder of the GGUF files")
+    arguments = parser.parse_args()
+    tools.check_program(arguments.folio)
+    rounds = 1 if arguments.quick else arguments.rounds
+    rows, figures = [], []
+    for weights, name in FORMATS.items():
+        model = arguments.models / f"gpt2-{name}.gguf"
+        if not model.exists():
+            sys.exit(f"{model} is not there; how to make it: {__file__}")
+        pairs = [
+            (
+                folio_figures(arguments.folio, arguments.threads, weights),
+                llama_figures(arguments.llama, model, arguments.threads),
+            )
+            for _ in range(rounds)
+        ]
+        for i, what in enumerate([f"prefill of {PROMPT}", "batch 1", f"batch {BATCH}"]):
+            ours, theirs = [pair[0][i] for pair in pairs], [pair[1][i] for pair in pairs]
+            ratio = tools.paired_ratio(ours, theirs)
+            speeds = [f"{statistics.median(side):.0f}" for side in (ours, theirs)]
+            rows.append([what, weights, *speeds, f"{ratio:.2f}"])
+            figures.append({"what": what, "weights": weights, "folio": ours, "llama": theirs})
+    print(f"{tools.cpu_name()}, {arguments.threads} threads, {rounds} rounds\n")
+    tools.print_table(["what", "weights", "folio tok/s", "llama.cpp tok/s", "ratio"], rows)
+    if arguments.json:
+        tools.write_figures(arguments.json, arguments.threads, figures)
+
+
+if __name__ == "__main__":
+    main()
