@@ -64,7 +64,7 @@ void print_table(const std::vector<BenchRow>& rows, const MachinePeak& peak) {
 void explain_gain(const BenchRow& cached, const BenchRow& uncached, const MachinePeak& peak) {
   double gain = uncached.timing.step_seconds / cached.timing.step_seconds;
   double fewer = uncached.timing.flops_a_step / cached.timing.flops_a_step;
-  fmt::print("\n{}, batch {}: the cache makes a step {:.1f} times faster.\n", cached.weights,
+  fmt::print("\n{}, batch {}: with the cache a step is {:.1f} times as fast.\n", cached.weights,
              cached.workload.batch, gain);
   fmt::print("  with it, a step {};\n", work(cached, peak));
   fmt::print("  without, it computes every window again: it {}.\n", work(uncached, peak));

@@ -84,5 +84,30 @@ TEST(Program, AnErrorIsOneLineOnStandardError) {
   EXPECT_THAT(run("sample --out_dir=/no/such", "stderr").text, StartsWith("folio: "));
 }
 
+// Figures differ from run to run; which ones there are does not.
+TEST(Program, BenchSampleGivesARowForEveryWayToDecode) {
+  std::string shape = "bench sample --n_layer=1 --n_head=2 --n_embd=16 --block_size=16 --iters=1 ";
+  Result result = run(shape + "--json", "stdout");
+  EXPECT_EQ(result.status, 0);
+  for (std::string key : {"median_ms", "min_ms", "tokens_per_second", "peak_rss_bytes",
+                          "share_of_peak", "read_bandwidth_gb"})
+    EXPECT_THAT(result.text, HasSubstr("\"" + key + "\":"));
+  for (std::string weights : {"float32", "bfloat16", "int8", "int4"}) {
+    for (std::string batch : {"1", "10"}) {
+      for (std::string cache : {"true", "false"}) {
+        EXPECT_THAT(result.text,
+                    HasSubstr(fmt::format("\"weights\":\"{}\",\"batch\":{},\"kv_cache\":{},",
+                                          weights, batch, cache)));
+      }
+    }
+  }
+  std::string table = run(shape + "--weights=int8 --num_samples=3", "stdout").text;
+  EXPECT_THAT(table, HasSubstr("\nint8          3 on "));
+  EXPECT_THAT(table, HasSubstr("\nint8, batch 3: with the cache a step is "));
+  EXPECT_THAT(run(shape + "--weights=int3", "stderr").text, HasSubstr("int8"));
+  EXPECT_EQ(run(shape + "--num_samples=0", "stderr").text,
+            "folio: num_samples: must be a count of 1 or more, got \"0\"\n");
+}
+
 }  // namespace
 }  // namespace folio
