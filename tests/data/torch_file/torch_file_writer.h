@@ -11,7 +11,7 @@ namespace folio::torch_writer {
 
 inline std::string little_endian(uint64_t value, int bytes) {
   std::string text;
-  for (int i = 0; i < bytes; ++i) text += char(value >> (8 * i));
+  for (int i = 0; i < bytes; ++i, value >>= 8) text += char(value);
   return text;
 }
 
