@@ -25,7 +25,7 @@ PROMPT, CONTEXT, TOKENS, BATCH = 512, 32, 64, 10
 def folio_figures(program, threads, weights):
     """Tokens a second: prefill of PROMPT, decoding alone, and BATCH sequences together."""
     command = [program, "bench", "sample", "--init_from=gpt2", f"--weights={weights}"]
-    command += ["--uncached_tokens=0", "--iters=1"]
+    command += ["--uncached_tokens=0", "--iters=1", "--json"]
     decoding = ["--num_samples=1", f"--num_samples={BATCH}", f"--prompt_tokens={CONTEXT}"]
     rows = tools.run_json(command + decoding + [f"--max_new_tokens={TOKENS}"], threads)["rows"]
     prefill = ["--num_samples=1", f"--prompt_tokens={PROMPT}", "--max_new_tokens=2"]
