@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/parse_json.h"
 
 namespace folio {
 namespace {
@@ -22,14 +23,6 @@ int64_t count(const Json& json, const char* key, const std::string& path) {
   const Json& value = member(json, key, path);
   check(value.is_number_unsigned(), "{}: \"{}\" must be a count, got {}", path, key, value.dump());
   return value.get<int64_t>();
-}
-
-Json parse(const std::string& path) {
-  try {
-    return Json::parse(read_file(path));
-  } catch (const Json::exception& e) {
-    fail("{}: not JSON: {}; prepare the dataset again", path, e.what());
-  }
 }
 
 void check_size(const TokenFile& file, int64_t tokens, const std::string& directory) {
@@ -52,7 +45,7 @@ std::string to_json(const Meta& meta) {
 }
 
 Meta load_meta(const std::string& path) {
-  Json json = parse(path);
+  Json json = parse_json<Json>(read_file(path), path);
   Meta meta;
   meta.tokenizer = tokenizer_from_json(member(json, "tokenizer", path), path);
   int64_t vocab_size = count(json, "vocab_size", path);

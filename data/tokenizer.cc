@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/check.h"
+#include "data/parse_json.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
 
@@ -22,9 +22,7 @@ std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::ordered_jso
 std::string to_text(const Tokenizer& tokenizer) { return tokenizer.to_json().dump(); }
 
 std::shared_ptr<const Tokenizer> tokenizer_from_text(std::string_view text, std::string_view name) {
-  auto json = nlohmann::ordered_json::parse(text, nullptr, false);
-  check(!json.is_discarded(), "{}: not JSON; the file is damaged", name);
-  return tokenizer_from_json(json, name);
+  return tokenizer_from_json(parse_json<nlohmann::ordered_json>(text, name), name);
 }
 
 }  // namespace folio

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/parse_json.h"
 #include "data/hub/hub_cache.h"
 #include "data/progress_line.h"
 
@@ -175,8 +176,8 @@ class Download {
   std::set<std::string> shards() const {
     std::string path = (snapshot() / "model.safetensors.index.json").string();
     std::set<std::string> names;
+    auto index = parse_json<Json>(read_file(path), path);
     try {
-      Json index = Json::parse(read_file(path));
       for (const Json& file : index.at("weight_map")) names.insert(file.get<std::string>());
     } catch (const Json::exception& e) {
       fail("{}: not the index of a model's shards: {}", path, e.what());

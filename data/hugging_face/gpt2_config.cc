@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/parse_json.h"
 
 namespace folio {
 namespace {
@@ -24,8 +25,7 @@ constexpr std::array activations{
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path) {
-    std::string text = read_file(path);
-    json_ = Json::parse(text, nullptr, false);
+    json_ = parse_json<Json>(read_file(path), path);
     check(json_.is_object(), "{}: not a JSON object, so no config of a model", path);
   }
 

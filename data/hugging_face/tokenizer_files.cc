@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/parse_json.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
@@ -44,7 +45,7 @@ Json character_tokenizer_json(const CharTokenizer& tokenizer) {
 std::shared_ptr<const Tokenizer> character_tokenizer(const std::string& text,
                                                      const std::string& path) {
   if (text.find("\"WordLevel\"") == std::string::npos) return nullptr;  // spares parsing a BPE
-  Json json = Json::parse(text, nullptr, false);
+  Json json = parse_json<Json>(text, path);
   check(json.is_object(), "{}: not a JSON object, so no tokenizer", path);
   const Json model = json.value("model", Json());
   if (!model.is_object() || model.value("type", Json()) != "WordLevel") return nullptr;

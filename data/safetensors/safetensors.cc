@@ -8,6 +8,7 @@
 
 #include "core/backend.h"
 #include "data/files.h"
+#include "data/parse_json.h"
 #include "data/replacement_file.h"
 #include "data/safetensors/half.h"
 
@@ -44,8 +45,8 @@ nlohmann::json read_index(const std::string& path) {
   MappedFile file(path);
   check(file.bytes().size() <= 100'000'000, "{}: {} bytes are too many for an index of shards",
         path, file.bytes().size());
+  auto index = parse_json<nlohmann::json>(file.bytes(), path);
   try {
-    nlohmann::json index = nlohmann::json::parse(file.bytes());
     return index.at("weight_map").get<std::map<std::string, std::string>>();
   } catch (const nlohmann::json::exception& error) {
     fail("{}: not an index of safetensors shards: {}", path, error.what());

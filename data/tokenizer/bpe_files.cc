@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "data/mapped_file.h"
+#include "data/parse_json.h"
 #include "data/tokenizer/byte_alphabet.h"
 
 namespace folio {
@@ -20,11 +21,7 @@ Json parse(const fs::path& path) {
   MappedFile file(path.string());
   check(file.bytes().size() <= max_bytes, "{}: {} bytes; a tokenizer's file has at most {}",
         path.string(), file.bytes().size(), max_bytes);
-  try {
-    return Json::parse(file.bytes());
-  } catch (const Json::exception& e) {
-    fail("{}: not JSON: {}", path.string(), e.what());
-  }
+  return parse_json<Json>(file.bytes(), path.string());
 }
 
 // The start of a value, for a message.

@@ -95,7 +95,7 @@ TEST_F(Gpt2ConfigFile, SizesArePositiveNumbers) {
 TEST_F(Gpt2ConfigFile, OtherTextIsNoConfig) {
   for (const char* text : {"", "{", "[]", "3", "\xff"}) {
     write_file(path_, text);
-    EXPECT_THAT(error_of([&] { load_gpt2_config(path_); }), HasSubstr("not a JSON object")) << text;
+    EXPECT_THAT(error_of([&] { load_gpt2_config(path_); }), HasSubstr("config.json: not ")) << text;
   }
 }
 

@@ -176,7 +176,7 @@ TEST_F(Shards, MustHoldWhatTheIndexSays) {
   EXPECT_THAT(error("[]"), HasSubstr("not an index"));
   EXPECT_THAT(error("{\"a\":1}"), HasSubstr("not an index"));
   write_file(index_, "{");
-  EXPECT_THAT(error_of([&] { Safetensors file(index_); }), HasSubstr("not an index"));
+  EXPECT_THAT(error_of([&] { Safetensors file(index_); }), HasSubstr("not JSON"));
   shards_["one"].push_back(shards_["two"][0]);
   write("one");
   EXPECT_THAT(error(R"({"a":"one.safetensors","b":"two.safetensors"})"),
