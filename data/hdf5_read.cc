@@ -1,3 +1,6 @@
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -17,8 +20,30 @@ std::string read_name(Get&& get, std::string_view what) {
   return name;
 }
 
-Array read_tensor(hid_t dataset, const std::string& what, std::vector<std::byte>& buffer) {
+// Reads the tensors of a file. Whatever is written there, no more memory is taken and no more
+// objects are opened than the file's bytes can stand for, and no other file is.
+class TensorReader {
+ public:
+  TensorReader(CheckpointFile& file, uint64_t bytes)
+      : file_(file), bytes_left_(bytes), objects_left_(bytes / least_object_bytes) {}
+
+  void read_group(hid_t group, const std::string& prefix);
+
+ private:
+  static constexpr uint64_t least_object_bytes = 16;  // an object header's first part
+
+  Array read_tensor(hid_t dataset, const std::string& what);
+
+  CheckpointFile& file_;
+  uint64_t bytes_left_, objects_left_;
+  std::vector<std::byte> buffer_;
+};
+
+Array TensorReader::read_tensor(hid_t dataset, const std::string& what) {
   DType dtype = dtype_of_hdf5(Hdf5Handle(H5Dget_type(dataset), what), what);
+  Hdf5Handle properties(H5Dget_create_plist(dataset), what);
+  check(H5Pget_layout(properties) == H5D_CONTIGUOUS && H5Pget_external_count(properties) == 0,
+        "{}: not one piece of this file, as folio writes it", what);
   Hdf5Handle space(H5Dget_space(dataset), what);
   int rank = hdf5_check(H5Sget_simple_extent_ndims(space), what);
   check(rank <= Shape::max_rank, "{}: {} dimensions, but an array has at most {}", what, rank,
@@ -26,19 +51,22 @@ Array read_tensor(hid_t dataset, const std::string& what, std::vector<std::byte>
   hsize_t dims[Shape::max_rank];
   hdf5_check(H5Sget_simple_extent_dims(space, dims, nullptr), what);
   std::vector<int64_t> sizes(dims, dims + rank);
-  Array array(Shape(std::span<const int64_t>(sizes)), dtype);
+  Shape shape{std::span<const int64_t>(sizes)};
+  check(uint64_t(shape.size()) <= bytes_left_ / size_of(dtype),
+        "{}: {} {} are more bytes than the file has", what, shape, dtype);
+  Array array(shape, dtype);
   if (array.size() == 0) return array;
-  buffer.resize(array.bytes());
+  bytes_left_ -= array.bytes();
+  buffer_.resize(array.bytes());
   hdf5_check(H5Dread(dataset, hdf5_type(dtype, Hdf5Side::memory), H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                     buffer.data()),
+                     buffer_.data()),
              what);
-  backend(array).write(buffer.data(), array);
+  backend(array).write(buffer_.data(), array);
   return array;
 }
 
-void read_group(hid_t group, const std::string& prefix, CheckpointFile& file,
-                std::vector<std::byte>& buffer) {
-  std::string where = fmt::format("{}: the group \"{}\"", file.path.string(), prefix);
+void TensorReader::read_group(hid_t group, const std::string& prefix) {
+  std::string where = fmt::format("{}: the group \"{}\"", file_.path.string(), prefix);
   H5G_info_t info{};
   hdf5_check(H5Gget_info(group, &info), where);
   for (hsize_t i = 0; i < info.nlinks; ++i) {
@@ -49,14 +77,20 @@ void read_group(hid_t group, const std::string& prefix, CheckpointFile& file,
         },
         where);
     std::string full = prefix + name;
-    std::string what = fmt::format("{}: the tensor \"{}\"", file.path.string(), full);
+    std::string what = fmt::format("{}: the tensor \"{}\"", file_.path.string(), full);
+    H5L_info_t link{};
+    hdf5_check(H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT), what);
+    check(link.type == H5L_TYPE_HARD, "{}: a link to elsewhere", what);
+    constexpr ptrdiff_t most_groups = 16;
+    check(objects_left_-- > 0 && std::ranges::count(full, '/') < most_groups,
+          "{}: its groups hold each other", what);
     Hdf5Handle object(H5Oopen(group, name.c_str(), H5P_DEFAULT), what);
     H5I_type_t kind = H5Iget_type(object);
     check(kind == H5I_GROUP || kind == H5I_DATASET, "{}: neither a group nor a dataset", what);
     if (kind == H5I_GROUP) {
-      read_group(object, full + "/", file, buffer);
+      read_group(object, full + "/");
     } else {
-      file.tensors.emplace(full, read_tensor(object, what, buffer));
+      file_.tensors.emplace(full, read_tensor(object, what));
     }
   }
 }
@@ -131,8 +165,9 @@ void read_hdf5(Hdf5Channel& channel, CheckpointFile& file) {
   Hdf5Handle hdf5(H5Fopen("checkpoint", H5F_ACC_RDONLY, access), what);
   Hdf5Handle root(H5Gopen2(hdf5, "/", H5P_DEFAULT), what);
   read_attributes(root, file);
-  std::vector<std::byte> buffer;
-  read_group(root, "", file, buffer);
+  struct stat status {};
+  check(fstat(channel.fd, &status) == 0, "{}", what);
+  TensorReader(file, uint64_t(status.st_size)).read_group(root, "");
 }
 
 }  // namespace folio
