@@ -19,6 +19,20 @@ Unary saved_activation(const CheckpointFile& file) {
        name);
 }
 
+void check_shape(const CheckpointFile& file, const std::string& name, const Shape& wanted) {
+  const Array& values = file.tensor("model/" + name);
+  check(values.shape() == wanted, "{}: tensor model/{} is {}, the model needs {}",
+        file.path.string(), name, values.shape(), wanted);
+}
+
+// Before a model of that size is made: the file has what makes it so large.
+void check_sizes(const CheckpointFile& file, const GptConfig& config) {
+  check_shape(file, "transformer.wte.weight", {config.vocab_size, config.n_embd});
+  check_shape(file, "transformer.wpe.weight", {config.block_size, config.n_embd});
+  check(config.n_layer <= int64_t(file.tensors.size()), "{}: n_layer is {}, for {} tensors",
+        file.path.string(), config.n_layer, file.tensors.size());
+}
+
 }  // namespace
 
 std::filesystem::path best_checkpoint(const std::string& out_dir) {
@@ -42,7 +56,9 @@ GptConfig model_config(const CheckpointFile& file) {
 }
 
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
-  auto model = std::make_unique<Gpt>(model_config(file));
+  GptConfig config = model_config(file);
+  check_sizes(file, config);
+  auto model = std::make_unique<Gpt>(config);
   get_parameters(file, *model);
   return model;
 }
@@ -57,10 +73,8 @@ void put_parameters(CheckpointFile& file, Gpt& model) {
 
 void get_parameters(const CheckpointFile& file, Gpt& model) {
   model.parameters([&](const std::string& name, Parameter& parameter) {
-    const Array& values = file.tensor("model/" + name);
-    check(values.shape() == parameter.shape(), "{}: tensor model/{} is {}, the model needs {}",
-          file.path.string(), name, values.shape(), parameter.shape());
-    parameter.assign(values);
+    check_shape(file, name, parameter.shape());
+    parameter.assign(file.tensor("model/" + name));
   });
 }
 

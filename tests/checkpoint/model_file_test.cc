@@ -1,0 +1,48 @@
+#include "checkpoint/model_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/backend.h"
+#include "tests/checkpoint/tiny_checkpoint.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+std::string error(const CheckpointFile& file) {
+  try {
+    load_model(file);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+// A model as large as the options say would be made before its first tensor is missed.
+TEST(LoadModel, MakesNoModelLargerThanItsTensors) {
+  CheckpointFile file = tiny_checkpoint();
+  EXPECT_EQ(error(file), "");
+  for (const char* key : {"option/n_layer", "option/n_embd", "option/block_size", "vocab_size"}) {
+    CheckpointFile claims = file;
+    claims.attributes[key] = int64_t{1} << 40;
+    size_t before = backend(cpu).memory().peak;
+    EXPECT_THAT(error(claims),
+                testing::AnyOf(HasSubstr("the model needs"), HasSubstr("n_layer is")))
+        << key;
+    EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
+  }
+}
+
+TEST(LoadModel, NamesTheTensorThatIsWrong) {
+  CheckpointFile file = tiny_checkpoint();
+  file.tensors["model/transformer.h.0.mlp.c_fc.weight"] = zeros({8, 3}, DType::f32);
+  EXPECT_THAT(error(file), HasSubstr("tensor model/transformer.h.0.mlp.c_fc.weight is [8, 3], the "
+                                     "model needs [8, 2]"));
+  file.tensors.erase("model/transformer.h.0.mlp.c_fc.weight");
+  EXPECT_THAT(error(file), HasSubstr("no tensor \"model/transformer.h.0.mlp.c_fc.weight\""));
+}
+
+}  // namespace
+}  // namespace folio

@@ -1,0 +1,25 @@
+#pragma once
+#include "checkpoint/model_file.h"
+#include "data/tokenizer/char_tokenizer.h"
+
+namespace folio {
+
+constexpr GptConfig tiny_model{
+    .block_size = 3, .vocab_size = 4, .n_layer = 1, .n_head = 1, .n_embd = 2};
+
+// A model and its vocabulary, as a run saves them.
+inline CheckpointFile tiny_checkpoint() {
+  CheckpointFile file;
+  Gpt model(tiny_model, 1);
+  put_parameters(file, model);
+  put_tokenizer(file, CharTokenizer(U"abcd"));
+  file.attributes["option/block_size"] = tiny_model.block_size;
+  file.attributes["option/n_layer"] = tiny_model.n_layer;
+  file.attributes["option/n_head"] = tiny_model.n_head;
+  file.attributes["option/n_embd"] = tiny_model.n_embd;
+  file.attributes["option/dropout"] = tiny_model.dropout;
+  file.attributes["option/bias"] = tiny_model.bias;
+  return file;
+}
+
+}  // namespace folio
