@@ -55,6 +55,12 @@ void OptionTable::read_toml(const std::string& path) {
   file.peek();  // a folder opens, but cannot be read
   check(file.is_open() && !file.bad(), "{}: the config file cannot be read", path);
   std::string content{std::istreambuf_iterator<char>(file), {}};
+  // Every dot in a key is one more level, on which toml++ 3.3 calls itself.
+  check(
+      std::ranges::count(content, '.') <= 5000,
+      "{}: has more than 5000 dots, so it is no config file; a long text belongs in a file of its "
+      "own",
+      path);
   toml::table table;
   try {
     table = toml::parse(content, path);
@@ -62,11 +68,10 @@ void OptionTable::read_toml(const std::string& path) {
     fail("{}:{}: not valid TOML: {}", path, error.source().begin.line, error.description());
   }
   for (const auto& [key, node] : table) {
-    std::string where = fmt::format("{}:{}", path, key.source().begin.line);
-    bool takes_list =
-        std::holds_alternative<std::vector<std::string>*>(find(std::string(key), where).value);
+    std::string name(key), where = fmt::format("{}:{}", path, key.source().begin.line);
+    bool takes_list = std::holds_alternative<std::vector<std::string>*>(find(name, where).value);
     auto set_one = [&](const toml::node& value) {
-      set(std::string(key), value_from_node(value, fmt::format("{}: {}", where, key.str())), where);
+      set(name, value_from_node(value, fmt::format("{}: {}", where, name)), where);
     };
     const toml::array* list = takes_list ? node.as_array() : nullptr;
     if (!list) set_one(node);

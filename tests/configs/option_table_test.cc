@@ -174,6 +174,22 @@ TEST_F(OptionTableTest, AtMostOneFileThatMustBeReadableToml) {
   parse({empty.path});
 }
 
+// Deep enough to overflow the stack of a parser that calls itself.
+TEST_F(OptionTableTest, KeysDoNotNestWithoutEnd) {
+  std::string dotted = "a";
+  for (int i = 0; i < 300'000; ++i) dotted += ".a";
+  for (const std::string& text : {dotted + " = 1\n", "[" + dotted + "]\n"}) {
+    ConfigFile file(text);
+    EXPECT_THAT(parse_error({file.path}), StartsWith(file.path + ": has more than 5000 dots"));
+  }
+  for (const char* open : {"[", "{a = "}) {
+    std::string text = "layers = ";
+    for (int i = 0; i < 100'000; ++i) text += open;
+    ConfigFile file(text);
+    EXPECT_THAT(parse_error({file.path}), StartsWith(file.path + ":1: not valid TOML: "));
+  }
+}
+
 TEST_F(OptionTableTest, ASectionIsAnUnknownKey) {
   ConfigFile file("[model]\nlayers = 3\n");
   EXPECT_THAT(parse_error({file.path}), HasSubstr(":1: unknown key \"model\""));
