@@ -156,9 +156,9 @@ class Reader {
     size_t known = shapes_.size() + tensors_.count("lm_head.weight");
     if (tensors_.size() == known) return;
     for (const auto& [name, tensor] : tensors_) {
-      bool ours = name == "lm_head.weight" ||
-                  std::ranges::any_of(shapes_, [&](const auto& row) { return row.first == name; });
-      check(ours, "{}: tensor {} has no place in a GPT of nanoGPT's{}", path(), name,
+      auto named = std::ranges::find(shapes_, name, &Shapes::value_type::first);
+      check(name == "lm_head.weight" || named != shapes_.end(),
+            "{}: tensor {} has no place in a GPT of nanoGPT's{}", path(), name,
             args_.bias ? "" : " without biases");
     }
   }
@@ -214,7 +214,7 @@ class Reader {
   // The parameters by their number in the optimiser: first those that decay, then the others.
   static std::vector<std::string> numbered(Shapes shapes, bool embeddings_decay) {
     std::vector<std::string> names;
-    std::ranges::stable_partition(shapes, [&](const auto& row) {
+    std::stable_partition(shapes.begin(), shapes.end(), [&](const auto& row) {
       bool embedding = row.first.ends_with(".wte.weight") || row.first.ends_with(".wpe.weight");
       return row.second.rank() >= 2 && (embeddings_decay || !embedding);
     });
