@@ -8,8 +8,8 @@
 
 #include "core/check.h"
 #include "data/files.h"
-#include "data/parse_json.h"
 #include "data/hub/hub_cache.h"
+#include "data/parse_json.h"
 #include "data/progress_line.h"
 
 namespace folio {

@@ -6,9 +6,9 @@
 #include "data/checkpoint_seal.h"
 #include "data/sha256.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "tests/checkpoint/tiny_checkpoint.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/fuzz/input_file.h"
-#include "tests/checkpoint/tiny_checkpoint.h"
 
 // What is fuzzed is folio's part: the block that carries the digest, and what stands behind HDF5's
 // parser. HDF5 itself (1.10 of Debian) does not survive hostile files; the digest keeps every

@@ -8,9 +8,9 @@
 #include "data/files.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/byte_alphabet.h"
+#include "tests/checkpoint/tiny_checkpoint.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
-#include "tests/checkpoint/tiny_checkpoint.h"
 
 namespace fs = std::filesystem;
 using namespace folio;
