@@ -45,16 +45,18 @@ struct PackedWeight {
 };
 
 // The keys and values of one layer for B sequences of up to T positions; the layout is the
-// Backend's own, but dimension 0 of every array is the sequence.
+// Backend's own, but dimension 0 of every array is the sequence. Under int8 a head's key and its
+// value at a position are 127ths of their largest magnitude, which `scales` keeps.
 struct KvLayer {
   Array k, v;
+  Array scales;          // f32; of no elements unless k and v are int8
   int64_t capacity = 0;  // T
 
   // A view of sequences [begin, end).
   KvLayer rows(int64_t begin, int64_t end) const {
-    return {k.slice(begin, end), v.slice(begin, end), capacity};
+    return {k.slice(begin, end), v.slice(begin, end), scales.slice(begin, end), capacity};
   }
-  size_t bytes() const { return k.bytes() + v.bytes(); }
+  size_t bytes() const { return k.bytes() + v.bytes() + scales.bytes(); }
 };
 
 // One parameter as the optimiser sees it. All [n], f32 (or all f64).
@@ -148,6 +150,7 @@ class Backend {
   virtual Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) = 0;
   virtual Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
                                int64_t n_head, const Dropout& dropout) = 0;
+  // In f64 (for f64 activations alone), f32, bf16 or int8.
   virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
   // Appends the keys and values in qkv [B, T, 3C] to `cache` at positions[b]... and attends to
   // positions 0 to positions[b] + t. Rows are the same bits however the prefix was split into

@@ -7,10 +7,13 @@
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/parallel.h"
+#include "core/cpu/quantize-inl.h"
 #include "core/cpu/scratch.h"
 
 // KvLayer here: k [B, H, T / 64, D, 64], so that the scores of 64 keys are multiply-adds of whole
-// vectors, and v [B, H, T, width], with T rounded up to 64 and width to 16.
+// vectors, and v [B, H, T, width], with T rounded up to 64 and width to 16. Under int8, scales
+// [B, H, T / 64, 2, 64] are those of 64 keys and then of their values. A scale belongs to one
+// position, so it leaves both dot products: a key's multiplies its score, a value's its probability.
 //
 // Why a row's bits do not depend on the call that computes it: its scores and its result are chains
 // of multiply-adds in the order of the head's elements and of the keys, whatever rows share the
@@ -31,6 +34,7 @@ struct CachedHead {
   const E* qkv;
   E* y;
   S *k, *v;
+  float* scales;
 
   int64_t width() const { return round_up(s.D, max_lanes); }
 };
@@ -53,6 +57,37 @@ void append(const CachedHead<E, S>& head) {
   for (int64_t t = 0; t < head.s.T; ++t) {
     copy_scaled(from + t * 3 * C + C, D, Compute<E>(1),
                 head.v + (head.position + t) * head.width());
+  }
+}
+
+template <class E>
+void append(const CachedHead<E, int8_t>& head) {
+  const int64_t C = head.s.C(), D = head.s.D, width = head.width();
+  Scratch scratch(Scratch::bytes_for<float>(width) + Scratch::bytes_for<int8_t>(width));
+  float* values = scratch.take<float>(width);
+  int8_t* q = scratch.take<int8_t>(width);
+  auto quantized = [&](const E* from, int8_t* to) {
+    pack_rows(from, 0, 1, D, 1.0f, values, 1, width);
+    return quantize(values, width, to).scale;
+  };
+  const E* from = head.qkv + C;
+  for (int64_t at = head.position; at < head.position + head.s.T; ++at, from += 3 * C) {
+    const int64_t lane = at % key_block;
+    float* scales = head.scales + 2 * (at - lane) + lane;
+    scales[0] = quantized(from, q);
+    int8_t* block = head.k + (at - lane) * D + lane;
+    for (int64_t c = 0; c < D; ++c) block[c * key_block] = q[c];
+    scales[key_block] = quantized(from + C, head.v + at * width);
+  }
+}
+
+// x[i] *= scale(i) for the first n positions: `scales` at that of position 0.
+HWY_INLINE void multiply_scales(const float* scales, int64_t n, float* x) {
+  const Lanes<float> d;
+  for (int64_t block = 0; block < n; block += key_block) {
+    for (int64_t i = block; i < block + key_block; i += int64_t(hn::Lanes(d))) {
+      hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::LoadU(d, scales + block + i)), d, x + i);
+    }
   }
 }
 
@@ -95,6 +130,7 @@ HWY_INLINE void multiply_rows(Broadcast<F> a, const S* b, int64_t b_stride, F* c
 template <int rows, class E, class S>
 void attend_rows(const CachedHead<E, S>& head, int64_t t) {
   using F = Compute<S>;
+  constexpr bool quantised = std::is_same_v<S, int8_t>;
   const AttentionShape& s = head.s;
   const int64_t width = head.width(), first = head.position + t;
   const int64_t keys = round_up(first + rows, key_block);
@@ -108,7 +144,11 @@ void attend_rows(const CachedHead<E, S>& head, int64_t t) {
                         keys, key_block, s.D, false);
   }
   F sum[rows];
-  for (int64_t r = 0; r < rows; ++r) sum[r] = softmax_row(scores + r * keys, first + r + 1);
+  for (int64_t r = 0; r < rows; ++r) {
+    if constexpr (quantised) multiply_scales(head.scales, keys, scores + r * keys);
+    sum[r] = softmax_row(scores + r * keys, first + r + 1);
+    if constexpr (quantised) multiply_scales(head.scales + key_block, keys, scores + r * keys);
+  }
   multiply_rows<rows>(Broadcast<F>{scores, keys, 1}, head.v, width, result, width, width, first + 1,
                       false);
   for (int64_t r = 1; r < rows; ++r) {  // the keys that the first row does not see
@@ -141,7 +181,8 @@ Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
                             qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D,
                             y.data<E>() + b * (s.T - first) * s.C() + h * s.D,
                             cache.k.data<S>() + i * (cache.k.size() / (s.B * s.H)),
-                            cache.v.data<S>() + i * (cache.v.size() / (s.B * s.H))};
+                            cache.v.data<S>() + i * (cache.v.size() / (s.B * s.H)),
+                            cache.scales.data<float>() + i * (cache.scales.size() / (s.B * s.H))};
   };
   constexpr int64_t block = 32;
   const int64_t heads = s.B * s.H, blocks = (s.T - first + block - 1) / block;
@@ -160,17 +201,26 @@ Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
   return y;
 }
 
+template <class E>
+Array cached_from(const Array& qkv, const AttentionShape& s, KvLayer& cache,
+                  std::span<const int64_t> positions, bool last_only) {
+  switch (cache.k.dtype()) {
+    case DType::i8:
+      return cached_of<E, int8_t>(qkv, s, cache, positions, last_only);
+    case DType::bf16:
+      return cached_of<E, bfloat16>(qkv, s, cache, positions, last_only);
+    default:
+      return cached_of<E, float>(qkv, s, cache, positions, last_only);
+  }
+}
+
 Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
                        std::span<const int64_t> positions, bool last_only) {
   const AttentionShape s = AttentionShape::of(qkv, n_head);
-  const DType from = qkv.dtype(), kept = cache.k.dtype();
+  const DType from = qkv.dtype();
   if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions, last_only);
-  if (from == DType::f32 && kept == DType::f32) {
-    return cached_of<float, float>(qkv, s, cache, positions, last_only);
-  }
-  if (from == DType::f32) return cached_of<float, bfloat16>(qkv, s, cache, positions, last_only);
-  if (kept == DType::f32) return cached_of<bfloat16, float>(qkv, s, cache, positions, last_only);
-  return cached_of<bfloat16, bfloat16>(qkv, s, cache, positions, last_only);
+  return from == DType::f32 ? cached_from<float>(qkv, s, cache, positions, last_only)
+                            : cached_from<bfloat16>(qkv, s, cache, positions, last_only);
 }
 
 }  // namespace
@@ -181,10 +231,14 @@ HWY_AFTER_NAMESPACE();
 namespace folio {
 
 KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) {
+  check(dtype != DType::i32,
+        "make_kv_layer: keys and values can be float64, float32, bfloat16 or int8, not {}", dtype);
   const int64_t D = C / n_head, blocks = (T + 63) / 64;
   KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype),
-                Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype), T};
-  for (const Array& part : {layer.k, layer.v}) std::memset(part.address(), 0, part.bytes());
+                Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype),
+                Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32), T};
+  for (const Array& part : {layer.k, layer.v, layer.scales})
+    std::memset(part.address(), 0, part.bytes());
   return layer;
 }
 
@@ -247,6 +301,7 @@ void CpuBackend::copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int
       length, from.k.dim(1), to.k.dim(1), from.capacity, to.capacity);
   copy_positions(from.k, from_row, from.capacity, to.k, to_row, to.capacity, length);
   copy_positions(from.v, from_row, from.capacity, to.v, to_row, to.capacity, length);
+  copy_positions(from.scales, from_row, from.capacity, to.scales, to_row, to.capacity, length);
 }
 
 }  // namespace folio

@@ -22,11 +22,11 @@ namespace folio::HWY_NAMESPACE {
 template <class F>
 using Lanes16 = hn::CappedTag<F, 16>;
 
-// The largest magnitude among 32 numbers; NaN if any of them is not finite.
-HWY_INLINE float largest_of(const float* x) {
+// The largest magnitude among n numbers, a multiple of 16; NaN if any of them is not finite.
+HWY_INLINE float largest_of(const float* x, int64_t n) {
   const Lanes16<float> d;
   auto largest = hn::Zero(d), not_finite = hn::Zero(d);
-  for (int64_t k = 0; k < block_size; k += int64_t(hn::Lanes(d))) {
+  for (int64_t k = 0; k < n; k += int64_t(hn::Lanes(d))) {
     const auto v = hn::Load(d, x + k);
     largest = hn::Max(largest, hn::Abs(v));
     not_finite = hn::MulAdd(v, hn::Zero(d), not_finite);
@@ -37,7 +37,30 @@ HWY_INLINE float largest_of(const float* x) {
 // A block of nothing larger counts as zeros, so that no reciprocal or square leaves f32.
 inline constexpr float smallest_block = 1e-15f;
 
-// x [count], zeros up to 32 -> the block. Not finite numbers make the scale NaN.
+struct Quantized {
+  float scale;
+  int32_t sum;  // of q
+};
+
+// values [n], n a multiple of 16 -> q [n], values = scale * q about. Not finite numbers make the
+// scale NaN.
+HWY_INLINE Quantized quantize(const float* values, int64_t n, int8_t* q) {
+  const Lanes16<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<int8_t, decltype(d)> d8;
+  const float largest = largest_of(values, n);
+  const bool zeros = largest < smallest_block;
+  const auto inverse = hn::Set(d, zeros ? 0.0f : 127 / largest);
+  auto sum = hn::Zero(di);
+  for (int64_t k = 0; k < n; k += int64_t(hn::Lanes(d))) {
+    const auto nearest = hn::NearestInt(hn::Mul(hn::Load(d, values + k), inverse));
+    sum = hn::Add(sum, nearest);
+    hn::StoreU(hn::DemoteTo(d8, nearest), d8, q + k);
+  }
+  return {zeros ? 0.0f : largest / 127, hn::GetLane(hn::SumOfLanes(di, sum))};
+}
+
+// x [count], zeros up to 32 -> the block.
 template <class X>
 void quantize_activations(const X* x, int64_t count, ActivationBlock& block) {
   const Lanes16<float> d;
@@ -50,18 +73,9 @@ void quantize_activations(const X* x, int64_t count, ActivationBlock& block) {
   } else {
     std::fill(std::copy_n(x, count, values), values + block_size, 0.0f);
   }
-  const float largest = largest_of(values);
-  const bool zeros = largest < smallest_block;
-  const auto inverse = hn::Set(d, zeros ? 0.0f : 127 / largest);
-  auto sum = hn::Zero(hn::RebindToSigned<decltype(d)>());
-  for (int64_t k = 0; k < block_size; k += lanes) {
-    const auto q = hn::NearestInt(hn::Mul(hn::Load(d, values + k), inverse));
-    sum = hn::Add(sum, q);
-    hn::StoreU(hn::DemoteTo(hn::Rebind<int8_t, decltype(d)>(), q),
-               hn::Rebind<int8_t, decltype(d)>(), block.q + k);
-  }
-  block.scale = zeros ? 0.0f : largest / 127;
-  block.offset = -128 * hn::GetLane(hn::SumOfLanes(hn::RebindToSigned<decltype(d)>(), sum));
+  const Quantized quantized = quantize(values, block_size, block.q);
+  block.scale = quantized.scale;
+  block.offset = -128 * quantized.sum;
 }
 
 // Where the record keeps the weight of row `row` at k.
@@ -154,7 +168,7 @@ void quantize_weights(const float* w, int64_t count, uint8_t* record, int64_t ro
   HWY_ALIGN float values[block_size];
   uint8_t u[block_size];
   std::fill(std::copy_n(w, count, values), values + block_size, 0.0f);
-  const float largest = largest_of(values);
+  const float largest = largest_of(values, block_size);
   bfloat16 scale;
   if (!(largest < smallest_block)) {
     scale = format == WeightFormat::int8 ? round_up(largest / 127) : int4_scale(values, largest);

@@ -22,7 +22,7 @@ HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// What numbers stored as T are computed in: f64 in f64, f32 and bf16 in f32.
+// What numbers stored as T are computed in: f64 in f64, f32, bf16 and int8 in f32.
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <class T>
@@ -140,6 +140,9 @@ HWY_INLINE Simd<D> load(D d, const T* from, Whole) {
     hn::Rebind<uint16_t, D> d16;
     auto bits = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from));
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, bits)));
+  } else if constexpr (std::is_same_v<T, int8_t>) {
+    return hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(),
+                                          hn::LoadU(hn::Rebind<int8_t, D>(), from)));
   } else {
     return hn::LoadU(d, from);
   }
