@@ -13,7 +13,8 @@
 // KvLayer here: k [B, H, T / 64, D, 64], so that the scores of 64 keys are multiply-adds of whole
 // vectors, and v [B, H, T, width], with T rounded up to 64 and width to 16. Under int8, scales
 // [B, H, T / 64, 2, 64] are those of 64 keys and then of their values. A scale belongs to one
-// position, so it leaves both dot products: a key's multiplies its score, a value's its probability.
+// position, so it leaves both dot products: a key's multiplies its score, a value's its
+// probability.
 //
 // Why a row's bits do not depend on the call that computes it: its scores and its result are chains
 // of multiply-adds in the order of the head's elements and of the keys, whatever rows share the

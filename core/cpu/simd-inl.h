@@ -141,8 +141,8 @@ HWY_INLINE Simd<D> load(D d, const T* from, Whole) {
     auto bits = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from));
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, bits)));
   } else if constexpr (std::is_same_v<T, int8_t>) {
-    return hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(),
-                                          hn::LoadU(hn::Rebind<int8_t, D>(), from)));
+    return hn::ConvertTo(
+        d, hn::PromoteTo(hn::RebindToSigned<D>(), hn::LoadU(hn::Rebind<int8_t, D>(), from)));
   } else {
     return hn::LoadU(d, from);
   }

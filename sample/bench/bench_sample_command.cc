@@ -13,6 +13,7 @@ namespace {
 
 struct BenchOptions {
   std::vector<std::string> weights = {};
+  std::vector<std::string> kv_cache_dtype = {};
   std::vector<std::string> num_samples = {"1", "10"};
   int64_t vocab_size = 65;
   int64_t prompt_tokens = 0;
@@ -28,12 +29,15 @@ std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
   for (Option row : std::initializer_list<Option>{
            {"weights", &bench.weights,
             "float32, bfloat16, int8 or int4; may be repeated; none: each of them"},
+           {"kv_cache_dtype", &bench.kv_cache_dtype,
+            "float32, bfloat16 or int8; may be repeated; none: the dtype",
+            one_of({"float32", "bfloat16", "int8"})},
            {"num_samples", &bench.num_samples, "decoded together; may be repeated"},
            {"vocab_size", &bench.vocab_size, "of a model of random weights", at_least(1)},
            {"prompt_tokens", &bench.prompt_tokens, "read first; 0: half of block_size, up to 512",
             at_least(0)},
-           {"max_new_tokens", &bench.max_new_tokens, "decoded a sample; 0: as many, up to 128",
-            at_least(0)},
+           {"max_new_tokens", &bench.max_new_tokens,
+            "decoded a sample, beyond block_size if asked; 0: as many, up to 128", at_least(0)},
            {"uncached_tokens", &bench.uncached_tokens, "likewise without the cache; 0: not at all",
             at_least(0)},
            {"iters", &bench.iters, "runs to time, after one to warm up", at_least(1)},
@@ -85,15 +89,26 @@ std::unique_ptr<Gpt> model_to_time(const TrainOptions& options, int64_t vocab_si
   return std::make_unique<Gpt>(shape->second, uint64_t(options.seed));
 }
 
-// Each batch with the cache, and without for as many tokens as one has the patience for.
-std::vector<Workload> table_of(const BenchOptions& bench, int64_t block_size) {
+void add_cached(Workload workload, const std::vector<DType>& caches, std::vector<Workload>& to) {
+  for (DType dtype : caches) {
+    workload.kv_cache_dtype = dtype;
+    to.push_back(workload);
+  }
+}
+
+// Each batch with each cache, and without for as many tokens as one has the patience for.
+std::vector<Workload> table_of(const BenchOptions& bench, const std::vector<DType>& caches,
+                               int64_t block_size) {
   int64_t prompt = bench.prompt_tokens, fresh = bench.max_new_tokens;
   if (prompt == 0) prompt = std::clamp<int64_t>(block_size / 2, 1, 512);
   if (fresh == 0) fresh = std::clamp<int64_t>(block_size - prompt, 2, 128);
   std::vector<Workload> workloads;
   for (int64_t batch : counts(bench.num_samples)) {
-    Workload cached{.batch = batch, .prompt_tokens = prompt, .new_tokens = fresh};
-    workloads.push_back(cached);
+    Workload cached{.batch = batch,
+                    .prompt_tokens = prompt,
+                    .new_tokens = fresh,
+                    .kv_cache_dtype = caches.back()};
+    add_cached(cached, caches, workloads);
     Workload uncached = cached;
     uncached.kv_cache = false;
     uncached.new_tokens = std::min(fresh, bench.uncached_tokens + 1);
@@ -104,11 +119,12 @@ std::vector<Workload> table_of(const BenchOptions& bench, int64_t block_size) {
 
 // The experiment of the program that folio started from: with its cache a text could not outgrow
 // block_size; without, it saw nanoGPT's windows, which slide.
-std::vector<Workload> experiment() {
+std::vector<Workload> experiment(const std::vector<DType>& caches) {
   std::vector<Workload> workloads;
   for (auto [batch, tokens] : {std::pair<int64_t, int64_t>{10, 1000}, {1, 500}}) {
-    Workload w{.batch = batch, .prompt_tokens = 1, .new_tokens = tokens};
-    workloads.push_back(w);
+    Workload w{
+        .batch = batch, .prompt_tokens = 1, .new_tokens = tokens, .kv_cache_dtype = caches.back()};
+    add_cached(w, caches, workloads);
     w.kv_cache = false;
     w.past_block = PastBlock::slide;
     workloads.push_back(w);
@@ -117,8 +133,11 @@ std::vector<Workload> experiment() {
 }
 
 std::vector<BenchRow> measure_all(Gpt& model, const BenchOptions& bench) {
+  std::vector<DType> caches;
+  for (const std::string& name : bench.kv_cache_dtype) caches.push_back(dtype_named(name));
+  if (caches.empty()) caches = {model.context().dtype};
   std::vector<Workload> workloads =
-      bench.experiment ? experiment() : table_of(bench, model.config().block_size);
+      bench.experiment ? experiment(caches) : table_of(bench, caches, model.config().block_size);
   std::vector<std::string> names = bench.weights;
   if (names.empty()) names = {"float32", "bfloat16", "int8", "int4"};
   std::vector<BenchRow> rows;
@@ -147,7 +166,7 @@ void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const Machi
                               {"median_ms", 1e3 * rows[0].timing.step_seconds},
                               {"min_ms", 1e3 * rows[0].timing.min_step_seconds},
                               {"rows", nlohmann::ordered_json::array()}};
-  for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak));
+  for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak, c.block_size));
   for (const char* key : {"tokens_per_second", "share_of_peak", "peak_rss_bytes"})
     json[key] = json["rows"][0][key];
   fmt::print("{}\n", json.dump());
@@ -165,6 +184,8 @@ void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
   for (size_t i = 0; i + 1 < rows.size(); ++i)
     if (rows[i].workload.kv_cache && !rows[i + 1].workload.kv_cache)
       explain_gain(rows[i], rows[i + 1], peak);
+  for (const BenchRow& row : rows)
+    if (row.timing.windows.size() > 2) print_windows(row, model.config().block_size);
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "sample/bench/measure.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/machine.h"
 
 namespace folio {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 std::vector<int32_t> random_tokens(int64_t count, int64_t vocab_size) {
   RandomStream stream{.seed = 65, .stream = 0};
@@ -65,8 +68,8 @@ void count_work(Gpt& model, const Workload& w, Timing& timing) {
   timing.bytes_a_step = packed_bytes(model);
   timing.flops_a_prompt = window_flops(model, double(std::min(w.prompt_tokens, c.block_size)));
   if (w.kv_cache) {
-    double element = double(size_of(model.context().dtype));
-    timing.bytes_a_step += double(w.batch * 2 * c.n_layer * c.n_embd) * window * element;
+    KvCache one = model.make_cache(1, c.block_size, w.kv_cache_dtype);
+    timing.bytes_a_step += double(w.batch) * window * double(one.bytes()) / double(c.block_size);
     timing.flops_a_step =
         double(w.batch) * (matrix_flops(model, true) + attention_flops(model, window));
   } else {
@@ -74,7 +77,51 @@ void count_work(Gpt& model, const Workload& w, Timing& timing) {
   }
 }
 
+// One run, and when each of its steps had drawn a token of every sample.
+struct Run {
+  Generated generated;
+  std::vector<Clock::time_point> steps;
+};
+
+Run run(Gpt& model, std::span<const std::vector<int32_t>> prompts, const GenerateOptions& options) {
+  Run run;
+  size_t drawn = 0;
+  auto note_step = [&](const Draw&) {
+    if (++drawn % prompts.size() == 0) run.steps.push_back(Clock::now());
+    return true;
+  };
+  run.generated = generate(model, prompts, options, {.drawn = note_step, .ended = {}});
+  return run;
+}
+
+// Step i > 0 gives token prompt_tokens + i; the median over the runs of each window's mean.
+std::vector<WindowTiming> windows_of(const std::vector<Run>& runs, int64_t prompt_tokens,
+                                     int64_t block_size) {
+  std::vector<WindowTiming> windows;
+  const auto steps = int64_t(runs[0].steps.size());
+  for (int64_t first = 1; first < steps;) {
+    const int64_t index = (prompt_tokens + first) / block_size;
+    const int64_t past = std::min(steps, (index + 1) * block_size - prompt_tokens);
+    std::vector<double> seconds;
+    for (const Run& run : runs)
+      seconds.push_back(
+          std::chrono::duration<double>(run.steps[size_t(past - 1)] - run.steps[size_t(first - 1)])
+              .count());
+    windows.push_back({index, past - first, median(seconds) / double(past - first)});
+    first = past;
+  }
+  return windows;
+}
+
 }  // namespace
+
+double price_growth(const Timing& timing, int64_t block_size) {
+  std::vector<double> prices;
+  for (const WindowTiming& window : timing.windows)
+    if (window.index > 0 && window.steps == block_size) prices.push_back(window.step_seconds);
+  if (prices.empty()) return 1;
+  return std::ranges::max(prices) / std::ranges::min(prices);
+}
 
 Timing measure(Gpt& model, const Workload& w, int64_t runs) {
   std::vector<std::vector<int32_t>> prompts(
@@ -82,22 +129,26 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
   GenerateOptions options{.max_new_tokens = w.new_tokens,
                           .kv_cache = w.kv_cache,
                           .past_block = w.past_block,
-                          .batch_size = w.batch};
+                          .batch_size = w.batch,
+                          .kv_cache_dtype = w.kv_cache_dtype};
   GenerateOptions warm_up = options;
   warm_up.max_new_tokens = std::min<int64_t>(options.max_new_tokens, 3);
   generate(model, prompts, warm_up);
 
   reset_peak_rss();
+  std::vector<Run> all;
   std::vector<double> prompt_seconds, step_seconds;
-  for (int64_t run = 0; run < runs; ++run) {
-    Generated generated = generate(model, prompts, options);
+  for (int64_t i = 0; i < runs; ++i) {
+    const Generated& generated = all.emplace_back(run(model, prompts, options)).generated;
     prompt_seconds.push_back(generated.prompt_seconds);
     step_seconds.push_back(generated.seconds / double(std::max<int64_t>(1, w.new_tokens - 1)));
   }
   Timing timing{.prompt_seconds = median(prompt_seconds),
                 .step_seconds = median(step_seconds),
                 .min_step_seconds = std::ranges::min(step_seconds),
-                .peak_bytes = peak_rss_bytes()};
+                .peak_bytes = peak_rss_bytes(),
+                .kv_cache_bytes = all[0].generated.cache_bytes,
+                .windows = windows_of(all, w.prompt_tokens, model.config().block_size)};
   count_work(model, w, timing);
   return timing;
 }

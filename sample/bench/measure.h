@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "sample/generate.h"
 
@@ -10,7 +11,14 @@ namespace folio {
 struct Workload {
   int64_t batch = 1, prompt_tokens = 1, new_tokens = 1;
   bool kv_cache = true;
+  DType kv_cache_dtype = DType::f32;
   PastBlock past_block = PastBlock::block;
+};
+
+// The steps that gave tokens [index T, (index + 1) T) of the texts, T being block_size.
+struct WindowTiming {
+  int64_t index = 0, steps = 0;
+  double step_seconds = 0;  // the mean, with all that was computed again
 };
 
 // Medians of some runs of a workload. A step is one token of each sample.
@@ -21,7 +29,11 @@ struct Timing {
   double flops_a_step = 0;  // multiply-adds, counted as two
   double flops_a_prompt = 0;
   size_t peak_bytes = 0;  // of the process, in this workload
+  size_t kv_cache_bytes = 0;
+  std::vector<WindowTiming> windows;
 };
+// Of the whole windows past the first, the dearest step over the cheapest; 1 if there are none.
+double price_growth(const Timing& timing, int64_t block_size);
 // The model has been packed.
 Timing measure(Gpt& model, const Workload& workload, int64_t runs);
 

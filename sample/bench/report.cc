@@ -1,6 +1,6 @@
 #include "sample/bench/report.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -25,7 +25,7 @@ double prefill_share_of_peak(const BenchRow& row, const MachinePeak& peak) {
 }
 
 std::string_view cache_name(const Workload& workload) {
-  if (workload.kv_cache) return "on";
+  if (workload.kv_cache) return name_of(workload.kv_cache_dtype);
   return workload.past_block == PastBlock::slide ? "off, slide" : "off";
 }
 
@@ -78,11 +78,28 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
                 : "the multiply-adds and what lies between them");
 }
 
-nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak) {
+void print_windows(const BenchRow& row, int64_t block_size) {
+  std::vector<std::string> prices;
+  for (const WindowTiming& window : row.timing.windows)
+    prices.push_back(fmt::format("{:.3f}", 1e3 * window.step_seconds));
+  fmt::print(
+      "\n{}, batch {}, cache {}: a step in ms, with all that is computed again, from window to "
+      "window of {} tokens:\n  {}\n  past the first the dearest is {:.3f} times the cheapest\n",
+      row.weights, row.workload.batch, cache_name(row.workload), block_size, fmt::join(prices, " "),
+      price_growth(row.timing, block_size));
+}
+
+nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak, int64_t block_size) {
   const Timing& t = row.timing;
+  auto windows = nlohmann::ordered_json::array();
+  for (const WindowTiming& window : t.windows)
+    windows.push_back({{"from_token", window.index * block_size},
+                       {"steps", window.steps},
+                       {"step_ms", 1e3 * window.step_seconds}});
   return {{"weights", row.weights},
           {"batch", row.workload.batch},
           {"kv_cache", row.workload.kv_cache},
+          {"kv_cache_dtype", name_of(row.workload.kv_cache_dtype)},
           {"past_block", row.workload.past_block == PastBlock::slide ? "slide" : "block"},
           {"prompt_tokens", row.workload.prompt_tokens},
           {"new_tokens", row.workload.new_tokens},
@@ -95,7 +112,10 @@ nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak) {
           {"bytes_a_token", t.bytes_a_step / double(row.workload.batch)},
           {"share_of_bandwidth", share_of_bandwidth(row, peak)},
           {"share_of_peak", share_of_peak(row, peak)},
-          {"peak_rss_bytes", t.peak_bytes}};
+          {"peak_rss_bytes", t.peak_bytes},
+          {"kv_cache_bytes", t.kv_cache_bytes},
+          {"windows", windows},
+          {"price_growth", price_growth(t, block_size)}};
 }
 
 }  // namespace folio

@@ -20,7 +20,9 @@ void print_table(const std::vector<BenchRow>& rows, const MachinePeak& peak);
 // Why `cached` is faster than `uncached`, the same workload without the cache, by as much as it is:
 // the bytes and the multiply-adds of each, beside what the machine can do.
 void explain_gain(const BenchRow& cached, const BenchRow& uncached, const MachinePeak& peak);
+// What a token costs in each of the windows that the row's texts outgrow.
+void print_windows(const BenchRow& row, int64_t block_size);
 
-nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak);
+nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak, int64_t block_size);
 
 }  // namespace folio

@@ -237,9 +237,95 @@ TEST(CachedAttention, MatchesAttention) {
   }
 }
 
+// f(its D elements) for every [position][key, value][head] of qkv.
+template <class F>
+void for_keys_and_values(const Sizes& s, std::vector<double>& qkv, F&& f) {
+  for (int64_t row = 0; row < s.B * s.T; ++row)
+    for (int64_t part : {1, 2})
+      for (int64_t head = 0; head < s.H; ++head)
+        f(std::span(qkv).subspan(size_t(row * 3 * s.C() + part * s.C() + head * s.D), size_t(s.D)));
+}
+
+double largest_of(std::span<const double> x) {
+  double largest = 0;
+  for (double value : x) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+TEST(CachedAttention, Int8AttendsToThe127thsOfEachPositionsLargest) {
+  for (auto [T, D] : {std::pair{1, 4}, {63, 20}, {65, 32}, {130, 64}}) {
+    const Sizes s{1, T, 3, D};
+    for (auto [dtype, tolerance] : {std::pair{DType::f32, 4e-6}, {DType::bf16, 8e-3}}) {
+      std::vector<double> values = normal_values(s.packed().size(), 9);
+      std::fill_n(values.begin() + s.C(), D, 0);  // a key without a largest
+      Array qkv = array_of(values, s.packed(), dtype);
+      values = values_of(qkv);
+      for_keys_and_values(s, values, [](std::span<double> x) {
+        const double largest = largest_of(x);
+        for (double& value : x)
+          if (largest > 0) value = std::nearbyint(127 * value / largest) * largest / 127;
+      });
+      Reference expected = reference(s, values, normal_values(s.rows().size(), 10), {});
+      on_every_target([&, dtype = dtype, tolerance = tolerance] {
+        KvLayer cache = backend(cpu).make_kv_layer(1, s.T, s.C(), s.H, DType::i8);
+        Array y = backend(cpu).attention_cached(qkv, s.H, cache, std::vector<int64_t>{0});
+        EXPECT_EQ(y.dtype(), dtype);
+        EXPECT_LE(largest_error(y, expected.y), tolerance)
+            << fmt::format("T {}, D {}, {}", s.T, s.D, dtype);
+      });
+    }
+  }
+}
+
+// Half a step moves a score by at most e = scale sum|q| largest|k| / 254, hence a probability by a
+// factor within exp(+-2e), and a value by largest|v| / 254.
+TEST(CachedAttention, Int8IsWithinItsStepsOfAttention) {
+  const Sizes s{1, 130, 3, 64};
+  Array qkv = array_of(normal_values(s.packed().size(), 12, 0.5), s.packed(), DType::f32);
+  std::vector<double> values = values_of(qkv), largest;  // of [t][key or value][head]
+  for_keys_and_values(s, values, [&](std::span<double> x) { largest.push_back(largest_of(x)); });
+  std::vector<double> exact = reference(s, values, normal_values(s.rows().size(), 10), {}).y;
+  std::vector<double> y = in_calls(qkv, s.H, DType::i8, {s.T});
+  for (int64_t h = 0; h < s.H; ++h) {
+    double k = 0, v = 0;  // the largest so far
+    for (int64_t t = 0; t < s.T; ++t) {
+      k = std::max(k, largest[size_t(2 * t * s.H + h)]);
+      v = std::max(v, largest[size_t((2 * t + 1) * s.H + h)]);
+      double sum = 0;
+      for (int64_t c = 0; c < s.D; ++c)
+        sum += std::abs(values[size_t(t * 3 * s.C() + h * s.D + c)]);
+      const double e = sum * k / 254 / std::sqrt(double(s.D));
+      const double bound = v / 254 + std::expm1(2 * e) * v + 4e-6;
+      for (int64_t c = 0; c < s.D; ++c) {
+        const size_t i = size_t(t * s.C() + h * s.D + c);
+        ASSERT_NEAR(y[i], exact[i], bound) << "position " << t << ", head " << h;
+      }
+    }
+  }
+}
+
+TEST(CachedAttention, WhatIsNotFiniteStaysSoInInt8) {
+  const Sizes s{1, 70, 2, 20};
+  for (double wrong : {std::nan(""), double(INFINITY)}) {
+    for (int64_t part : {1, 2}) {
+      std::vector<double> values = normal_values(s.packed().size(), 13);
+      values[size_t(40 * 3 * s.C() + part * s.C())] = wrong;  // of the first head alone
+      std::vector<double> y =
+          in_calls(array_of(values, s.packed(), DType::f32), s.H, DType::i8, {s.T});
+      for (int64_t i = 0; i < s.T * s.C(); ++i) {
+        const bool sees = i / s.C() >= 40 && i % s.C() < s.D;
+        ASSERT_EQ(std::isfinite(y[size_t(i)]), !sees) << "position " << i / s.C();
+      }
+    }
+  }
+}
+
 TEST(CachedAttention, BitsDoNotDependOnTheSplit) {
-  for (auto [dtype, kept] :
-       {std::pair{DType::f32, DType::f32}, {DType::f32, DType::bf16}, {DType::bf16, DType::bf16}}) {
+  for (auto [dtype, kept] : {std::pair{DType::f32, DType::f32},
+                             {DType::f32, DType::bf16},
+                             {DType::bf16, DType::bf16},
+                             {DType::f32, DType::i8},
+                             {DType::bf16, DType::i8}}) {
     for (int64_t D : {4, 20}) {
       const int64_t T = 133, H = 1;
       Array qkv = array_of(normal_values(T * 3 * H * D, 11), {1, T, 3 * H * D}, dtype);
@@ -253,9 +339,14 @@ TEST(CachedAttention, BitsDoNotDependOnTheSplit) {
   }
 }
 
+class CachedAttentionIn : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(All, CachedAttentionIn,
+                         testing::Values(DType::f32, DType::bf16, DType::i8),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
 // Sequences at different positions, decoded together, on any number of threads, after the cache
 // held something else: each is what it is alone.
-TEST(CachedAttention, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
+TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
   const int64_t H = 2, D = 32, C = H * D, capacity = 150;
   const std::vector<int64_t> lengths{1, 17, 63, 64, 100, 149};
   const auto B = int64_t(lengths.size());
@@ -264,13 +355,13 @@ TEST(CachedAttention, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
   for (int64_t b = 0; b < B; ++b) {
     const int64_t T = lengths[size_t(b)] + 1;
     Array qkv = array_of(normal_values(T * 3 * C, uint32_t(20 + b)), {1, T, 3 * C}, DType::f32);
-    std::vector<double> rows = in_calls(qkv, H, DType::f32, {T}), values = values_of(qkv);
+    std::vector<double> rows = in_calls(qkv, H, GetParam(), {T}), values = values_of(qkv);
     alone.push_back({rows.end() - C, rows.end()});
     last.insert(last.end(), values.end() - 3 * C, values.end());
   }
   for (int threads : {1, 2, 3}) {
     backend(cpu).set_threads(threads);
-    KvLayer cache = backend(cpu).make_kv_layer(B, capacity, C, H, DType::f32);
+    KvLayer cache = backend(cpu).make_kv_layer(B, capacity, C, H, GetParam());
     const std::vector<double> stale(size_t(B * capacity * 3 * C), std::nan(""));
     backend(cpu).attention_cached(array_of(stale, {B, capacity, 3 * C}, DType::f32), H, cache,
                                   std::vector<int64_t>(size_t(B), 0));
@@ -318,6 +409,7 @@ TEST(CachedAttention, ErrorsNameTheNumbers) {
   EXPECT_THAT(message({2, 1, 24}, {-1, 0}), testing::HasSubstr("-1 positions"));
   EXPECT_THAT(message({3, 1, 24}, {0, 0, 0}), testing::HasSubstr("3 sequences"));
   EXPECT_THAT(message({2, 1, 48}, {0, 0}), testing::HasSubstr("2 heads of 8"));
+  EXPECT_THROW(backend(cpu).make_kv_layer(2, 10, 8, 2, DType::i32), Error);
 }
 
 }  // namespace

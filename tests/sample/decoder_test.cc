@@ -20,8 +20,9 @@ std::vector<float> logits_of(const Decoder& decoder, int64_t row) {
 }
 
 // Logits after `tokens`, by a decoder that reads them at once, alone and without a cache.
-std::vector<float> read_alone(Gpt& model, const Tokens& tokens, const ContextWindow& window) {
-  Decoder decoder(model, {.window = window, .kv_cache = false});
+std::vector<float> read_alone(Gpt& model, const Tokens& tokens, const ContextWindow& window,
+                              std::optional<DType> dtype = {}) {
+  Decoder decoder(model, {.window = window, .kv_cache = false, .kv_cache_dtype = dtype});
   decoder.add(tokens);
   decoder.step();
   return logits_of(decoder, 0);
@@ -111,10 +112,10 @@ TEST(Decoder, ATrimmedCacheIsAnotherModel) {
 // the logits that it has alone.
 TEST(Decoder, EverySequenceIsWhatItIsAlone) {
   auto model = a_model();
-  for (int threads : {1, 3}) {
+  for (auto [threads, dtype] : {std::pair{1, DType::f32}, {3, DType::f32}, {3, DType::i8}}) {
     backend(cpu).set_threads(threads);
     ContextWindow w = window(PastBlock::block, 5);
-    Decoder decoder(*model, {.window = w, .batch_size = 6});
+    Decoder decoder(*model, {.window = w, .batch_size = 6, .kv_cache_dtype = dtype});
     std::mt19937 random(4);
     uint32_t made = 0;
     for (int64_t step = 0; step < 150; ++step) {
@@ -122,7 +123,7 @@ TEST(Decoder, EverySequenceIsWhatItIsAlone) {
         decoder.add(random_tokens(1 + int64_t(random() % 40), ++made));
       decoder.step();
       for (int64_t row = decoder.size() - 1; row >= 0; --row) {
-        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w))
+        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w, dtype))
             << "step " << step << ", row " << row;
         if (random() % 16 == 0)
           decoder.remove(row);
@@ -155,29 +156,42 @@ TEST(Decoder, SequencesThatShareAPrefixGoOnFromIt) {
   }
 }
 
+// Past block_size too, where windows slide or start again. bf16 rounds an element by 1/512 of
+// itself at most, int8 by 1/254 of its head's largest.
 TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnStream) {
   auto model = a_model();
-  Tokens tokens = random_tokens(40, 2);
-  auto stream = [&](bool kv_cache, std::optional<DType> dtype) {
-    Decoder decoder(
-        *model,
-        {.window = window(PastBlock::block), .kv_cache = kv_cache, .kv_cache_dtype = dtype});
-    std::vector<float> all;
-    decoder.add(Tokens{tokens[0]});
-    for (size_t i = 1; i < tokens.size(); ++i) {
-      decoder.step();
-      all.insert(all.end(), decoder.logits(0).begin(), decoder.logits(0).end());
-      decoder.append(0, std::span(tokens).subspan(i, 1));
+  for (PastBlock past_block : {PastBlock::block, PastBlock::slide}) {
+    std::map<std::optional<DType>, std::vector<float>> streams;
+    for (std::optional<DType> dtype : {std::optional<DType>(), {DType::bf16}, {DType::i8}}) {
+      Decoder decoder(*model, {.window = window(past_block), .kv_cache_dtype = dtype});
+      Tokens tokens = random_tokens(60, 2);
+      decoder.add(Tokens{tokens[0]});
+      for (size_t i = 1; i < tokens.size(); ++i) {
+        decoder.step();
+        std::vector<float> logits = logits_of(decoder, 0);
+        ASSERT_EQ(logits, read_alone(*model, decoder.tokens(0), window(past_block), dtype)) << i;
+        streams[dtype].insert(streams[dtype].end(), logits.begin(), logits.end());
+        decoder.append(0, std::span(tokens).subspan(i, 1));
+      }
     }
-    return all;
+    const std::vector<float>& f32 = streams[{}];
+    for (auto& [dtype, stream] : streams) {
+      if (!dtype) continue;
+      EXPECT_NE(stream, f32);
+      for (size_t i = 0; i < f32.size(); ++i)
+        EXPECT_NEAR(stream[i], f32[i], 0.2) << name_of(*dtype);
+    }
+  }
+}
+
+TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnSize) {
+  auto model = a_model();
+  auto bytes = [&](DType dtype) {
+    return Decoder(*model, {.window = window(PastBlock::block), .kv_cache_dtype = dtype})
+        .cache_bytes();
   };
-  std::vector<float> f32 = stream(true, {}), bf16 = stream(true, DType::bf16);
-  EXPECT_EQ(bf16, stream(false, DType::bf16));
-  EXPECT_NE(bf16, f32);
-  for (size_t i = 0; i < f32.size(); ++i) EXPECT_NEAR(bf16[i], f32[i], 0.5);
-  Decoder half(*model, {.window = window(PastBlock::block), .kv_cache_dtype = DType::bf16});
-  Decoder whole(*model, {.window = window(PastBlock::block)});
-  EXPECT_EQ(2 * half.cache_bytes(), whole.cache_bytes());
+  EXPECT_EQ(2 * bytes(DType::bf16), bytes(DType::f32));
+  EXPECT_EQ(16 * bytes(DType::i8), 5 * bytes(DType::f32));  // heads of 16: 64 bytes or 16 + 4
 }
 
 TEST(Decoder, ErrorsSayWhatIsWrong) {

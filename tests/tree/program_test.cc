@@ -13,6 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::StartsWith;
 
 struct Result {
@@ -102,11 +103,31 @@ TEST(Program, BenchSampleGivesARowForEveryWayToDecode) {
     }
   }
   std::string table = run(shape + "--weights=int8 --num_samples=3", "stdout").text;
-  EXPECT_THAT(table, HasSubstr("\nint8          3 on "));
+  EXPECT_THAT(table, HasSubstr("\nint8          3 float32 "));
   EXPECT_THAT(table, HasSubstr("\nint8, batch 3: with the cache a step is "));
   EXPECT_THAT(run(shape + "--weights=int3", "stderr").text, HasSubstr("int8"));
+  EXPECT_EQ(run(shape + "--kv_cache_dtype=int4", "stderr").text,
+            "folio: command line: kv_cache_dtype: must be \"float32\" or \"bfloat16\" or \"int8\", "
+            "got \"int4\"\n");
   EXPECT_EQ(run(shape + "--num_samples=0", "stderr").text,
             "folio: num_samples: must be a count of 1 or more, got \"0\"\n");
+}
+
+// Three windows of 16 tokens, the first without the prompt's own token and the one it gives.
+TEST(Program, BenchSampleGivesThePriceOfATokenInEachWindowThatATextOutgrows) {
+  std::string command =
+      "bench sample --n_layer=1 --n_head=2 --n_embd=16 --block_size=16 --iters=1 --weights=int8 "
+      "--num_samples=2 --prompt_tokens=1 --max_new_tokens=47 --uncached_tokens=0 "
+      "--kv_cache_dtype=bfloat16 --kv_cache_dtype=int8 ";
+  std::string json = run(command + "--json", "stdout").text;
+  EXPECT_THAT(json, HasSubstr("\"kv_cache_dtype\":\"bfloat16\""));
+  EXPECT_THAT(json, HasSubstr("\"kv_cache_dtype\":\"int8\""));
+  EXPECT_THAT(json, HasSubstr("\"windows\":[{\"from_token\":0,\"steps\":14,"));
+  EXPECT_THAT(json, HasSubstr("{\"from_token\":16,\"steps\":16,"));
+  EXPECT_THAT(json, HasSubstr("{\"from_token\":32,\"steps\":16,"));
+  EXPECT_THAT(json, Not(HasSubstr("\"from_token\":48")));
+  EXPECT_THAT(json, HasSubstr("\"price_growth\":"));
+  EXPECT_THAT(run(command, "stdout").text, HasSubstr("\nint8, batch 2, cache int8: a step in ms"));
 }
 
 }  // namespace
