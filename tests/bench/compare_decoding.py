@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Decoding and prefill of GPT-2's 124M shape: folio and llama.cpp in turn, in every precision.
+"""Decoding and prefill of GPT-2's 124M shape: folio, llama.cpp and CTranslate2 in turn.
 
 llama.cpp comes from the source package of llama-cpp-python 0.3.36:
   pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36
@@ -8,16 +8,21 @@ llama.cpp comes from the source package of llama-cpp-python 0.3.36:
 The model is any GPT-2 of that shape, in GGUF: a folder in Hugging Face's layout through
 convert_hf_to_gguf.py with --outtype f32, bf16 and q8_0, and llama-quantize ... q4_0. Its files are
 FOLDER/gpt2-{f32,bf16,q8_0,q4_0}.gguf. Weights may be random: only their sizes matter here.
+
+CTranslate2 joins in, in float32 and int8, where --ctranslate2 names a folder of that model in
+Hugging Face's layout and --python has ctranslate2==4.8.5, transformers and torch.
 """
 
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
 import bench_tools as tools
 
+BASELINE = Path(__file__).with_name("ctranslate2_baseline.py")
 FORMATS = {"float32": "f32", "bfloat16": "bf16", "int8": "q8_0", "int4": "q4_0"}
 PROMPT, CONTEXT, TOKENS, BATCH = 512, 32, 64, 10
 
@@ -52,34 +57,73 @@ def llama_figures(folder, model, threads):
     return [prefill, alone, batched["speed_tg"]]
 
 
+def ctranslate2_figures(python, model, threads, weights):
+    """The same, but for the prefill, which it does not time apart."""
+    converted = tools.ROOT / ".cache/ctranslate2"
+    command = [python, BASELINE, f"--model={model}", f"--converted={converted}"]
+    command += [f"--compute_type={weights}", f"--threads={threads}", "--batches", "1", str(BATCH)]
+    command += [f"--prompt={CONTEXT}", f"--tokens={TOKENS}"]
+    return [None, *tools.run_json(command, threads)["tokens_per_second"]]
+
+
+def has_ctranslate2(python):
+    command = [python, "-c", "import ctranslate2"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def table_rows(weights, turns):
+    """A row for each kind of work: the median of each side, and folio's ratio to it."""
+    rows = []
+    for i, what in enumerate([f"prefill of {PROMPT}", "batch 1", f"batch {BATCH}"]):
+        ours = [turn["folio"][i] for turn in turns]
+        row = [what, weights, f"{statistics.median(ours):.0f}"]
+        for side in ("llama", "ctranslate2"):
+            theirs = [turn[side][i] for turn in turns if turn.get(side)]
+            if not theirs or theirs[0] is None:
+                row += ["", ""]
+                continue
+            ratio = tools.paired_ratio(ours, theirs)
+            row += [f"{statistics.median(theirs):.0f}", f"{ratio:.2f}"]
+        rows.append(row)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     tools.add_common_arguments(parser)
     parser.add_argument("--llama", type=Path, required=True, help="folder of llama-bench")
     parser.add_argument("--models", type=Path, required=True, help="folder of the GGUF files")
+    parser.add_argument(
+        "--ctranslate2", type=Path, metavar="FOLDER", help="the model in Hugging Face's layout"
+    )
+    parser.add_argument(
+        "--weights", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: all"
+    )
     arguments = parser.parse_args()
     tools.check_program(arguments.folio)
+    python = arguments.python or sys.executable
+    if arguments.ctranslate2 and not has_ctranslate2(python):
+        sys.exit(f"{python} cannot import ctranslate2: install ctranslate2==4.8.5 there")
     rounds = 1 if arguments.quick else arguments.rounds
     rows, figures = [], []
-    for weights, name in FORMATS.items():
-        model = arguments.models / f"gpt2-{name}.gguf"
+    for weights in arguments.weights:
+        model = arguments.models / f"gpt2-{FORMATS[weights]}.gguf"
         if not model.exists():
             sys.exit(f"{model} is not there; how to make it: {__file__}")
-        pairs = [
-            (
-                folio_figures(arguments.folio, arguments.threads, weights),
-                llama_figures(arguments.llama, model, arguments.threads),
-            )
-            for _ in range(rounds)
-        ]
-        for i, what in enumerate([f"prefill of {PROMPT}", "batch 1", f"batch {BATCH}"]):
-            ours, theirs = [pair[0][i] for pair in pairs], [pair[1][i] for pair in pairs]
-            ratio = tools.paired_ratio(ours, theirs)
-            speeds = [f"{statistics.median(side):.0f}" for side in (ours, theirs)]
-            rows.append([what, weights, *speeds, f"{ratio:.2f}"])
-            figures.append({"what": what, "weights": weights, "folio": ours, "llama": theirs})
+        turns = []
+        for _ in range(rounds):
+            turn = {"folio": folio_figures(arguments.folio, arguments.threads, weights)}
+            turn["llama"] = llama_figures(arguments.llama, model, arguments.threads)
+            if arguments.ctranslate2 and weights in ("float32", "int8"):
+                turn["ctranslate2"] = ctranslate2_figures(
+                    python, arguments.ctranslate2, arguments.threads, weights
+                )
+            turns.append(turn)
+        rows += table_rows(weights, turns)
+        figures.append({"weights": weights, "turns": turns})
     print(f"{tools.cpu_name()}, {arguments.threads} threads, {rounds} rounds\n")
-    tools.print_table(["what", "weights", "folio tok/s", "llama.cpp tok/s", "ratio"], rows)
+    header = ["what", "weights", "folio tok/s", "llama.cpp", "ratio", "CTranslate2", "ratio"]
+    tools.print_table(header, rows)
     if arguments.json:
         tools.write_figures(arguments.json, arguments.threads, figures)
 
