@@ -132,6 +132,9 @@ TEST(SampleOptions, EveryRangeIsChecked) {
   EXPECT_EQ(parse_error({"--kv_cache=maybe"}),
             "command line: kv_cache: expected true or false, got \"maybe\"");
   EXPECT_THAT(parse_error({"--dtype=int8"}), HasSubstr("dtype: must be"));
+  EXPECT_EQ(parse({"--kv_cache_dtype=int8"}).kv_cache_dtype, "int8");
+  EXPECT_THAT(parse_error({"--kv_cache_dtype=int4"}),
+              HasSubstr("or \"bfloat16\" or \"int8\", got"));
   EXPECT_THAT(parse_error({"--temprature=1"}), HasSubstr("did you mean \"temperature\"?"));
   EXPECT_THAT(parse_error({"--seed=-1"}), HasSubstr("seed: must be at least 0"));
   EXPECT_THAT(parse_error({"--threads=-1"}), HasSubstr("threads: must be at least 0"));
