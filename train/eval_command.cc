@@ -15,6 +15,7 @@ struct EvalOptions {
   std::string dataset = "";
   std::string data_dir = "";
   std::string dtype = "float32";
+  std::string weights = "";
   int64_t stride = 0;
   int64_t batch_size = 0;
   int64_t threads = 0;
@@ -28,6 +29,9 @@ std::vector<Option> option_rows(EvalOptions& o) {
       {"dataset", &o.dataset, "whose splits to evaluate; empty: the one it was trained on"},
       {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's"},
       {"dtype", &o.dtype, "float32 or bfloat16", one_of({"float32", "bfloat16"})},
+      {"weights", &o.weights,
+       "as sampling multiplies by them: float32, bfloat16, int8 or int4; empty: as training does",
+       one_of({"", "float32", "bfloat16", "int8", "int4"})},
       {"stride", &o.stride,
        "tokens between two windows' starts: fewer give more context; 0: block_size", at_least(0)},
       {"batch_size", &o.batch_size, "windows at a time; 0: 16,384 tokens' worth", at_least(0)},
@@ -93,6 +97,8 @@ int eval_command(int argc, char** argv) {
   Dataset data = open_dataset(dataset_folder(options, opened));
   check_vocabulary(opened, data.meta);
   opened.model->context().dtype = dtype_named(options.dtype);
+  if (!options.weights.empty())
+    opened.model->pack({.format = weight_format_named(options.weights), .release = true});
   int64_t T = opened.model->config().block_size;
   int64_t stride = options.stride > 0 ? options.stride : T;
   int64_t batch_size =
