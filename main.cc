@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/export_command.h"
+#include "checkpoint/quantize_command.h"
 #include "configs/nearest.h"
 #include "configs/option_table.h"
 #include "data/corpus/prepare_command.h"
@@ -31,6 +32,8 @@ const std::vector<Command> commands = {
     {"train", folio::train_command, "train a model, or go on with one"},
     {"eval", folio::eval_command, "the loss of a checkpoint over its whole data"},
     {"export", folio::export_command, "write a model in Hugging Face's layout"},
+    {"quantize", folio::quantize_command,
+     "write a model in bfloat16, int8 or int4, to sample from"},
     {"sample", folio::sample_command, "generate text from a checkpoint"},
     {"bench train", folio::bench_train_command, "time training, against what the machine can do"},
     {"bench sample", folio::bench_sample_command, "time sampling, likewise"},

@@ -19,20 +19,6 @@ Unary saved_activation(const CheckpointFile& file) {
        name);
 }
 
-void check_shape(const CheckpointFile& file, const std::string& name, const Shape& wanted) {
-  const Array& values = file.tensor("model/" + name);
-  check(values.shape() == wanted, "{}: tensor model/{} is {}, the model needs {}",
-        file.path.string(), name, values.shape(), wanted);
-}
-
-// Before a model of that size is made: the file has what makes it so large.
-void check_sizes(const CheckpointFile& file, const GptConfig& config) {
-  check_shape(file, "transformer.wte.weight", {config.vocab_size, config.n_embd});
-  check_shape(file, "transformer.wpe.weight", {config.block_size, config.n_embd});
-  check(config.n_layer <= int64_t(file.tensors.size()), "{}: n_layer is {}, for {} tensors",
-        file.path.string(), config.n_layer, file.tensors.size());
-}
-
 }  // namespace
 
 std::filesystem::path best_checkpoint(const std::string& out_dir) {
@@ -55,27 +41,52 @@ GptConfig model_config(const CheckpointFile& file) {
           .activation = saved_activation(file)};
 }
 
+void put_config(CheckpointFile& file, const GptConfig& config) {
+  file.attributes["vocab_size"] = config.vocab_size;
+  file.attributes["activation"] = activation_name(config.activation);
+  file.attributes["option/block_size"] = config.block_size;
+  file.attributes["option/n_layer"] = config.n_layer;
+  file.attributes["option/n_head"] = config.n_head;
+  file.attributes["option/n_embd"] = config.n_embd;
+  file.attributes["option/dropout"] = config.dropout;
+  file.attributes["option/bias"] = config.bias;
+}
+
+void check_sizes(const CheckpointFile& file, const GptConfig& config) {
+  saved_parameter(file, "transformer.ln_f.weight", {config.n_embd});
+  for (int64_t i = 0; i < config.n_layer; ++i)
+    saved_parameter(file, fmt::format("transformer.h.{}.ln_1.weight", i), {config.n_embd});
+}
+
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
+  if (file.has("weights")) {
+    fail(
+        "{}: holds {} weights, for inference alone (folio sample, folio eval); to train, export or "
+        "quantise, take the model that they were made from",
+        file.path.string(), file.attribute<std::string>("weights"));
+  }
   GptConfig config = model_config(file);
   check_sizes(file, config);
   auto model = std::make_unique<Gpt>(config);
-  get_parameters(file, *model);
+  model->parameters([&](const std::string& name, Parameter& parameter) {
+    parameter.assign(saved_parameter(file, name, parameter.shape()));
+  });
   return model;
 }
 
 void put_parameters(CheckpointFile& file, Gpt& model) {
-  file.attributes["vocab_size"] = model.config().vocab_size;
-  file.attributes["activation"] = activation_name(model.config().activation);
+  put_config(file, model.config());
   model.parameters([&](const std::string& name, Parameter& parameter) {
     file.tensors["model/" + name] = parameter.array();
   });
 }
 
-void get_parameters(const CheckpointFile& file, Gpt& model) {
-  model.parameters([&](const std::string& name, Parameter& parameter) {
-    check_shape(file, name, parameter.shape());
-    parameter.assign(file.tensor("model/" + name));
-  });
+const Array& saved_parameter(const CheckpointFile& file, const std::string& name,
+                             const Shape& shape) {
+  const Array& values = file.tensor("model/" + name);
+  check(values.shape() == shape, "{}: tensor model/{} is {}, the model needs {}",
+        file.path.string(), name, values.shape(), shape);
+  return values;
 }
 
 void put_tokenizer(CheckpointFile& file, const Tokenizer& tokenizer) {

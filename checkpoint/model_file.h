@@ -16,16 +16,23 @@ namespace folio {
 std::filesystem::path best_checkpoint(const std::string& out_dir);
 std::filesystem::path last_checkpoint(const std::string& out_dir);
 
-// The shape of the model in `file`. Throws Error for a file that is no folio model.
+// The shape of the model in `file`. Throws Error for a file that is no folio model. What no option
+// names stands beside them: the vocabulary's size and the MLP's activation, which files from before
+// folio read GPT-2 lack (theirs is gelu_erf).
 GptConfig model_config(const CheckpointFile& file);
-// A model of that shape with the file's parameters.
-std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
+void put_config(CheckpointFile& file, const GptConfig& config);
+// To be called before a model of that size is made, whose vectors take memory at once: throws Error
+// unless `file` has tensors as long for every block.
+void check_sizes(const CheckpointFile& file, const GptConfig& config);
 
-// Copies every parameter of `model` into or out of `file`; an Error names one that is missing or
-// has another shape. What no option names goes beside them: the vocabulary's size and the MLP's
-// activation, which files from before folio read GPT-2 lack (theirs is gelu_erf).
+// A model of that shape with the file's parameters. An Error names one that is missing or has
+// another shape; a file of quantised weights (quantized_file.h) is an Error that says so.
+std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
+// The configuration and every parameter of `model`.
 void put_parameters(CheckpointFile& file, Gpt& model);
-void get_parameters(const CheckpointFile& file, Gpt& model);
+// The tensor "model/NAME". Throws Error unless it has that shape.
+const Array& saved_parameter(const CheckpointFile& file, const std::string& name,
+                             const Shape& shape);
 
 // A character tokenizer is the attribute "vocabulary", its characters in order; any other is the
 // attribute "tokenizer", whole, as to_text writes it.

@@ -3,6 +3,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
+#include "checkpoint/quantized_file.h"
 #include "data/hub/hub_cache.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/torch_file/torch_file.h"
@@ -12,9 +13,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-OpenedModel open_checkpoint(const fs::path& path) {
+OpenedModel open_quantized(CheckpointFile file) {
+  bool has_tokenizer = file.has("tokenizer") || file.has("vocabulary");
+  return {.model = load_quantized(file),
+          .weights = quantized_weights(file),
+          .tokenizer = has_tokenizer ? saved_tokenizer(file) : nullptr,
+          .source = file.path.string(),
+          .attributes = std::move(file.attributes)};
+}
+
+OpenedModel open_checkpoint(const fs::path& path, Purpose purpose) {
   CheckpointFile file = load(path);
+  if (purpose == Purpose::inference && quantized_weights(file))
+    return open_quantized(std::move(file));
   return {.model = load_model(file),
+          .weights = {},
           .tokenizer = saved_tokenizer(file),
           .source = path.string(),
           .attributes = std::move(file.attributes)};
@@ -22,6 +35,7 @@ OpenedModel open_checkpoint(const fs::path& path) {
 
 OpenedModel open_hugging_face(const fs::path& path) {
   return {.model = load_hugging_face(path),
+          .weights = {},
           .tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path()),
           .source = path.string(),
           .attributes = {}};
@@ -30,34 +44,47 @@ OpenedModel open_hugging_face(const fs::path& path) {
 OpenedModel open_nanogpt(const fs::path& path) {
   CheckpointFile file = load_nanogpt(path.string(), NanogptParts::model).state;
   return {.model = load_model(file),
+          .weights = {},
           .tokenizer = nullptr,
           .source = path.string(),
           .attributes = std::move(file.attributes)};
 }
 
-OpenedModel open_folder(const fs::path& folder) {
+OpenedModel open_folder(const fs::path& folder, Purpose purpose) {
   if (is_hugging_face(folder)) return open_hugging_face(folder);
-  if (fs::exists(best_checkpoint(folder))) return open_checkpoint(best_checkpoint(folder));
+  fs::path checkpoint = best_checkpoint(folder);
+  if (fs::exists(checkpoint)) return open_checkpoint(checkpoint, purpose);
   fail("{}: holds no model that folio knows: no config.json with model.safetensors, no ckpt.h5",
        folder.string());
 }
 
 }  // namespace
 
-OpenedModel open_model(const std::string& init_from, const std::string& out_dir) {
-  if (init_from == "resume") return open_checkpoint(best_checkpoint(out_dir));
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose) {
+  if (init_from == "resume") return open_checkpoint(best_checkpoint(out_dir), purpose);
   fs::path path = init_from;
   if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
   check(fs::exists(path),
         "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
         "that `folio download` got, or the path of a model",
         init_from);
-  if (fs::is_directory(path)) return open_folder(path);
+  if (fs::is_directory(path)) return open_folder(path, purpose);
   if (path.extension() == ".safetensors") return open_hugging_face(path);
-  if (path.extension() == ".h5") return open_checkpoint(path);
+  if (path.extension() == ".h5") return open_checkpoint(path, purpose);
   if (is_torch_file(path.string())) return open_nanogpt(path);
   fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
        init_from);
+}
+
+void pack(OpenedModel& opened, const PackOptions& options) {
+  if (!opened.weights) {
+    opened.model->pack(options);
+    return;
+  }
+  check(opened.weights == options.format,
+        "{}: its weights are saved as {} and cannot become {}; leave --weights out, or open the "
+        "model that they were made from",
+        opened.source, *opened.weights, options.format);
 }
 
 void check_vocabulary(const OpenedModel& opened, const Meta& dataset) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "core/weight_format.h"
 #include "data/checkpoint_file.h"
 #include "data/meta.h"
 #include "data/tokenizer.h"
@@ -12,7 +13,8 @@ namespace folio {
 
 // A model to run or to go on training, wherever it came from.
 struct OpenedModel {
-  std::unique_ptr<Gpt> model;                   // f32 parameters, not packed
+  std::unique_ptr<Gpt> model;                   // f32 parameters, not packed, or:
+  std::optional<WeightFormat> weights;          // packed, in this format
   std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none
   std::string source;                           // the file or folder that was read, for messages
   std::map<std::string, Attribute> attributes;  // what a folio checkpoint says of its run, or empty
@@ -24,8 +26,16 @@ struct OpenedModel {
 //   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir
 //   a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
 //                   nanoGPT's ckpt.pt
-// Throws Error, saying what folio can open, for anything else.
-OpenedModel open_model(const std::string& init_from, const std::string& out_dir);
+// For inference also a file of `folio quantize` (.h5), whose model is packed; for anything that
+// needs f32 parameters, such a file is an Error. Throws Error, saying what folio can open, for
+// anything else.
+enum class Purpose { any, inference };
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
+                       Purpose purpose = Purpose::any);
+
+// Packs the model. One that its file has packed stays as it is: throws Error if `options` asks for
+// another format.
+void pack(OpenedModel& opened, const PackOptions& options);
 
 // Throws Error unless the ids of a dataset mean the same to the model: its own tokenizer made them,
 // or, where it has none, they fit its vocabulary.

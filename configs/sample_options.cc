@@ -40,8 +40,9 @@ std::vector<Option> option_rows(SampleOptions& o) {
       {"dtype", &o.dtype, "float32 or bfloat16; empty: float32",
        one_of({"", "float32", "bfloat16", "float64"})},
       {"weights", &o.weights,
-       "how the matrices are kept: float32, bfloat16, or in blocks of 8 or 4 bits (int8, int4)",
-       one_of({"float32", "bfloat16", "int8", "int4"})},
+       "how the matrices are kept: float32, bfloat16, or in blocks of 8 or 4 bits (int8, int4); "
+       "empty: as the file has them",
+       one_of({"", "float32", "bfloat16", "int8", "int4"})},
       {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
   };
 }

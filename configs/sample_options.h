@@ -32,7 +32,7 @@ struct SampleOptions {
   std::string kv_cache_dtype = "";
   std::string device = "cpu";
   std::string dtype = "";
-  std::string weights = "float32";
+  std::string weights = "";
   int64_t threads = 0;
 };
 

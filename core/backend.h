@@ -36,7 +36,9 @@ struct MemoryUse {
 };
 
 // A weight [N, K] laid out for inference; only the Backend that packed it can read it. The layout
-// of the quantised formats is the same wherever a Backend runs, so that `data` can go to a file.
+// of the quantised formats is the same wherever a Backend runs, so that `data` can go to a file:
+// packed_layout numbers it (see core/cpu/packed_blocks.h) and changes whenever it does.
+inline constexpr int64_t packed_layout = 1;
 struct PackedWeight {
   Array data;
   int64_t n = 0, k = 0;
@@ -120,7 +122,7 @@ class Backend {
   virtual Array linear_grad_w(const Array& dy, const Array& x) = 0;
   virtual Array sum_rows(const Array& dy) = 0;  // [..., N] -> [N] in f32 (f64 for f64)
   // For inference: every row of the result is the same bits whatever the other rows are and however
-  // many there are. pack takes w [N, K] in f32 (f64 stays f64).
+  // many there are. pack takes w [N, K] in f32 (f64 stays f64), for bf16 weights also in bf16.
   virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
   // The int8 or int4 weight whose data this is; Error if it cannot be.
   virtual PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) = 0;

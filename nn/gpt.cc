@@ -41,9 +41,10 @@ Gpt::Gpt(const GptConfig& config, uint64_t seed) : Gpt(config) {
   double residual_std = 0.02 / std::sqrt(2.0 * double(config.n_layer));
   parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.shape().rank() != 2) return;
-    Array values = parameter.array();
+    Array values(parameter.shape(), parameter.dtype());
     backend(values).random_normal(values, 0, name.ends_with("c_proj.weight") ? residual_std : 0.02,
                                   context_.random.next());
+    parameter = Parameter::leaf(values);
   });
 }
 
@@ -62,7 +63,7 @@ Tensor Gpt::embedded(const Array& tokens, std::span<const int64_t> positions) {
 Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
         tokens.shape());
-  check(wte_.weight.defined() || NoGrad::active(),
+  check(wte_.weight.defined() || (lm_head_.defined() && NoGrad::active()),
         "this model holds {} weights for inference alone: open a NoGrad scope, or load the model "
         "that they were made from",
         lm_head_.format);

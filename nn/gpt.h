@@ -24,7 +24,8 @@ class Gpt : public Module {
   // Throws Error for a configuration that cannot be. Weights start as nanoGPT's: normal(0, 0.02),
   // those that write to the residual stream scaled by 1 / sqrt(2 n_layer), biases 0.
   Gpt(const GptConfig& config, uint64_t seed);
-  // The matrices are unspecified until whoever loads the model sets every parameter.
+  // The matrices are shapes alone until whoever loads the model sets every parameter, or its packed
+  // weight.
   explicit Gpt(const GptConfig& config);
 
   // Logits of every position, tokens [B, T] i32 -> [B, T, vocab_size]; with `last_only`, of the

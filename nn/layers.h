@@ -4,8 +4,8 @@
 
 namespace folio {
 
-// x W^T + b: x [..., in] -> [..., out]; weight [out, in], bias [out] if wanted. Matrices start
-// unspecified: the model draws or loads them.
+// x W^T + b: x [..., in] -> [..., out]; weight [out, in], bias [out] if wanted. Matrices start as
+// shapes alone: the model draws or loads them.
 class Linear : public Module {
  public:
   Linear(Context& context, int64_t in, int64_t out, bool bias);

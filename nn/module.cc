@@ -22,7 +22,7 @@ void Module::packed_weights(const PackedVisitor& visit, const std::string& prefi
 
 void Module::add(const std::string& name, Parameter& parameter, Shape shape,
                  std::optional<double> value) {
-  Array values(shape, DType::f32);
+  Array values = value ? Array(shape, DType::f32) : Array::shape_only(shape, DType::f32);
   if (value) backend(values).fill(values, *value);
   parameter = Tensor::leaf(values);
   parameters_.emplace_back(name, &parameter);

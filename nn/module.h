@@ -54,8 +54,8 @@ class Module {
   virtual void packed_weights(const PackedVisitor& visit, const std::string& prefix = "");
 
  protected:
-  // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value
-  // its contents are unspecified: the model that owns it draws or loads them.
+  // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value it
+  // has a shape alone, no memory: the model that owns it draws or loads it, or packs what it loads.
   void add(const std::string& name, Parameter& parameter, Shape shape,
            std::optional<double> value = {});
   void add(const std::string& name, Module& module);

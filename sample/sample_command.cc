@@ -13,12 +13,14 @@ namespace folio {
 namespace {
 
 OpenedModel open_packed(const SampleOptions& options) {
-  OpenedModel opened = open_model(options.init_from, options.out_dir);
+  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference);
   check(opened.tokenizer != nullptr,
         "{}: has no tokenizer beside it; put vocab.json and merges.txt, or tokenizer.json, there",
         opened.source);
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
-  opened.model->pack({.format = weight_format_named(options.weights), .release = true});
+  WeightFormat as_saved = opened.weights.value_or(WeightFormat::f32);
+  WeightFormat format = options.weights.empty() ? as_saved : weight_format_named(options.weights);
+  pack(opened, {.format = format, .release = true});
   return opened;
 }
 

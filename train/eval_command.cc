@@ -30,7 +30,8 @@ std::vector<Option> option_rows(EvalOptions& o) {
       {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's"},
       {"dtype", &o.dtype, "float32 or bfloat16", one_of({"float32", "bfloat16"})},
       {"weights", &o.weights,
-       "as sampling multiplies by them: float32, bfloat16, int8 or int4; empty: as training does",
+       "as sampling multiplies by them: float32, bfloat16, int8 or int4; empty: as training does, "
+       "or as the file of folio quantize has them",
        one_of({"", "float32", "bfloat16", "int8", "int4"})},
       {"stride", &o.stride,
        "tokens between two windows' starts: fewer give more context; 0: block_size", at_least(0)},
@@ -93,12 +94,12 @@ int eval_command(int argc, char** argv) {
       .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
   backend(cpu).set_threads(int(options.threads));
 
-  OpenedModel opened = open_model(options.init_from, options.out_dir);
+  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference);
   Dataset data = open_dataset(dataset_folder(options, opened));
   check_vocabulary(opened, data.meta);
   opened.model->context().dtype = dtype_named(options.dtype);
   if (!options.weights.empty())
-    opened.model->pack({.format = weight_format_named(options.weights), .release = true});
+    pack(opened, {.format = weight_format_named(options.weights), .release = true});
   int64_t T = opened.model->config().block_size;
   int64_t stride = options.stride > 0 ? options.stride : T;
   int64_t batch_size =

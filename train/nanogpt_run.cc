@@ -54,9 +54,9 @@ CheckpointFile state_to_take_over(const TrainOptions& options, const Meta& meta,
   return std::move(state);
 }
 
-void crop_block_size(CheckpointFile& file, GptConfig& config, int64_t block_size) {
-  if (block_size == config.block_size) return;
-  config.block_size = block_size;
+void crop_block_size(CheckpointFile& file, int64_t block_size) {
+  if (block_size == file.attribute<int64_t>("option/block_size")) return;
+  file.attributes["option/block_size"] = block_size;
   for (const char* kind : {"model/", "adamw/m/", "adamw/v/"}) {
     auto found = file.tensors.find(std::string(kind) + "transformer.wpe.weight");
     if (found != file.tensors.end()) found->second = found->second.slice(0, block_size);

@@ -13,7 +13,7 @@ CheckpointFile state_to_take_over(const TrainOptions& options, const Meta& meta,
                                   std::string& taken_over);
 
 // Cuts the position embedding in `file`, and its moments, down to `block_size`, as nanoGPT's
-// crop_block_size does; `config` follows.
-void crop_block_size(CheckpointFile& file, GptConfig& config, int64_t block_size);
+// crop_block_size does.
+void crop_block_size(CheckpointFile& file, int64_t block_size);
 
 }  // namespace folio

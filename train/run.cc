@@ -74,10 +74,9 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
   CheckpointFile file;
   if (resume || nanogpt) {
     file = resume ? state_to_resume(options) : state_to_take_over(options, data.meta, taken_over);
-    GptConfig config = model_config(file);
-    keep_shape(options, given, config, file.path.string());
-    if (nanogpt) crop_block_size(file, config, options.block_size);
-    model = std::make_unique<Gpt>(config);
+    keep_shape(options, given, model_config(file), file.path.string());
+    if (nanogpt) crop_block_size(file, options.block_size);
+    model = load_model(file);
     model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
     model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
@@ -133,7 +132,6 @@ void Run::restore(const CheckpointFile& file) {
 }
 
 void Run::restore_training(const CheckpointFile& file) {
-  get_parameters(file, *model);
   iter = file.attribute<int64_t>("iter_num");
   best_val_loss = file.attribute<double>("best_val_loss");
   if (!file.has("adamw/steps")) return;

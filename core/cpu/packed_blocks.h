@@ -6,16 +6,16 @@
 
 namespace folio {
 
-// How int8 and int4 weights w [N, K] lie, on every SIMD target and in files: panels of 32 rows of
-// w, a panel has ceil(K / 32) records, and a record is the 32 x 32 weights at [panel, k], then one
-// bf16 scale a row. A weight is scale * (u - 128). The four k that one dot-product instruction sums
-// are neighbours: int8 keeps u as bytes [k / 4][row][k % 4]; int4 keeps an index into int4_levels,
-// two a byte, [k / 8][row][k % 4], the low half for k % 8 < 4. What pads N and K multiplies to
-// zero.
+// How int8 and int4 weights w [N, K] lie, on every SIMD target and in files, which call it
+// packed_layout 1: panels of 32 rows of w, a panel has ceil(K / 32) records, and a record is the 32
+// x 32 weights at [panel, k], then one bf16 scale a row. A weight is scale * (u - 128). The four k
+// that one dot-product instruction sums are neighbours: int8 keeps u as bytes [k / 4][row][k % 4];
+// int4 keeps an index into int4_levels, two a byte, [k / 8][row][k % 4], the low half for k % 8
+// < 4. What pads N and K multiplies to zero.
 inline constexpr int64_t block_size = 32;  // weights under one scale, and rows of a panel
 inline constexpr int64_t scale_bytes = block_size * 2;
 
-constexpr int64_t blocks_of(int64_t n) { return (n + block_size - 1) / block_size; }
+constexpr int64_t blocks_of(int64_t n) { return n / block_size + (n % block_size != 0); }
 constexpr int64_t weight_bytes(WeightFormat format) {
   return block_size * block_size / (format == WeightFormat::int4 ? 2 : 1);
 }

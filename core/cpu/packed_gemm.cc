@@ -72,12 +72,20 @@ PackedWeight pack_weight(const Array& w, WeightFormat format) {
                         : format == WeightFormat::bf16 ? DType::bf16
                                                        : DType::i8;
     PackedWeight packed{Array(Product::shape(N, K), dtype), N, K, format};
-    const T* from = w.data<T>();
-    parallel_for(packed.data.dim(0), [&](int64_t p) {
-      const int64_t row = p * Product::panel;
-      Product::pack_panel(from, row, std::min<int64_t>(Product::panel, N - row), K,
-                          panel_at(packed, p));
-    });
+    const auto pack_from = [&](const auto* from) {
+      parallel_for(packed.data.dim(0), [&](int64_t p) {
+        const int64_t row = p * Product::panel;
+        Product::pack_panel(from, row, std::min<int64_t>(Product::panel, N - row), K,
+                            panel_at(packed, p));
+      });
+    };
+    if constexpr (std::is_same_v<Product, PairProduct>) {
+      if (w.dtype() == DType::bf16) {
+        pack_from(w.data<bfloat16>());
+        return packed;
+      }
+    }
+    pack_from(w.data<T>());
     return packed;
   });
 }
@@ -197,11 +205,12 @@ HWY_EXPORT(unpack_rows);
 HWY_EXPORT(multiply_packed);
 
 PackedWeight CpuBackend::pack(const Array& w, WeightFormat format) {
-  check(w.shape().rank() == 2 && (w.dtype() == DType::f32 || w.dtype() == DType::f64),
-        "pack: needs a weight [N, K] in float32 (float64 for tests), got {} in {}", w.shape(),
-        w.dtype());
-  check(format == WeightFormat::f32 || w.dtype() == DType::f32,
-        "pack: {} weights are made from float32, got {}", format, w.dtype());
+  const bool readable = w.dtype() == DType::f32 ||
+                        (w.dtype() == DType::f64 && format == WeightFormat::f32) ||
+                        (w.dtype() == DType::bf16 && format == WeightFormat::bf16);
+  check(w.shape().rank() == 2 && readable,
+        "pack: {} weights are made from a matrix [N, K] in float32, got {} in {}", format,
+        w.shape(), w.dtype());
   return HWY_DYNAMIC_DISPATCH(pack_weight)(w, format);
 }
 

@@ -82,10 +82,12 @@ struct PairProduct {
       }
     }
   }
-  static void pack_panel(const float* w, int64_t row, int64_t columns, int64_t K, void* to) {
+  // W: float, or the bf16 that it would become.
+  template <class W>
+  static void pack_panel(const W* w, int64_t row, int64_t columns, int64_t K, void* to) {
     auto* out = static_cast<uint32_t*>(to);
     const auto at = [&](int64_t j, int64_t k) {
-      return bfloat16(k < K ? w[(row + j) * K + k] : 0.0f);
+      return bfloat16(k < K ? float(w[(row + j) * K + k]) : 0.0f);
     };
     for (int64_t k = 0; k < K; k += 2, out += panel) {
       for (int64_t j = 0; j < columns; ++j) out[j] = pair_of(at(j, k), at(j, k + 1));

@@ -28,7 +28,7 @@ std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
   std::vector<Option> all = option_rows(model);
   for (Option row : std::initializer_list<Option>{
            {"weights", &bench.weights,
-            "float32, bfloat16, int8 or int4; may be repeated; none: each of them"},
+            "float32, bfloat16, int8 or int4; may be repeated; none: each of them, or the file's"},
            {"kv_cache_dtype", &bench.kv_cache_dtype,
             "float32, bfloat16 or int8; may be repeated; none: the dtype",
             one_of({"float32", "bfloat16", "int8"})},
@@ -72,7 +72,7 @@ GptConfig gpt2_shape(int64_t n_layer, int64_t n_head, int64_t n_embd) {
 }
 
 // init_from: scratch: CONFIG's shape; gpt2, ...: theirs; else the model at that path.
-std::unique_ptr<Gpt> model_to_time(const TrainOptions& options, int64_t vocab_size) {
+OpenedModel model_to_time(const TrainOptions& options, int64_t vocab_size) {
   const std::map<std::string, GptConfig> shapes{{"scratch",
                                                  {.block_size = options.block_size,
                                                   .vocab_size = vocab_size,
@@ -85,8 +85,13 @@ std::unique_ptr<Gpt> model_to_time(const TrainOptions& options, int64_t vocab_si
                                                 {"gpt2-large", gpt2_shape(36, 20, 1280)},
                                                 {"gpt2-xl", gpt2_shape(48, 25, 1600)}};
   auto shape = shapes.find(options.init_from);
-  if (shape == shapes.end()) return open_model(options.init_from, options.out_dir).model;
-  return std::make_unique<Gpt>(shape->second, uint64_t(options.seed));
+  if (shape == shapes.end())
+    return open_model(options.init_from, options.out_dir, Purpose::inference);
+  return {.model = std::make_unique<Gpt>(shape->second, uint64_t(options.seed)),
+          .weights = {},
+          .tokenizer = nullptr,
+          .source = "random weights",
+          .attributes = {}};
 }
 
 void add_cached(Workload workload, const std::vector<DType>& caches, std::vector<Workload>& to) {
@@ -132,17 +137,19 @@ std::vector<Workload> experiment(const std::vector<DType>& caches) {
   return workloads;
 }
 
-std::vector<BenchRow> measure_all(Gpt& model, const BenchOptions& bench) {
+std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench) {
+  Gpt& model = *opened.model;
   std::vector<DType> caches;
   for (const std::string& name : bench.kv_cache_dtype) caches.push_back(dtype_named(name));
   if (caches.empty()) caches = {model.context().dtype};
   std::vector<Workload> workloads =
       bench.experiment ? experiment(caches) : table_of(bench, caches, model.config().block_size);
   std::vector<std::string> names = bench.weights;
+  if (names.empty() && opened.weights) names = {std::string(name_of(*opened.weights))};
   if (names.empty()) names = {"float32", "bfloat16", "int8", "int4"};
   std::vector<BenchRow> rows;
   for (const std::string& name : names) {
-    model.pack({.format = weight_format_named(name)});
+    pack(opened, {.format = weight_format_named(name)});
     for (const Workload& workload : workloads) {
       int64_t runs = bench.experiment ? 1 : bench.iters;
       rows.push_back({name, workload, measure(model, workload, runs)});
@@ -200,11 +207,11 @@ int bench_sample_command(int argc, char** argv) {
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
 
-  std::unique_ptr<Gpt> model = model_to_time(options, bench.vocab_size);
-  model->context().dtype = dtype_named(options.dtype);
-  std::vector<BenchRow> rows = measure_all(*model, bench);
+  OpenedModel opened = model_to_time(options, bench.vocab_size);
+  opened.model->context().dtype = dtype_named(options.dtype);
+  std::vector<BenchRow> rows = measure_all(opened, bench);
   MachinePeak peak = measure_peak();
-  bench.json ? print_json(rows, *model, peak) : print_text(rows, *model, peak);
+  bench.json ? print_json(rows, *opened.model, peak) : print_text(rows, *opened.model, peak);
   return 0;
 }
 

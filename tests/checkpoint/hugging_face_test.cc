@@ -232,13 +232,6 @@ fs::path save_checkpoint(const TemporaryFolder& out, Gpt& model) {
   CheckpointFile file;
   put_parameters(file, model);
   put_tokenizer(file, characters);
-  const GptConfig& config = model.config();
-  file.attributes["option/block_size"] = config.block_size;
-  file.attributes["option/n_layer"] = config.n_layer;
-  file.attributes["option/n_head"] = config.n_head;
-  file.attributes["option/n_embd"] = config.n_embd;
-  file.attributes["option/dropout"] = 0.0;
-  file.attributes["option/bias"] = config.bias;
   save(best_checkpoint(out.path()), file);
   return best_checkpoint(out.path());
 }
@@ -284,7 +277,8 @@ TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
 
 TEST_F(HuggingFace, CheckVocabularyHoldsADatasetToTheModel) {
   auto error = [&](std::u32string dataset, bool with_tokenizer) {
-    OpenedModel opened{.model = a_model(), .tokenizer = nullptr, .source = "m", .attributes = {}};
+    OpenedModel opened{
+        .model = a_model(), .weights = {}, .tokenizer = nullptr, .source = "m", .attributes = {}};
     if (with_tokenizer) opened.tokenizer = std::make_shared<CharTokenizer>(characters);
     Meta meta{std::make_shared<CharTokenizer>(dataset), 1, 1, "a text"};
     return error_of([&] { check_vocabulary(opened, meta); });

@@ -13,12 +13,6 @@ inline CheckpointFile tiny_checkpoint() {
   Gpt model(tiny_model, 1);
   put_parameters(file, model);
   put_tokenizer(file, CharTokenizer(U"abcd"));
-  file.attributes["option/block_size"] = tiny_model.block_size;
-  file.attributes["option/n_layer"] = tiny_model.n_layer;
-  file.attributes["option/n_head"] = tiny_model.n_head;
-  file.attributes["option/n_embd"] = tiny_model.n_embd;
-  file.attributes["option/dropout"] = tiny_model.dropout;
-  file.attributes["option/bias"] = tiny_model.bias;
   return file;
 }
 

@@ -1,0 +1,61 @@
+#include "checkpoint/quantize_command.h"
+
+#include "checkpoint/model_file.h"
+#include "checkpoint/open_model.h"
+#include "checkpoint/quantized_file.h"
+#include "configs/option_table.h"
+#include "data/progress_line.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_place(const fs::path& to, const std::string& source) {
+  check(to.extension() == ".h5", "--to={}: the file's name must end with .h5", to.string());
+  std::error_code missing;
+  check(!fs::equivalent(to, source, missing),
+        "--to={}: would replace the model that it is made from; give it another name", to.string());
+}
+
+// What the model's own run was: its dataset is what folio eval takes.
+void put_origin(CheckpointFile& file, const OpenedModel& opened) {
+  for (const auto& [key, value] : opened.attributes)
+    if (key.starts_with("option/") || key == "iter_num" || key == "best_val_loss")
+      file.attributes.emplace(key, value);
+  if (opened.tokenizer) put_tokenizer(file, *opened.tokenizer);
+}
+
+}  // namespace
+
+// folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]
+int quantize_command(int argc, char** argv) {
+  std::string init_from = "resume", out_dir = "out", to, weights = "int8";
+  OptionTable table({{"to", &to, "the file to write, FILE.h5"},
+                     {"weights", &weights, "bfloat16, or blocks of 8 or 4 bits: int8 or int4",
+                      one_of({"bfloat16", "int8", "int4"})},
+                     {"out_dir", &out_dir, "folder of the checkpoint"},
+                     {"init_from", &init_from,
+                      "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse("folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]",
+              args);
+  check(!to.empty(), "quantize: say where to, with --to=FILE.h5");
+  backend(cpu).set_threads(0);
+
+  OpenedModel opened = open_model(init_from, out_dir);
+  check_place(to, opened.source);
+  int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));
+  CheckpointFile file = quantize(*opened.model, weight_format_named(weights));
+  put_origin(file, opened);
+  if (fs::path(to).has_parent_path()) fs::create_directories(fs::path(to).parent_path());
+  save(to, file);
+  auto after = int64_t(fs::file_size(to));
+  fmt::print("wrote {} to {}: {}, {} bytes for {} of float32 ({:.1f} %)\n", opened.source, to,
+             weights, with_commas(after), with_commas(before),
+             100 * double(after) / double(before));
+  if (!opened.tokenizer) fmt::print("{} has no tokenizer to go with it\n", opened.source);
+  return 0;
+}
+
+}  // namespace folio

@@ -1,0 +1,92 @@
+#include "checkpoint/quantized_file.h"
+
+#include <set>
+
+#include "checkpoint/model_file.h"
+#include "data/progress_line.h"
+
+namespace folio {
+namespace {
+
+// The weight [N, K] called `name`.
+PackedWeight saved_weight(const CheckpointFile& file, const std::string& name, const Shape& shape,
+                          WeightFormat format) {
+  std::string path = file.path.string();
+  if (format == WeightFormat::bf16) {
+    const Array& values = saved_parameter(file, name, shape);
+    check(values.dtype() == DType::bf16, "{}: tensor model/{} is {}, not bfloat16 as the file says",
+          path, name, values.dtype());
+    return backend(values).pack(values, format);
+  }
+  const Array& data = file.tensor("packed/" + name);
+  try {
+    return backend(data).packed(data, shape[0], shape[1], format);
+  } catch (const Error& error) {
+    fail("{}: tensor packed/{}: {}", path, name, error.what());
+  }
+}
+
+void check_layout(const CheckpointFile& file, WeightFormat format) {
+  if (format == WeightFormat::bf16) return;
+  int64_t layout = file.attribute<int64_t>("packed_layout");
+  check(layout == packed_layout,
+        "{}: its {} weights lie in layout {}, this folio reads layout {}; quantise the model that "
+        "they were made from again",
+        file.path.string(), format, layout, packed_layout);
+}
+
+}  // namespace
+
+std::optional<WeightFormat> quantized_weights(const CheckpointFile& file) {
+  if (!file.has("weights")) return {};
+  const std::string& name = file.attribute<std::string>("weights");
+  for (WeightFormat format : {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4})
+    if (name == name_of(format)) return format;
+  fail("{}: its weights are \"{}\"; this folio reads bfloat16, int8 and int4", file.path.string(),
+       name);
+}
+
+CheckpointFile quantize(Gpt& model, WeightFormat format) {
+  check(format != WeightFormat::f32, "quantize: to bfloat16, int8 or int4, not float32");
+  CheckpointFile file;
+  file.attributes["format"] = std::string("folio quantized model 1");
+  file.attributes["weights"] = std::string(name_of(format));
+  if (format != WeightFormat::bf16) file.attributes["packed_layout"] = packed_layout;
+  put_config(file, model.config());
+  int64_t done = 0;
+  ProgressLine progress("quantising", model.num_params(false) * int64_t(sizeof(float)));
+  model.packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight&) {
+    Array values = parameter.array();
+    if (format == WeightFormat::bf16) {
+      file.tensors["model/" + name] = backend(values).cast(values, DType::bf16);
+    } else {
+      file.tensors["packed/" + name] = backend(values).pack(values, format).data;
+    }
+    parameter = Parameter::leaf(Array::shape_only(values.shape(), values.dtype()));
+    progress.update(done += int64_t(values.bytes()));
+  });
+  model.parameters([&](const std::string& name, Parameter& parameter) {
+    if (parameter.defined()) file.tensors["model/" + name] = parameter.array();
+  });
+  return file;
+}
+
+std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file) {
+  WeightFormat format = quantized_weights(file).value();
+  check_layout(file, format);
+  GptConfig config = model_config(file);
+  check_sizes(file, config);
+  auto model = std::make_unique<Gpt>(config);
+  std::set<std::string> matrices;
+  model->packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight& packed) {
+    packed = saved_weight(file, name, parameter.shape(), format);
+    matrices.insert(name);
+  });
+  model->parameters([&](const std::string& name, Parameter& parameter) {
+    if (matrices.contains(name)) return;
+    parameter.assign(saved_parameter(file, name, parameter.shape()));
+  });
+  return model;
+}
+
+}  // namespace folio

@@ -1,0 +1,29 @@
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "core/weight_format.h"
+#include "data/checkpoint_file.h"
+#include "nn/gpt.h"
+
+namespace folio {
+
+// A model for inference alone, its matrices as `folio quantize` leaves them. What model_file.h says
+// of a model's file holds, but the attribute "weights" names the matrices' format, and they are
+//   bfloat16    tensors "model/NAME", bf16 [N, K]
+//   int8, int4  tensors "packed/NAME", int8, in the layout of the attribute "packed_layout"
+// which any Backend reads, on any processor.
+
+// The format of the matrices in `file`; none for a model in f32. Throws Error for another name.
+std::optional<WeightFormat> quantized_weights(const CheckpointFile& file);
+
+// `model` as such a file, in bf16, int8 or int4: its f32 matrices go one by one, and it can do
+// nothing more.
+CheckpointFile quantize(Gpt& model, WeightFormat format);
+
+// The packed model of a file with quantized_weights: the bits that packing the f32 model gives,
+// without any f32 matrix on the way. Throws Error, naming the tensor, before anything is allocated
+// that the file's own tensors are not large enough for.
+std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file);
+
+}  // namespace folio
