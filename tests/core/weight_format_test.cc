@@ -4,6 +4,7 @@
 
 #include "arrays.h"
 #include "core/cpu/dot_kernels.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
@@ -102,6 +103,78 @@ TEST(WeightFormat, QuantisedBytesAndProductsAreTheSameOnEveryPath) {
     use_dot_kernels(true);
     EXPECT_TRUE(bytes_of(on.linear_packed(x, packed, {})) == portable) << name_of(format);
   }
+}
+
+// packed_layout 1 as packed_blocks.h describes it, written out by hand: files hold it. The weight
+// of row n at k is scale(n, block) * (u(n, k) - 128).
+TEST(WeightFormat, LayoutOneIsAsDescribed) {
+  ASSERT_EQ(packed_layout, 1) << "a new layout: describe it here";
+  constexpr int int4_values[] = {-127, -100, -79, -62, -47, -34, -21, -9,
+                                 2,    13,   25,  36,  50,  65,  83,  107};
+  constexpr int64_t N = 33, K = 40;  // two panels of two records, both cut short
+  const auto u = [](int64_t n, int64_t k) { return int((n * 7 + k * 5 + n * k) % 256); };
+  const auto scale = [](int64_t n, int64_t b) { return bfloat16(0.25f * float(n + 1) + float(b)); };
+  const auto packed = [&](WeightFormat format) {
+    const int64_t weights = format == WeightFormat::int8 ? 1024 : 512, record = weights + 64;
+    std::vector<int8_t> bytes(size_t(2 * 2 * record));
+    for (int64_t n = 0; n < N; ++n) {
+      for (int64_t k = 0; k < K; ++k) {
+        const int64_t at = (n / 32 * 2 + k / 32) * record, r = n % 32, i = k % 32;
+        const bfloat16 s = scale(n, k / 32);
+        bytes[size_t(at + weights + 2 * r)] = int8_t(s.bits & 255);
+        bytes[size_t(at + weights + 2 * r + 1)] = int8_t(s.bits >> 8);
+        if (format == WeightFormat::int8) {
+          bytes[size_t(at + i / 4 * 128 + r * 4 + i % 4)] = int8_t(u(n, k));
+        } else {
+          int8_t& two = bytes[size_t(at + i / 8 * 128 + r * 4 + i % 4)];
+          two = int8_t(two | (u(n, k) % 16) << (i % 8 < 4 ? 0 : 4));
+        }
+      }
+    }
+    return backend(cpu).packed(to_array(bytes, {2, 2, record}), N, K, format);
+  };
+  std::vector<int32_t> all;
+  for (int32_t n = 0; n < N; ++n) all.push_back(n);
+  for (const WeightFormat format : {WeightFormat::int8, WeightFormat::int4}) {
+    const PackedWeight w = packed(format);
+    on_every_target([&] {
+      const auto got = values_of(backend(cpu).unpack_rows(w, to_array(all, {N})));
+      for (int64_t n = 0; n < N; ++n) {
+        for (int64_t k = 0; k < K; ++k) {
+          const int level =
+              format == WeightFormat::int8 ? u(n, k) - 128 : int4_values[u(n, k) % 16];
+          ASSERT_EQ(got[size_t(n * K + k)], double(float(scale(n, k / 32)) * float(level)))
+              << name_of(format) << ' ' << n << ' ' << k;
+        }
+      }
+    });
+  }
+}
+
+TEST(WeightFormat, DataOfAnotherSizeIsAnError) {
+  Backend& on = backend(cpu);
+  const auto error = [&](Shape shape, DType dtype, int64_t N, int64_t K, WeightFormat format) {
+    return message_of([&] { on.packed(Array(shape, dtype), N, K, format); });
+  };
+  constexpr WeightFormat int8 = WeightFormat::int8, int4 = WeightFormat::int4;
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  EXPECT_NE(error({2, 2, 1088}, DType::i8, 32, 40, int8), "");
+  EXPECT_NE(error({2, 2, 1088}, DType::i8, 33, 40, int4), "");
+  EXPECT_NE(error({2, 2, 1088}, DType::i32, 33, 40, int8), "");
+  EXPECT_NE(error({2, 4, 544}, DType::i8, 33, 40, int8), "");
+  EXPECT_NE(error({2, 2, 1088}, DType::i8, most, most, int8), "");
+  EXPECT_NE(error({2, 2, 1088}, DType::i8, 33, 40, WeightFormat::bf16), "");
+}
+
+TEST(WeightFormat, Bfloat16MatricesPackToTheSameBytes) {
+  on_every_target([] {
+    Backend& on = backend(cpu);
+    const Array w = normal({70, 301}, 9);
+    const auto bytes = bytes_of(on.pack(w, WeightFormat::bf16).data);
+    const Array rounded = on.cast(w, DType::bf16);
+    EXPECT_TRUE(bytes_of(on.pack(rounded, WeightFormat::bf16).data) == bytes);
+    EXPECT_NE(message_of([&] { on.pack(rounded, WeightFormat::int8); }), "");
+  });
 }
 
 TEST(WeightFormat, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {

@@ -161,6 +161,47 @@ TEST(Gpt, LastOnlyGivesTheLastRowsBits) {
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], rows[i], 1e-5);
 }
 
+size_t in_use(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// The memory of a quantised model is that of its packed matrices and its vectors.
+TEST(Gpt, ReleasedMatricesGiveTheirMemoryBackAndComputeTheSame) {
+  for (WeightFormat format :
+       {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
+    Gpt kept(small(), 1), released(small(), 1);
+    const auto live = [] { return backend(cpu).memory().live; };
+    size_t start = live();
+    kept.pack({.format = format});
+    size_t packed = live() - start;
+    released.pack({.format = format, .release = true});
+    size_t matrices = 0;
+    released.packed_weights([&](const std::string& name, Parameter& p, PackedWeight& weight) {
+      EXPECT_FALSE(p.defined()) << name;
+      EXPECT_EQ(p.shape(), (Shape{weight.n, weight.k})) << name;
+      matrices += in_use(size_t(p.shape().size()) * sizeof(float));
+    });
+    EXPECT_GT(matrices, 0u);
+#if !defined(__SANITIZE_ADDRESS__)  // which puts a zone around every block
+    EXPECT_EQ(start + 2 * packed - matrices, live()) << name_of(format);
+#endif
+
+    NoGrad no_grad;
+    EXPECT_EQ(to_vector<float>(released(tokens(2, 5)).array()),
+              to_vector<float>(kept(tokens(2, 5)).array()));
+    EXPECT_EQ(item(released.loss(tokens(2, 5), tokens(2, 5)).array()),
+              item(kept.loss(tokens(2, 5), tokens(2, 5)).array()));
+  }
+}
+
+TEST(Gpt, AReleasedModelCannotBeTrained) {
+  Gpt model(small(), 1);
+  model.pack({.format = WeightFormat::int8, .release = true});
+  EXPECT_THAT([&] { model.loss(tokens(1, 4), tokens(1, 4)); },
+              ThrowsMessage<Error>(HasSubstr("this model holds int8 weights for inference alone")));
+  EXPECT_THAT([&] { model(tokens(1, 4)); }, ThrowsMessage<Error>(HasSubstr("load the model")));
+  EXPECT_THAT([&] { model.pack(); },
+              ThrowsMessage<Error>(HasSubstr("packed and released already")));
+}
+
 TEST(Gpt, RowsOfACacheGoOnByThemselves) {
   Gpt model(small(), 1);
   model.pack();

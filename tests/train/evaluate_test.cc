@@ -11,6 +11,7 @@
 
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/quantized_file.h"
 #include "tests/train/tiny_run.h"
 #include "train/eval_command.h"
 #include "train/run.h"
@@ -167,6 +168,16 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
       output_of({"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));
   EXPECT_NEAR(figures.at("val_loss"), val_int4, 1e-6);
   EXPECT_THAT(output_of({"--out_dir=" + options.out_dir, "--weights=int3"}), HasSubstr("int4"));
+
+  std::string quantized = (folder.path() / "int4.h5").string();
+  CheckpointFile file = quantize(*folio::Run(options, {}).model, WeightFormat::int4);
+  put_tokenizer(file, *run.data.meta.tokenizer);
+  save(quantized, file);
+  std::vector<std::string> from_file{"--init_from=" + quantized, "--data_dir=" + options.data_dir,
+                                     "--dataset=tiny", "--json"};
+  EXPECT_EQ(nlohmann::json::parse(output_of(from_file)), figures);
+  from_file.push_back("--weights=int8");
+  EXPECT_THAT(output_of(from_file), HasSubstr("saved as int4 and cannot become int8"));
 
   std::string exported = (folder.path() / "exported").string();
   save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());

@@ -37,15 +37,15 @@ Result run(const std::string& arguments, const std::string& stream) {
 TEST(Program, HelpGoesToStandardOutput) {
   Result result = run("--help", "stdout");
   EXPECT_EQ(result.status, 0);
-  for (std::string name :
-       {"prepare", "download", "train", "eval", "sample", "bench train", "bench sample"})
+  for (std::string name : {"prepare", "download", "train", "eval", "export", "quantize", "sample",
+                           "bench train", "bench sample"})
     EXPECT_THAT(result.text, HasSubstr("\n  " + name + " "));
   EXPECT_THAT(run("--help", "stderr").text, IsEmpty());
 }
 
 TEST(Program, EveryCommandHasItsOwnHelp) {
-  for (std::string name :
-       {"prepare", "download", "train", "eval", "sample", "bench train", "bench sample"}) {
+  for (std::string name : {"prepare", "download", "train", "eval", "export", "quantize", "sample",
+                           "bench train", "bench sample"}) {
     Result result = run(name + " --help", "stdout");
     EXPECT_EQ(result.status, 0) << name;
     EXPECT_THAT(result.text, HasSubstr("--")) << name;

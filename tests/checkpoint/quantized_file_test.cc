@@ -1,0 +1,179 @@
+#include "checkpoint/quantized_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint/open_model.h"
+#include "checkpoint/quantize_command.h"
+#include "data/files.h"
+#include "data/progress_line.h"
+#include "tests/checkpoint/tiny_checkpoint.h"
+#include "tests/data/temporary_folder.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr GptConfig config{
+    .block_size = 8, .vocab_size = 40, .n_layer = 2, .n_head = 2, .n_embd = 36, .bias = false};
+constexpr WeightFormat formats[] = {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4};
+
+std::vector<float> logits(Gpt& model) {
+  NoGrad no_grad;
+  return to_vector<float>(model(to_array(std::vector<int32_t>{1, 39, 7, 0, 7}, {1, 5})).array());
+}
+
+// A checkpoint of that model, with the options of a run, in out_dir.
+void save_checkpoint(const TemporaryFolder& out_dir) {
+  CheckpointFile file;
+  Gpt model(config, 1);
+  put_parameters(file, model);
+  std::u32string characters;
+  for (char32_t c = U'a'; std::ssize(characters) < config.vocab_size; ++c) characters += c;
+  put_tokenizer(file, CharTokenizer(characters));
+  file.attributes["option/dataset"] = std::string("tiny");
+  file.attributes["iter_num"] = int64_t{7};
+  file.attributes["adamw/steps"] = int64_t{7};
+  save(best_checkpoint(out_dir.path()), file);
+}
+
+std::string run_quantize(std::vector<std::string> args) {
+  args.insert(args.begin(), "quantize");
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  testing::internal::CaptureStdout();
+  std::string error = error_of([&] { quantize_command(int(argv.size()), argv.data()); });
+  return testing::internal::GetCapturedStdout() + error;
+}
+
+TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
+  TemporaryFolder out;
+  save_checkpoint(out);
+  std::vector<float> plain = logits(*open_model("resume", out.path()).model);
+  for (WeightFormat format : formats) {
+    std::string to = out / fmt::format("quantized/{}.h5", format);
+    std::string said = run_quantize(
+        {"--out_dir=" + out.path(), "--to=" + to, fmt::format("--weights={}", format)});
+    EXPECT_THAT(said,
+                HasSubstr(with_commas(int64_t(std::filesystem::file_size(to))) + " bytes for"));
+    OpenedModel at_load = open_model("resume", out.path(), Purpose::inference);
+    EXPECT_EQ(at_load.weights, std::nullopt);
+    pack(at_load, {.format = format});
+    OpenedModel saved = open_model(to, "", Purpose::inference);
+    EXPECT_EQ(saved.weights, format);
+    EXPECT_EQ(logits(*saved.model), logits(*at_load.model)) << name_of(format);
+    EXPECT_NE(logits(*saved.model), plain) << name_of(format);
+    EXPECT_TRUE(*saved.tokenizer == *at_load.tokenizer);
+    EXPECT_EQ(std::get<std::string>(saved.attributes.at("option/dataset")), "tiny");
+    EXPECT_EQ(std::get<int64_t>(saved.attributes.at("iter_num")), 7);
+    EXPECT_FALSE(saved.attributes.contains("adamw/steps"));
+  }
+}
+
+TEST(QuantizeCommand, SaysWhatCannotBeDone) {
+  TemporaryFolder out;
+  save_checkpoint(out);
+  std::string from = "--out_dir=" + out.path(), to = out / "q.h5";
+  EXPECT_THAT(run_quantize({from}), HasSubstr("--to=FILE.h5"));
+  EXPECT_THAT(run_quantize({from, "--to=" + (out / "q.bin")}), HasSubstr("must end with .h5"));
+  std::string before = read_file(out / "ckpt.h5");
+  EXPECT_THAT(run_quantize({from, "--to=" + (out / "./ckpt.h5")}),
+              HasSubstr("would replace the model that it is made from"));
+  EXPECT_EQ(read_file(out / "ckpt.h5"), before);
+
+  run_quantize({from, "--to=" + to});
+  EXPECT_THAT(error_of([&] { open_model(to, ""); }),
+              HasSubstr(to + ": holds int8 weights, for inference alone"));
+  EXPECT_THAT(run_quantize({"--init_from=" + to, "--to=" + (out / "again.h5")}),
+              HasSubstr("take the model that they were made from"));
+  OpenedModel opened = open_model(to, "", Purpose::inference);
+  EXPECT_EQ(error_of([&] { pack(opened, {.format = WeightFormat::int8}); }), "");
+  EXPECT_THAT(error_of([&] { pack(opened, {.format = WeightFormat::int4}); }),
+              HasSubstr("its weights are saved as int8 and cannot become int4"));
+}
+
+CheckpointFile quantized(WeightFormat format) {
+  Gpt model(config, 1);
+  return quantize(model, format);
+}
+
+std::string error(const CheckpointFile& file) {
+  return error_of([&] { load_quantized(file); });
+}
+
+TEST(LoadQuantized, NamesTheTensorThatIsWrong) {
+  for (WeightFormat format : formats) {
+    CheckpointFile file = quantized(format);
+    ASSERT_EQ(error(file), "");
+    std::string name = format == WeightFormat::bf16 ? "model/" : "packed/";
+    name += "transformer.h.1.mlp.c_fc.weight";
+    Array good = file.tensors.at(name);
+    for (const Array& bad : {good.slice(0, good.dim(0) - 1), good.reshape({good.size()}),
+                             Array(good.shape(), DType::f32), Array({0}, good.dtype())}) {
+      file.tensors[name] = bad;
+      EXPECT_THAT(error(file), HasSubstr("tensor " + name)) << name;
+    }
+    file.tensors.erase(name);
+    EXPECT_THAT(error(file), HasSubstr("no tensor \"" + name));
+  }
+  CheckpointFile file = quantized(WeightFormat::int8);
+  file.tensors.erase("model/transformer.wpe.weight");
+  EXPECT_THAT(error(file), HasSubstr("no tensor \"model/transformer.wpe.weight\""));
+}
+
+TEST(LoadQuantized, ReadsNoFormatAndNoLayoutThatItDoesNotKnow) {
+  CheckpointFile file = quantized(WeightFormat::int4);
+  file.attributes["weights"] = std::string("int3");
+  EXPECT_THAT(error(file), HasSubstr("its weights are \"int3\""));
+  file.attributes["weights"] = std::string("int8");  // the bytes are int4's
+  EXPECT_THAT(error(file), HasSubstr("tensor packed/transformer.wte.weight"));
+  file.attributes["weights"] = std::string("int4");
+  file.attributes["packed_layout"] = packed_layout + 1;
+  EXPECT_THAT(error(file), HasSubstr("quantise the model that they were made from again"));
+  file.attributes.erase("packed_layout");
+  EXPECT_THAT(error(file), HasSubstr("packed_layout"));
+}
+
+// Claims of sizes that the tensors do not have take no memory.
+TEST(LoadQuantized, MakesNoModelLargerThanItsTensors) {
+  for (WeightFormat format : formats) {
+    CheckpointFile file = quantized(format);
+    for (const char* key : {"option/n_layer", "option/n_embd", "option/block_size", "vocab_size"}) {
+      for (int64_t size : {int64_t{1} << 40, std::numeric_limits<int64_t>::max() / 2 * 2}) {
+        CheckpointFile claims = file;
+        claims.attributes[key] = size;
+        size_t before = backend(cpu).memory().peak;
+        EXPECT_NE(error(claims), "") << key;
+        EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
+      }
+    }
+  }
+}
+
+// The matrices of the f32 model would take 13 times what those of the file do.
+TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
+  CheckpointFile file;
+  put_config(file, {.block_size = 1, .vocab_size = 32, .n_layer = 1, .n_head = 1, .n_embd = 1024});
+  file.attributes["weights"] = std::string("int4");
+  file.attributes["packed_layout"] = packed_layout;
+  Gpt shapes(model_config(file));
+  size_t bytes = 0;
+  shapes.parameters([&](const std::string& name, Parameter& p) {
+    if (p.shape().rank() == 1 || name == "transformer.wpe.weight")
+      file.tensors["model/" + name] = zeros(p.shape(), DType::f32);
+  });
+  shapes.packed_weights([&](const std::string& name, Parameter& p, PackedWeight&) {
+    Array data({p.dim(0) / 32, p.dim(1) / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
+    file.tensors["packed/" + name] = data;
+    bytes += data.bytes();
+  });
+  MemoryUse before = backend(cpu).memory();
+  ASSERT_GT(bytes, 6'000'000u);
+  auto model = load_quantized(file);
+  EXPECT_LE(backend(cpu).memory().live, before.live + 200'000);
+  EXPECT_LE(backend(cpu).memory().peak, std::max(before.peak, before.live + 200'000));
+}
+
+}  // namespace
+}  // namespace folio
