@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "checkpoint/export_command.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantize_command.h"
 #include "data/files.h"
@@ -38,13 +39,17 @@ void save_checkpoint(const TemporaryFolder& out_dir) {
   save(best_checkpoint(out_dir.path()), file);
 }
 
-std::string run_quantize(std::vector<std::string> args) {
-  args.insert(args.begin(), "quantize");
+std::string run(int (*command)(int, char**), std::vector<std::string> args) {
+  args.insert(args.begin(), "command");
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());
   testing::internal::CaptureStdout();
-  std::string error = error_of([&] { quantize_command(int(argv.size()), argv.data()); });
+  std::string error = error_of([&] { command(int(argv.size()), argv.data()); });
   return testing::internal::GetCapturedStdout() + error;
+}
+
+std::string run_quantize(std::vector<std::string> args) {
+  return run(quantize_command, std::move(args));
 }
 
 TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
@@ -86,6 +91,8 @@ TEST(QuantizeCommand, SaysWhatCannotBeDone) {
   EXPECT_THAT(error_of([&] { open_model(to, ""); }),
               HasSubstr(to + ": holds int8 weights, for inference alone"));
   EXPECT_THAT(run_quantize({"--init_from=" + to, "--to=" + (out / "again.h5")}),
+              HasSubstr("take the model that they were made from"));
+  EXPECT_THAT(run(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
               HasSubstr("take the model that they were made from"));
   OpenedModel opened = open_model(to, "", Purpose::inference);
   EXPECT_EQ(error_of([&] { pack(opened, {.format = WeightFormat::int8}); }), "");

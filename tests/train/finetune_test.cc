@@ -4,6 +4,7 @@
 
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/quantized_file.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 
@@ -99,6 +100,17 @@ TEST_F(FineTune, AnotherShapeIsRefused) {
   options.n_layer = 3;
   options.bias = false;
   EXPECT_THAT(error({{"bias", "command line"}}), HasSubstr("the model has bias = true"));
+}
+
+TEST_F(FineTune, QuantisedWeightsCannotBeTrained) {
+  CheckpointFile file = quantize(*source, WeightFormat::int8);
+  std::filesystem::create_directories(options.out_dir);
+  save(last_checkpoint(options.out_dir), file);
+  for (std::string init_from : {last_checkpoint(options.out_dir).string(), std::string("resume")}) {
+    options.init_from = init_from;
+    EXPECT_THAT(error({}), HasSubstr("last.h5: holds int8 weights, for inference alone"))
+        << init_from;
+  }
 }
 
 TEST_F(FineTune, AnotherVocabularyIsRefused) {
