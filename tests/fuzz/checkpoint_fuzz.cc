@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoint/model_file.h"
+#include "checkpoint/quantized_file.h"
 #include "data/checkpoint_seal.h"
 #include "data/sha256.h"
 #include "data/tokenizer/char_tokenizer.h"
@@ -32,7 +33,7 @@ std::string sealed(std::string_view block, std::string_view rest) {
 
 void read(const CheckpointFile& content) {
   saved_tokenizer(content);
-  load_model(content);
+  quantized_weights(content) ? load_quantized(content) : load_model(content);
 }
 
 template <class Map>
@@ -69,8 +70,12 @@ void edit(CheckpointFile& content, FuzzedDataProvider& input) {
       default: {
         std::vector<int64_t> dims(input.ConsumeIntegralInRange<size_t>(0, 3));
         for (int64_t& dim : dims) dim = input.ConsumeIntegralInRange(0, 9);
-        DType dtype = input.PickValueInArray({DType::f32, DType::f64, DType::bf16, DType::i32});
-        content.tensors[tensor] = zeros(Shape(std::span<const int64_t>(dims)), dtype);
+        DType dtype =
+            input.PickValueInArray({DType::f32, DType::f64, DType::bf16, DType::i32, DType::i8});
+        Array values(Shape(std::span<const int64_t>(dims)), dtype);
+        std::vector<char> bytes(values.bytes());
+        backend(values).write(bytes.data(), values);
+        content.tensors[tensor] = values;
       }
     }
   }
@@ -80,7 +85,7 @@ void edit(CheckpointFile& content, FuzzedDataProvider& input) {
 }  // namespace folio
 
 // The first byte says what the rest is: a whole file; a block of which the digest is put right; or
-// edits to what a valid file holds.
+// edits to what a valid file holds, in f32 or quantised.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
   static const TemporaryFolder folder;
@@ -89,7 +94,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     save(folder / "valid.h5", tiny_checkpoint());
     return read_file(folder / "valid.h5");
   }();
-  static const CheckpointFile content = load(folder / "valid.h5");
+  static const std::vector<CheckpointFile> contents = [] {
+    std::vector<CheckpointFile> all{load(folder / "valid.h5")};
+    for (WeightFormat format : {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
+      Gpt model(tiny_model, 1);
+      all.push_back(quantize(model, format));
+      put_tokenizer(all.back(), CharTokenizer(U"abcd"));
+    }
+    return all;
+  }();
   if (size == 0) return 0;
   std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
@@ -101,7 +114,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       file.write(sealed(input.substr(0, seal_bytes), valid.substr(seal_bytes)));
       read(load(file.path()));
     } else {
-      CheckpointFile edited = content;
+      CheckpointFile edited = contents[data[0] / 3 % contents.size()];
       FuzzedDataProvider provider(data + 1, size - 1);
       edit(edited, provider);
       read(edited);
