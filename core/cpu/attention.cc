@@ -4,6 +4,7 @@
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/attention_dropout-inl.h"
+#include "core/cpu/attention_math-inl.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/parallel.h"
 #include "core/cpu/scratch.h"
@@ -15,12 +16,14 @@ HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 namespace {
 
-// Softmax over keys [0, past) of one vector of queries, in place: scores [past, query_block] at
-// `scores`, whose first query is `query`. On return they are the probabilities without their
-// division by `sum`, with dropout applied; those of later keys are zero. -> log sum exp.
-template <class F>
-HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past,
-                                     const AttentionDropout<F>& dropout, F* sum) {
+// Softmax over keys [0, past) of one vector of queries: scores [past, query_block] at `scores`,
+// whose first query is `query`, are multiplied by `scale` first. `probabilities`, a stack in the
+// memory of the scores, receives them without their division by `sum` and with dropout applied;
+// those of later keys are zero. -> log sum exp.
+template <class M, class F = typename M::Sum>
+HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past, F scale,
+                                     const AttentionDropout<F>& dropout,
+                                     typename M::Element* probabilities, F* sum) {
   const Lanes<F> d;
   const int64_t lanes = hn::Lanes(d);
   const auto queries = hn::Iota(d, F(query));
@@ -39,6 +42,7 @@ HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past,
     largest = hn::IfThenElse(is_past(key), hn::Max(largest, score(key)), largest);
   }
 
+  const auto factor = hn::Set(d, scale);
   auto even = hn::Zero(d), odd = hn::Zero(d);
   HWY_ALIGN F factors[8 * max_lanes];
   auto eight_keys = [&](int64_t first, auto probability) {
@@ -51,68 +55,73 @@ HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past,
         p = hn::Mul(p, hn::Load(d, factors + (key - first) * lanes));
         q = hn::Mul(q, hn::Load(d, factors + (key + 1 - first) * lanes));
       }
-      hn::StoreU(p, d, scores + key * query_block);
-      hn::StoreU(q, d, scores + (key + 1) * query_block);
+      M::store_stack(p, q, probabilities, query_block, key, 0);
     }
   };
-  auto exponential = [&](int64_t key) { return exp_negative(d, hn::Sub(score(key), largest)); };
+  auto exponential = [&](int64_t key) {
+    return exp_negative(d, hn::Mul(hn::Sub(score(key), largest), factor));
+  };
   for (int64_t key = 0; key < unmasked; key += 8) eight_keys(key, exponential);
   for (int64_t key = unmasked; key < past; key += 8) {
     eight_keys(key, [&](int64_t k) { return hn::IfThenElseZero(is_past(k), exponential(k)); });
   }
   auto total = hn::Add(even, odd);
   hn::StoreU(total, d, sum);
-  return hn::Add(largest, hn::Log(d, total));
+  return hn::MulAdd(largest, factor, hn::Log(d, total));
 }
 
 // One head's queries [begin, end): qkv and y at that head's first column of its sequence, lse [T].
-template <class E>
+template <class M, class E, class F = typename M::Sum>
 void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, int64_t end, E* y,
-            Compute<E>* lse, const Dropout& with_dropout) {
-  using F = Compute<E>;
+            F* lse, const Dropout& with_dropout) {
+  using G = typename M::Element;
   const int64_t width = round_up(s.D, max_lanes), keys = round_up(end, query_block);
-  Scratch scratch(2 * Scratch::bytes_for<F>(keys * width) +
-                  Scratch::bytes_for<F>(keys * query_block) +
-                  3 * Scratch::bytes_for<F>(query_block * width));
-  F* k = scratch.take<F>(keys * width);
-  F* v = scratch.take<F>(keys * width);
-  F* scores = scratch.take<F>(keys * query_block);         // [keys, query_block]
-  F* q = scratch.take<F>(query_block * width);             // then the result
-  F* q_transposed = scratch.take<F>(query_block * width);  // [width, query_block]
-  pack_rows(qkv + s.C(), 3 * s.C(), end, s.D, F(1), k, keys, width);
-  pack_rows(qkv + 2 * s.C(), 3 * s.C(), end, s.D, F(1), v, keys, width);
+  const int64_t row = width / M::group, depth = (s.D + M::group - 1) / M::group;
+  Scratch scratch(
+      2 * Scratch::bytes_for<G>(keys * row) + Scratch::bytes_for<F>(keys * query_block) +
+      2 * Scratch::bytes_for<G>(query_block * row) + Scratch::bytes_for<F>(query_block * width));
+  G* k = scratch.take<G>(keys * row);               // rows
+  G* v = scratch.take<G>(keys * row);               // stack
+  F* scores = scratch.take<F>(keys * query_block);  // [keys, query_block]
+  G* q = scratch.take<G>(query_block * row);        // rows
+  G* q_transposed = scratch.take<G>(query_block * row);
+  F* result = scratch.take<F>(query_block * width);
+  G* probabilities = reinterpret_cast<G*>(scores);  // a stack
+  M::load_rows(qkv + s.C(), 3 * s.C(), end, s.D, k, keys, width);
+  M::load_stack(qkv + 2 * s.C(), 3 * s.C(), end, s.D, v, keys, width);
 
   const int64_t lanes = hn::Lanes(Lanes<F>());
   const AttentionDropout<F> dropout(with_dropout, head, s.T);
   for (int64_t q0 = begin; q0 < end; q0 += query_block) {
     const int64_t queries = std::min(query_block, end - q0);
     const int64_t columns = round_up(queries, max_lanes);
-    pack_rows(qkv + q0 * 3 * s.C(), 3 * s.C(), queries, s.D, s.scale<F>(), q, query_block, width);
-    transpose(q, query_block, width, query_block, q_transposed);
+    M::load_rows(qkv + q0 * 3 * s.C(), 3 * s.C(), queries, s.D, q, query_block, width);
+    transpose(q, query_block, row, query_block, q_transposed);
     for (int64_t key = 0; key < q0 + columns; key += 8) {
       const int64_t first = first_query<F>(key, q0);
-      multiply_8(Broadcast<F>{k + key * width, width, 1}, q_transposed + first, query_block,
-                 scores + key * query_block + first, query_block, columns - first, s.D, false);
+      M::multiply({k + key * row, row, 1}, q_transposed + first, query_block,
+                  scores + key * query_block + first, query_block, columns - first, depth, false);
     }
     HWY_ALIGN F sum[query_block], log_sum[query_block];
     for (int64_t i = 0; i < columns; i += lanes) {
-      auto log_sum_exp = softmax(scores + i, q0 + i, q0 + past_queries<F>(i), dropout, sum + i);
+      auto log_sum_exp = softmax<M>(scores + i, q0 + i, q0 + past_queries<F>(i), s.scale<F>(),
+                                    dropout, probabilities + i, sum + i);
       hn::Store(log_sum_exp, Lanes<F>(), log_sum + i);
     }
     std::copy(log_sum, log_sum + queries, lse + q0);
     for (int64_t i = 0; i < queries; i += 8) {
-      multiply_8(Broadcast<F>{scores + i, 1, query_block}, v, width, q + i * width, width, width,
-                 q0 + i + 8, false);
+      M::multiply({probabilities + i, 1, query_block}, v, width, result + i * width, width, width,
+                  (q0 + i + 8) / M::group, false);
     }
     for (int64_t i = 0; i < queries; ++i) {
-      copy_scaled(q + i * width, s.D, F(1) / sum[i], y + (q0 + i) * s.C());
+      copy_scaled(result + i * width, s.D, F(1) / sum[i], y + (q0 + i) * s.C());
     }
   }
 }
 
-template <class E>
+template <class M, class E>
 Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& dropout) {
-  using F = Compute<E>;
+  using F = typename M::Sum;
   Attended result{Array({s.B, s.T, s.C()}, qkv.dtype()), Array({s.B, s.H, s.T}, dtype_of<F>)};
   // Few heads are split further; each piece packs the keys before it again.
   const int64_t block = s.B * s.H >= 64 ? s.T : 4 * query_block;
@@ -120,18 +129,17 @@ Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& 
   parallel_for(s.B * s.H * blocks, [&](int64_t i) {
     const int64_t head = i % (s.B * s.H), b = head / s.H, h = head % s.H;
     const int64_t begin = (blocks - 1 - i / (s.B * s.H)) * block;  // the longest first
-    attend(s, head, qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D, begin,
-           std::min(s.T, begin + block), result.y.data<E>() + b * s.T * s.C() + h * s.D,
-           result.lse.data<F>() + head * s.T, dropout);
+    attend<M>(s, head, qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D, begin,
+              std::min(s.T, begin + block), result.y.data<E>() + b * s.T * s.C() + h * s.D,
+              result.lse.data<F>() + head * s.T, dropout);
   });
   return result;
 }
 
 Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) {
   const AttentionShape s = AttentionShape::of(qkv, n_head);
-  if (qkv.dtype() == DType::f64) return attention_of<double>(qkv, s, dropout);
-  if (qkv.dtype() == DType::bf16) return attention_of<bfloat16>(qkv, s, dropout);
-  return attention_of<float>(qkv, s, dropout);
+  return visit_math(qkv.dtype(),
+                    [&]<class M, class E>(M, E) { return attention_of<M, E>(qkv, s, dropout); });
 }
 
 }  // namespace

@@ -55,6 +55,37 @@ FOLIO_BF16 void pairs_tile(const uint32_t* x, const uint32_t* panel, int64_t pai
   }
 }
 
+template <int vectors>
+FOLIO_BF16 void pairs_product(const DotKernels::PairsProduct& p) {
+  constexpr int rows = 8;
+  __m512 sum[rows][vectors];
+  const uint32_t *a = p.a, *b = p.b;
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      sum[r][v] =
+          p.accumulate ? _mm512_loadu_ps(p.c + r * p.c_stride + v * 16) : _mm512_setzero_ps();
+    }
+  }
+  for (int64_t k = 0; k < p.pairs; ++k, a += p.a_depth, b += p.b_stride) {
+    __m512bh w[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) w[v] = (__m512bh)_mm512_loadu_si512(b + v * 16);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      const auto pair = (__m512bh)_mm512_set1_epi32(int(a[r * p.a_row]));
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], pair, w[v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) _mm512_storeu_ps(p.c + r * p.c_stride + v * 16, sum[r][v]);
+  }
+}
+
 FOLIO_VNNI __attribute__((always_inline)) inline __m512i levels_of(__m512i index) {
   const __m128i levels = _mm_loadu_si128(reinterpret_cast<const __m128i*>(int4_levels.data()));
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(levels), index);
@@ -151,7 +182,11 @@ constexpr auto int4_tiles = blocks_tiles<WeightFormat::int4>(row_counts);
 
 DotKernels detect() {
   DotKernels kernels;
-  if (__builtin_cpu_supports("avx512bf16")) kernels.bf16 = bf16_tiles.data();
+  if (__builtin_cpu_supports("avx512bf16")) {
+    kernels.bf16 = bf16_tiles.data();
+    kernels.product_16 = pairs_product<1>;
+    kernels.product_32 = pairs_product<2>;
+  }
   if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")) {
     kernels.int8 = int8_tiles.data();
     kernels.int4 = int4_tiles.data();

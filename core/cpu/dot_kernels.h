@@ -15,7 +15,20 @@ struct DotKernels {
   using Pairs = void (*)(const uint32_t* x, const uint32_t* panel, int64_t pairs, float* tile);
   using Blocks = void (*)(const ActivationBlock* x, const uint8_t* panel, int64_t blocks,
                           float* tile);
-  const Pairs* bf16 = nullptr;  // null: this processor lacks the instruction
+  // c [8, columns] (+)= a b for attention: a [8, pairs] with rows `a_row` and pairs `a_depth`
+  // apart, b [pairs, columns] and c with their strides.
+  struct PairsProduct {
+    const uint32_t* a;
+    int64_t a_row, a_depth;
+    const uint32_t* b;
+    int64_t b_stride;
+    float* c;
+    int64_t c_stride, pairs;
+    bool accumulate;
+  };
+  const Pairs* bf16 = nullptr;                        // null: this processor lacks the instruction
+  void (*product_16)(const PairsProduct&) = nullptr;  // 16 columns; likewise
+  void (*product_32)(const PairsProduct&) = nullptr;
   const Blocks *int8 = nullptr, *int4 = nullptr;
 };
 

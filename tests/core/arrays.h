@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/cpu/dot_kernels.h"
 
 namespace folio {
 
@@ -83,6 +84,19 @@ void on_every_target(F&& check) {
     check();
   }
   choose(0);
+}
+
+// The same, with the processor's dot-product instructions and without.
+template <class F>
+void on_every_path(F&& check) {
+  on_every_target([&] {
+    for (const bool use : {true, false}) {
+      SCOPED_TRACE(use ? "dot products" : "portable");
+      use_dot_kernels(use);
+      check();
+    }
+    use_dot_kernels(true);
+  });
 }
 
 inline const std::vector<DType> float_dtypes = {DType::f64, DType::f32, DType::bf16};

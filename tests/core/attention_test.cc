@@ -104,7 +104,7 @@ TEST_P(AttentionShapes, MatchesTheWholeMatrix) {
       Array qkv = array_of(normal_values(s.packed().size(), 1), s.packed(), dtype);
       Array dy = array_of(normal_values(s.rows().size(), 2), s.rows(), dtype);
       Reference expected = reference(s, values_of(qkv), values_of(dy), dropout_of(p));
-      on_every_target([&] {
+      on_every_path([&] {
         Attended forward = backend(cpu).attention(qkv, s.H, dropout_of(p));
         Array dqkv = backend(cpu).attention_grad(dy, qkv, forward, s.H, dropout_of(p));
         SCOPED_TRACE(fmt::format("{}, dropout {}", dtype, p));
@@ -147,18 +147,22 @@ TEST(Attention, GradientMatchesFiniteDifferences) {
 
 TEST(Attention, LargeScoresStayFiniteAndNanIsNotSwallowed) {
   const Sizes s{1, 70, 1, 16};
-  std::vector<double> values = normal_values(s.packed().size(), 5, 100);
-  Array qkv = array_of(values, s.packed(), DType::f32);
-  Array dy = array_of(normal_values(s.rows().size(), 6), s.rows(), DType::f32);
-  Attended forward = backend(cpu).attention(qkv, 1, {});
-  for (double y : values_of(forward.y)) ASSERT_TRUE(std::isfinite(y));
-  for (double g : values_of(backend(cpu).attention_grad(dy, qkv, forward, 1, {}))) {
-    ASSERT_TRUE(std::isfinite(g));
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    on_every_path([&] {
+      std::vector<double> values = normal_values(s.packed().size(), 5, 100);
+      Array qkv = array_of(values, s.packed(), dtype);
+      Array dy = array_of(normal_values(s.rows().size(), 6), s.rows(), dtype);
+      Attended forward = backend(cpu).attention(qkv, 1, {});
+      for (double y : values_of(forward.y)) ASSERT_TRUE(std::isfinite(y));
+      for (double g : values_of(backend(cpu).attention_grad(dy, qkv, forward, 1, {}))) {
+        ASSERT_TRUE(std::isfinite(g));
+      }
+      values[size_t(40 * 48 + 16)] = std::nan("");  // one key
+      std::vector<double> y =
+          values_of(backend(cpu).attention(array_of(values, s.packed(), dtype), 1, {}).y);
+      for (int64_t t = 0; t < s.T; ++t) ASSERT_EQ(std::isnan(y[size_t(t * 16)]), t >= 40) << t;
+    });
   }
-  values[size_t(40 * 48 + 16)] = std::nan("");  // one key
-  std::vector<double> y =
-      values_of(backend(cpu).attention(array_of(values, s.packed(), DType::f32), 1, {}).y);
-  for (int64_t t = 0; t < s.T; ++t) ASSERT_EQ(std::isnan(y[size_t(t * 16)]), t >= 40) << t;
 }
 
 TEST(Attention, BitsDoNotDependOnTheThreads) {

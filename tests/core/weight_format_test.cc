@@ -11,18 +11,6 @@ namespace {
 
 constexpr WeightFormat narrow[] = {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4};
 
-template <class F>
-void on_every_path(F&& check) {
-  on_every_target([&] {
-    for (const bool use : {true, false}) {
-      SCOPED_TRACE(use ? "dot products" : "portable");
-      use_dot_kernels(use);
-      check();
-    }
-    use_dot_kernels(true);
-  });
-}
-
 Array normal(Shape shape, unsigned seed) {
   return array_of(normal_values(shape.size(), seed), shape, DType::f32);
 }
