@@ -15,7 +15,8 @@ namespace {
 OpenedModel open_packed(const SampleOptions& options) {
   OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference);
   check(opened.tokenizer != nullptr,
-        "{}: has no tokenizer beside it; put vocab.json and merges.txt, or tokenizer.json, there",
+        "{}: has no tokenizer. Text needs one: `folio sample` takes a folder that holds vocab.json "
+        "and merges.txt, or tokenizer.json, beside the model, or a checkpoint of `folio train`",
         opened.source);
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
   WeightFormat as_saved = opened.weights.value_or(WeightFormat::f32);

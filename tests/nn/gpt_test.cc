@@ -171,7 +171,7 @@ TEST(Gpt, ReleasedMatricesGiveTheirMemoryBackAndComputeTheSame) {
     const auto live = [] { return backend(cpu).memory().live; };
     size_t start = live();
     kept.pack({.format = format});
-    size_t packed = live() - start;
+    [[maybe_unused]] size_t packed = live() - start;
     released.pack({.format = format, .release = true});
     size_t matrices = 0;
     released.packed_weights([&](const std::string& name, Parameter& p, PackedWeight& weight) {
