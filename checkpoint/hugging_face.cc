@@ -128,7 +128,7 @@ Gpt2Config gpt2_config(const GptConfig& config) {
 
 bool is_hugging_face(const fs::path& folder) { return fs::exists(folder / "config.json"); }
 
-std::unique_ptr<Gpt> load_hugging_face(const fs::path& path) {
+std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, bool read_only) {
   fs::path file = fs::is_directory(path) ? weights_file(path) : path;
   Gpt2Config config = load_gpt2_config((file.parent_path() / "config.json").string());
   Weights weights(file);
@@ -141,8 +141,12 @@ std::unique_ptr<Gpt> load_hugging_face(const fs::path& path) {
     bool conv1d = is_conv1d(name);
     Array values = weights.tensor(name, conv1d ? transposed(shape) : shape);
     Backend& device = backend(values);
-    parameter = Parameter::leaf(conv1d ? device.transpose(values, DType::f32)
-                                       : device.cast(values, DType::f32));
+    if (conv1d) {
+      values = device.transpose(values, DType::f32);
+    } else if (!read_only || values.dtype() != DType::f32) {
+      values = device.cast(values, DType::f32);
+    }
+    parameter = Parameter::leaf(std::move(values));
   });
   return model;
 }

@@ -33,8 +33,8 @@ OpenedModel open_checkpoint(const fs::path& path, Purpose purpose) {
           .attributes = std::move(file.attributes)};
 }
 
-OpenedModel open_hugging_face(const fs::path& path) {
-  return {.model = load_hugging_face(path),
+OpenedModel open_hugging_face(const fs::path& path, Purpose purpose) {
+  return {.model = load_hugging_face(path, purpose == Purpose::inference),
           .weights = {},
           .tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path()),
           .source = path.string(),
@@ -51,7 +51,7 @@ OpenedModel open_nanogpt(const fs::path& path) {
 }
 
 OpenedModel open_folder(const fs::path& folder, Purpose purpose) {
-  if (is_hugging_face(folder)) return open_hugging_face(folder);
+  if (is_hugging_face(folder)) return open_hugging_face(folder, purpose);
   fs::path checkpoint = best_checkpoint(folder);
   if (fs::exists(checkpoint)) return open_checkpoint(checkpoint, purpose);
   fail("{}: holds no model that folio knows: no config.json with model.safetensors, no ckpt.h5",
@@ -69,7 +69,7 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
         "that `folio download` got, or the path of a model",
         init_from);
   if (fs::is_directory(path)) return open_folder(path, purpose);
-  if (path.extension() == ".safetensors") return open_hugging_face(path);
+  if (path.extension() == ".safetensors") return open_hugging_face(path, purpose);
   if (path.extension() == ".h5") return open_checkpoint(path, purpose);
   if (is_torch_file(path.string())) return open_nanogpt(path);
   fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",

@@ -93,6 +93,7 @@ TEST_F(HuggingFace, WhatIsWrittenComesBackToTheBit) {
   EXPECT_EQ(logits(*loaded), logits(*model));
   EXPECT_EQ(loaded->config().activation, gelu_tanh_op);
   EXPECT_EQ(logits(*load_hugging_face(folder / "model.safetensors")), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, true)), logits(*model));
   TemporaryFolder other;
   auto erf = a_model(true, gelu_erf_op);
   save_hugging_face(other.path(), *erf, nullptr);
