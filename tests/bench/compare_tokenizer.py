@@ -44,7 +44,7 @@ def main():
     options = parser.parse_args()
 
     encoding = reference(options.tokenizer)
-    text = options.file.read_text(encoding="utf-8", newline="")
+    text = options.file.read_bytes().decode()
     megabytes = len(text.encode()) / 1e6
     ours, first, theirs = [], [], []
     for _ in range(options.rounds):
