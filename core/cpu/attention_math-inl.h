@@ -118,7 +118,6 @@ struct Pairs {
   // The upper half is bfloat16(x), but for NaNs, which stay what they are.
   template <class V>
   static HWY_INLINE auto rounded(V x) {
-    const Lanes<float> d;
     const hn::RebindToUnsigned<Lanes<float>> d32;
     auto bits = hn::BitCast(d32, x);
     auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
