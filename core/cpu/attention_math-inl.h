@@ -97,10 +97,11 @@ struct Pairs {
   template <class V>
   static HWY_INLINE void store_stack(V even, V odd, uint32_t* stack, int64_t stride, int64_t row,
                                      int64_t i) {
-    const hn::RebindToUnsigned<Lanes<float>> d;
-    auto low = hn::ShiftRight<16>(rounded(even));
-    auto high = hn::And(rounded(odd), hn::Set(d, 0xffff0000u));
-    hn::StoreU(hn::Or(low, high), d, stack + row / 2 * stride + i);
+    const Lanes<float> d;
+    const hn::RebindToUnsigned<Lanes<float>> d32;
+    auto low = hn::ShiftRight<16>(bf16_bits(d, even));
+    auto high = hn::And(bf16_bits(d, odd), hn::Set(d32, 0xffff0000u));
+    hn::StoreU(hn::Or(low, high), d32, stack + row / 2 * stride + i);
   }
   static HWY_INLINE void multiply(Broadcast<uint32_t> a, const uint32_t* b, int64_t b_stride,
                                   float* c, int64_t c_stride, int64_t columns, int64_t depth,
@@ -112,17 +113,6 @@ struct Pairs {
     for (; j + 32 <= columns; j += 32, product.b += 32, product.c += 32)
       kernels.product_32(product);
     if (j < columns) kernels.product_16(product);
-  }
-
- private:
-  // The upper half is bfloat16(x), but for NaNs, which stay what they are.
-  template <class V>
-  static HWY_INLINE auto rounded(V x) {
-    const hn::RebindToUnsigned<Lanes<float>> d32;
-    auto bits = hn::BitCast(d32, x);
-    auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
-    auto nearest = hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff)));
-    return hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(x)), bits, nearest);
   }
 };
 #endif

@@ -155,17 +155,22 @@ HWY_INLINE Simd<D> load(D d, const T* from, size_t n) {
   return load(d, lanes, Whole());
 }
 
+// f32 lanes as u32 whose upper halves are the bits of bfloat16(x).
+template <class D>
+HWY_INLINE auto bf16_bits(D, hn::Vec<D> x) {
+  hn::Rebind<uint32_t, D> d32;
+  auto bits = hn::BitCast(d32, x);
+  auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
+  auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff)));
+  auto quiet = hn::Or(bits, hn::Set(d32, 0x400000));
+  return hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(x)), quiet, rounded);
+}
+
 template <class D, class T>
 HWY_INLINE void store(Simd<D> x, T* to, Whole) {
-  if constexpr (std::is_same_v<T, bfloat16>) {  // rounds as bfloat16(float) does
-    hn::Rebind<uint32_t, D> d32;
+  if constexpr (std::is_same_v<T, bfloat16>) {
     hn::Rebind<uint16_t, D> d16;
-    auto bits = hn::BitCast(d32, x.v);
-    auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
-    auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7fff)));
-    auto quiet = hn::Or(bits, hn::Set(d32, 0x400000));
-    auto is_nan = hn::RebindMask(d32, hn::IsNaN(x.v));
-    auto upper = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded));
+    auto upper = hn::ShiftRight<16>(bf16_bits(D(), x.v));
     hn::StoreU(hn::TruncateTo(d16, upper), d16, reinterpret_cast<uint16_t*>(to));
   } else {
     hn::StoreU(x.v, D(), to);
