@@ -76,15 +76,12 @@ struct Pairs {
   }
   static void load_stack(const bfloat16* from, int64_t stride, int64_t rows, int64_t width,
                          uint32_t* to, int64_t rows_padded, int64_t width_padded) {
-    auto pair = [](bfloat16 even, bfloat16 odd) {
-      return uint32_t(even.bits) | uint32_t(odd.bits) << 16;
-    };
     for (int64_t r = 0; r < rows; r += 2, to += width_padded) {
       const bfloat16 *even = from + r * stride, *odd = even + stride;
       if (r + 1 < rows) {
-        for (int64_t c = 0; c < width; ++c) to[c] = pair(even[c], odd[c]);
+        for (int64_t c = 0; c < width; ++c) to[c] = pair_of(even[c], odd[c]);
       } else {
-        for (int64_t c = 0; c < width; ++c) to[c] = pair(even[c], bfloat16());
+        for (int64_t c = 0; c < width; ++c) to[c] = pair_of(even[c], bfloat16());
       }
       std::fill(to + width, to + width_padded, 0);
     }

@@ -14,11 +14,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 
-// The even k in the low half.
-HWY_INLINE uint32_t pair_of(bfloat16 even, bfloat16 odd) {
-  return uint32_t(even.bits) | uint32_t(odd.bits) << 16;
-}
-
 // As multiply_tile, over pairs: a pair adds its odd product, then its even one, to the element's
 // chain, which is how the instructions are specified.
 template <int rows>

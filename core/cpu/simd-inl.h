@@ -155,6 +155,11 @@ HWY_INLINE Simd<D> load(D d, const T* from, size_t n) {
   return load(d, lanes, Whole());
 }
 
+// Two neighbours as the dot products of bf16 take them: the even one in the low half.
+HWY_INLINE uint32_t pair_of(bfloat16 even, bfloat16 odd) {
+  return uint32_t(even.bits) | uint32_t(odd.bits) << 16;
+}
+
 // f32 lanes as u32 whose upper halves are the bits of bfloat16(x).
 template <class D>
 HWY_INLINE auto bf16_bits(D, hn::Vec<D> x) {
