@@ -1,4 +1,4 @@
-"""Writes parity.json: what PyTorch makes of small models, for folio to match (README.md)."""
+"""Writes parity.json: what PyTorch makes of some models, for folio to match (README.md)."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import torch
 import model as reference
 import values
 
-BATCH_SIZE, STEPS, BATCHES = 4, 20, 2
+STEPS, BATCHES = 20, 2
 # grad_clip lies between the smallest and the largest norm, so that some steps clip and some do not.
 OPTIMIZER = {
     "learning_rate": 1e-3,
@@ -19,12 +19,15 @@ OPTIMIZER = {
     "weight_decay": 0.1,
     "grad_clip": 1.5,
 }
+SMALL = {"vocab_size": 65, "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32}
+# The shape of configs/train_shakespeare_char_cpu.toml.
+CHAR_CPU = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
 CASES = [
-    {"name": "no_bias", "bias": False, "gelu": "gelu_erf"},
-    {"name": "bias", "bias": True, "gelu": "gelu_erf"},
-    {"name": "bias_gelu_tanh", "bias": True, "gelu": "gelu_tanh"},
+    {"name": "no_bias", "model": SMALL, "batch_size": 4, "bias": False, "gelu": "gelu_erf"},
+    {"name": "bias", "model": SMALL, "batch_size": 4, "bias": True, "gelu": "gelu_erf"},
+    {"name": "bias_gelu_tanh", "model": SMALL, "batch_size": 4, "bias": True, "gelu": "gelu_tanh"},
+    {"name": "char_cpu", "model": CHAR_CPU, "batch_size": 12, "bias": False, "gelu": "gelu_erf"},
 ]
-SHAPE = {"vocab_size": 65, "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32}
 POSITIONS = 64  # of each gradient and of the logits that are written
 
 
@@ -46,12 +49,12 @@ def weight_specs(model):
     return specs
 
 
-def batch_specs():
+def batch_specs(case):
     """`BATCHES` batches, taken in turn: so few that the losses fall within 20 steps."""
-    shape = [BATCH_SIZE, SHAPE["block_size"]]
+    shape = [case["batch_size"], case["model"]["block_size"]]
     return [
         {
-            name: {"shape": shape, "seed": seed + 2 * i, "vocab": SHAPE["vocab_size"]}
+            name: {"shape": shape, "seed": seed + 2 * i, "vocab": case["model"]["vocab_size"]}
             for seed, name in ((1000, "tokens"), (1001, "targets"))
         }
         for i in range(BATCHES)
@@ -76,7 +79,7 @@ def excerpt(tensor, seed):
 
 def run(case, optimizer=OPTIMIZER):
     config = reference.Config(
-        **SHAPE, bias=case["bias"], gelu="tanh" if case["gelu"] == "gelu_tanh" else "none"
+        **case["model"], bias=case["bias"], gelu="tanh" if case["gelu"] == "gelu_tanh" else "none"
     )
     model = reference.Gpt(config)
     specs = weight_specs(model)
@@ -90,10 +93,9 @@ def run(case, optimizer=OPTIMIZER):
         optimizer["weight_decay"],
         eps=optimizer["eps"],
     )
-    result = {**case, "weights": specs, "losses": [], "grad_norms": []}
-    batches = [
-        [values.tensor(spec, torch.int64) for spec in pair.values()] for pair in batch_specs()
-    ]
+    pairs = batch_specs(case)
+    batches = [[values.tensor(spec, torch.int64) for spec in pair.values()] for pair in pairs]
+    result = {**case, "batches": pairs, "weights": specs, "losses": [], "grad_norms": []}
     for step in range(STEPS):
         logits, loss = model(*batches[step % BATCHES])
         loss.backward()
@@ -115,9 +117,7 @@ def main():
     torch.set_num_threads(1)
     parity = {
         "torch": torch.__version__.split("+")[0],
-        "model": SHAPE,
         "optimizer": OPTIMIZER,
-        "batches": batch_specs(),
         "cases": [run(case) for case in CASES],
     }
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("parity.json")
