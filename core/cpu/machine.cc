@@ -62,7 +62,10 @@ HWY_AFTER_NAMESPACE();
 #include <chrono>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/parallel.h"
@@ -92,10 +95,12 @@ double best_rate(int repetitions, F&& run) {
 // another program holds up for a moment does not spoil.
 template <class F>
 double rate_of_all_threads(int repetitions, F&& kernel) {
-  double total = 0;
-#pragma omp parallel reduction(+ : total)
-  total += best_rate(repetitions, kernel);
-  return total;
+  std::vector<double> rates(static_cast<size_t>(parallel_threads()));
+  std::vector<std::jthread> threads;
+  for (double& rate : rates)
+    threads.emplace_back([&rate, repetitions, kernel] { rate = best_rate(repetitions, kernel); });
+  threads.clear();
+  return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
 double f32_flops() {

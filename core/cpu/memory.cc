@@ -1,5 +1,3 @@
-#include <sched.h>
-
 #include <cstring>
 
 #include "core/cpu/cpu_backend.h"
@@ -68,14 +66,8 @@ Array CpuBackend::take_rows(const Array& x, std::span<const int64_t> rows) {
   return taken;
 }
 
-void CpuBackend::set_threads(int threads) {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  int available = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed)
-                                                                      : omp_get_num_procs();
-  omp_set_num_threads(threads > 0 ? threads : available);
-}
+void CpuBackend::set_threads(int threads) { set_parallel_threads(threads); }
 
-int CpuBackend::threads() const { return omp_get_max_threads(); }
+int CpuBackend::threads() const { return parallel_threads(); }
 
 }  // namespace folio

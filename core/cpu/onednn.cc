@@ -15,22 +15,6 @@ const dnnl::engine& cpu_engine() {
   return engine;
 }
 
-// oneDNN chooses how to block, and how many threads to use, from omp_get_max_threads().
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) {
-    if (before_ != 1) omp_set_num_threads(1);
-  }
-  ~OneThread() {
-    if (before_ != 1) omp_set_num_threads(before_);
-  }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
-
 memory::desc describe(int64_t rows, int64_t cols, DType dtype, int64_t stride, bool transposed) {
   return {{rows, cols},
           dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32,
@@ -98,13 +82,15 @@ struct Cache {
   static constexpr size_t limit = 512;  // shapes that come and go must not pile up
   std::unordered_map<MatmulKey, Matmul, Hash> matmuls;
   dnnl::stream stream{cpu_engine()};
+
+  // oneDNN chooses how to block, and how many threads to use, from the calling thread's setting.
+  Cache() { omp_set_num_threads(1); }
 };
 
 }  // namespace
 
 void onednn_matmul(const MatmulKey& key, const void* a, const void* b, float* c) {
   thread_local Cache cache;
-  OneThread one_thread;
   auto found = cache.matmuls.find(key);
   if (found == cache.matmuls.end()) {
     if (cache.matmuls.size() >= Cache::limit) cache.matmuls.clear();

@@ -41,7 +41,7 @@ inline void* panel_at(const PackedWeight& w, int64_t p) {
 // for and finishes with the others. It may depend on the threads: no sum is cut.
 inline int64_t panel_groups(int64_t panels, int64_t multiply_adds, const RowBlocks& row) {
   constexpr int64_t worth_a_task = 1 << 15;  // about 2 us
-  const int64_t tasks = omp_get_max_threads() * (row.blocks == 1 ? 1 : 4);
+  const int64_t tasks = parallel_threads() * (row.blocks == 1 ? 1 : 4);
   const int64_t wanted =
       std::min((tasks + row.chunks - 1) / row.chunks, multiply_adds / worth_a_task);
   return std::clamp<int64_t>(wanted, 1, panels);

@@ -1,45 +1,29 @@
 #pragma once
-#include <omp.h>
-
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <type_traits>
 
 namespace folio {
 
-// The part of [0, n) that one thread begins with; the others help once theirs is done.
-struct alignas(64) ParallelShare {
-  std::atomic<int64_t> next;
-  int64_t end;
-};
+// How many threads share a loop; as many as this process may use, until it is set. Not to be set
+// while a loop runs.
+int parallel_threads();
+void set_parallel_threads(int threads);
 
-// Runs f(i) for i in [0, n), on all threads. A thread begins with its own contiguous share, the
-// same one in every call, so that it finds the rows that it wrote before in its own cache; what is
-// left goes to whichever thread is free. f must give the same result whoever runs it: split work by
-// shape, never by the number of threads.
+// task(context, i) for i in [0, n); what parallel_for makes of its f.
+void run_parallel(int64_t n, void (*task)(void* context, int64_t i), void* context);
+
+// Runs f(i) for i in [0, n), on all threads; a loop inside a loop, or beside the loop of another
+// thread, runs on its caller alone. A thread begins with its own contiguous share, the same one in
+// every call, so that it finds the rows that it wrote before in its own cache; what is left goes to
+// whichever thread is free. f must give the same result whoever runs it: split work by shape, never
+// by the number of threads. What f throws leaves parallel_for once no thread runs f any more.
 template <class F>
 void parallel_for(int64_t n, F&& f) {
-  constexpr int most = 64;  // shares
-  const int count = std::min(omp_get_max_threads(), most);
-  if (n <= 1 || count == 1 || omp_in_parallel()) {
-    for (int64_t i = 0; i < n; ++i) f(i);
-    return;
-  }
-  std::array<ParallelShare, most> shares;
-  for (int t = 0; t < count; ++t) {
-    shares[size_t(t)].next.store(n * t / count, std::memory_order_relaxed);
-    shares[size_t(t)].end = n * (t + 1) / count;
-  }
-#pragma omp parallel
-  {
-    const int own = omp_get_thread_num();
-    for (int t = 0; t < count; ++t) {
-      ParallelShare& share = shares[size_t((own + t) % count)];
-      int64_t i;
-      while ((i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) f(i);
-    }
-  }
+  run_parallel(
+      n, [](void* context, int64_t i) { (*static_cast<std::remove_reference_t<F>*>(context))(i); },
+      const_cast<void*>(static_cast<const void*>(std::addressof(f))));
 }
 
 // Runs f(begin, end) over [0, n) in blocks of `block` elements.
