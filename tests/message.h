@@ -1,22 +1,29 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <string>
 
 #include "core/check.h"
 
 namespace folio {
 
-// The message of the Error that `run` throws; fails the test when it throws none.
-inline std::string message_of(const std::function<void()>& run) {
+// The message of the Error that `run` throws; "" if it throws none.
+template <class F>
+std::string error_of(F&& run) {
   try {
     run();
   } catch (const Error& error) {
     return error.what();
   }
-  ADD_FAILURE() << "expected an Error, none was thrown";
   return "";
+}
+
+// The same, where one must be thrown: fails the test if none is.
+template <class F>
+std::string message_of(F&& run) {
+  std::string message = error_of(run);
+  if (message.empty()) ADD_FAILURE() << "expected an Error, none was thrown";
+  return message;
 }
 
 }  // namespace folio

@@ -13,6 +13,7 @@
 #include "data/files.h"
 #include "data/safetensors/safetensors.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 
 namespace folio {
@@ -219,15 +220,6 @@ TEST_F(HuggingFace, SizesThatTheFileDoesNotHaveAreErrors) {
   EXPECT_THAT(error(), HasSubstr("has a config.json but no model.safetensors"));
 }
 
-std::string run_export(std::vector<std::string> args) {
-  args.insert(args.begin(), "export");
-  std::vector<char*> argv;
-  for (std::string& arg : args) argv.push_back(arg.data());
-  testing::internal::CaptureStdout();
-  std::string error = error_of([&] { export_command(int(argv.size()), argv.data()); });
-  return testing::internal::GetCapturedStdout() + error;
-}
-
 // A folio checkpoint as a run leaves it.
 fs::path save_checkpoint(const TemporaryFolder& out, Gpt& model) {
   CheckpointFile file;
@@ -241,14 +233,14 @@ TEST_F(HuggingFace, ExportWritesACheckpointsModelAndTokenizer) {
   TemporaryFolder out, to;
   auto bare = a_model(false, gelu_erf_op);
   save_checkpoint(out, *bare);
-  std::string said = run_export({"--out_dir=" + out.path(), "--to=" + (to / "x")});
+  std::string said = output_of(export_command, {"--out_dir=" + out.path(), "--to=" + (to / "x")});
   EXPECT_THAT(said, AllOf(HasSubstr(to / "x"), HasSubstr("and the tokenizer"),
                           HasSubstr("written as zeros")));
   OpenedModel opened = open_model(to / "x", "");
   EXPECT_EQ(logits(*opened.model), logits(*bare));
   ASSERT_NE(opened.tokenizer, nullptr);
   EXPECT_TRUE(*opened.tokenizer == characters);
-  EXPECT_THAT(run_export({"--out_dir=" + out.path()}), HasSubstr("--to=DIR"));
+  EXPECT_THAT(output_of(export_command, {"--out_dir=" + out.path()}), HasSubstr("--to=DIR"));
 }
 
 TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {

@@ -9,6 +9,7 @@
 #include "data/files.h"
 #include "data/progress_line.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
+#include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 
 namespace folio {
@@ -39,27 +40,14 @@ void save_checkpoint(const TemporaryFolder& out_dir) {
   save(best_checkpoint(out_dir.path()), file);
 }
 
-std::string run(int (*command)(int, char**), std::vector<std::string> args) {
-  args.insert(args.begin(), "command");
-  std::vector<char*> argv;
-  for (std::string& arg : args) argv.push_back(arg.data());
-  testing::internal::CaptureStdout();
-  std::string error = error_of([&] { command(int(argv.size()), argv.data()); });
-  return testing::internal::GetCapturedStdout() + error;
-}
-
-std::string run_quantize(std::vector<std::string> args) {
-  return run(quantize_command, std::move(args));
-}
-
 TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
   TemporaryFolder out;
   save_checkpoint(out);
   std::vector<float> plain = logits(*open_model("resume", out.path()).model);
   for (WeightFormat format : formats) {
     std::string to = out / fmt::format("quantized/{}.h5", format);
-    std::string said = run_quantize(
-        {"--out_dir=" + out.path(), "--to=" + to, fmt::format("--weights={}", format)});
+    std::string said = output_of(quantize_command, {"--out_dir=" + out.path(), "--to=" + to,
+                                                    fmt::format("--weights={}", format)});
     EXPECT_THAT(said,
                 HasSubstr(with_commas(int64_t(std::filesystem::file_size(to))) + " bytes for"));
     OpenedModel at_load = open_model("resume", out.path(), Purpose::inference);
@@ -80,19 +68,20 @@ TEST(QuantizeCommand, SaysWhatCannotBeDone) {
   TemporaryFolder out;
   save_checkpoint(out);
   std::string from = "--out_dir=" + out.path(), to = out / "q.h5";
-  EXPECT_THAT(run_quantize({from}), HasSubstr("--to=FILE.h5"));
-  EXPECT_THAT(run_quantize({from, "--to=" + (out / "q.bin")}), HasSubstr("must end with .h5"));
+  EXPECT_THAT(output_of(quantize_command, {from}), HasSubstr("--to=FILE.h5"));
+  EXPECT_THAT(output_of(quantize_command, {from, "--to=" + (out / "q.bin")}),
+              HasSubstr("must end with .h5"));
   std::string before = read_file(out / "ckpt.h5");
-  EXPECT_THAT(run_quantize({from, "--to=" + (out / "./ckpt.h5")}),
+  EXPECT_THAT(output_of(quantize_command, {from, "--to=" + (out / "./ckpt.h5")}),
               HasSubstr("would replace the model that it is made from"));
   EXPECT_EQ(read_file(out / "ckpt.h5"), before);
 
-  run_quantize({from, "--to=" + to});
+  output_of(quantize_command, {from, "--to=" + to});
   EXPECT_THAT(error_of([&] { open_model(to, ""); }),
               HasSubstr(to + ": holds int8 weights, for inference alone"));
-  EXPECT_THAT(run_quantize({"--init_from=" + to, "--to=" + (out / "again.h5")}),
+  EXPECT_THAT(output_of(quantize_command, {"--init_from=" + to, "--to=" + (out / "again.h5")}),
               HasSubstr("take the model that they were made from"));
-  EXPECT_THAT(run(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
+  EXPECT_THAT(output_of(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
               HasSubstr("take the model that they were made from"));
   OpenedModel opened = open_model(to, "", Purpose::inference);
   EXPECT_EQ(error_of([&] { pack(opened, {.format = WeightFormat::int8}); }), "");

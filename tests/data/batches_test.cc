@@ -8,6 +8,7 @@
 #include "core/backend.h"
 #include "data/files.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

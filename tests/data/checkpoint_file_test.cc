@@ -19,23 +19,13 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::AllOf, testing::HasSubstr, testing::Not;
-
-// The message of the Error that f throws; "" if it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 std::string contents(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -11,6 +11,7 @@
 #include "data/sha256.h"
 #include "tests/data/http_server.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -7,6 +7,7 @@
 #include "data/sha256.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

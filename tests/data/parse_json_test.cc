@@ -12,6 +12,7 @@
 #include "data/safetensors/safetensors.h"
 #include "data/tokenizer/bpe_files.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -26,15 +26,4 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// What the Error of f() says, "" if there is none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
 }  // namespace folio

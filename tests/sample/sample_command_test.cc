@@ -7,6 +7,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 #include "tiny_model.h"
 
@@ -40,12 +41,7 @@ class SampleCommand : public testing::Test {
   static std::string sample(std::vector<std::string> args) {
     for (const char* arg : {"--start=AB", "--num_samples=2", "--max_new_tokens=40"})
       args.push_back(arg);
-    args.insert(args.begin(), "sample");
-    std::vector<char*> argv;
-    for (std::string& arg : args) argv.push_back(arg.data());
-    testing::internal::CaptureStdout();
-    std::string error = error_of([&] { sample_command(int(argv.size()), argv.data()); });
-    return testing::internal::GetCapturedStdout() + error;
+    return output_of(sample_command, std::move(args));
   }
   std::string from_checkpoint(const std::string& weights) const {
     return sample({"--out_dir=" + folder_.path(), "--weights=" + weights});

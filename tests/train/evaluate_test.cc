@@ -12,6 +12,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
+#include "tests/command.h"
 #include "tests/train/tiny_run.h"
 #include "train/eval_command.h"
 #include "train/run.h"
@@ -131,19 +132,6 @@ TEST(WholeSplitErrors, SayWhatIsWrong) {
   EXPECT_THROW(whole_split_loss(*model, Split(folder, 1).file(), 1), Error);
 }
 
-std::string output_of(std::vector<std::string> args) {
-  args.insert(args.begin(), "eval");
-  std::vector<char*> argv;
-  for (std::string& arg : args) argv.push_back(arg.data());
-  testing::internal::CaptureStdout();
-  try {
-    eval_command(int(argv.size()), argv.data());
-  } catch (const Error& error) {
-    return testing::internal::GetCapturedStdout() + error.what();
-  }
-  return testing::internal::GetCapturedStdout();
-}
-
 TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
@@ -153,7 +141,8 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   double train = whole_split_loss(*run.model, run.data.train, 16, 5).loss;
   double val = whole_split_loss(*run.model, run.data.val, 16, 5).loss;
 
-  std::string text = output_of({"--out_dir=" + options.out_dir, "--json", "--stride=5"});
+  std::string text =
+      output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--stride=5"});
   nlohmann::json figures = nlohmann::json::parse(text);
   EXPECT_NEAR(figures.at("train_loss"), train, 1e-6);
   EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
@@ -165,9 +154,10 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   packed.model->pack({.format = WeightFormat::int4});
   double val_int4 = whole_split_loss(*packed.model, packed.data.val, 16).loss;
   figures = nlohmann::json::parse(
-      output_of({"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));
+      output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));
   EXPECT_NEAR(figures.at("val_loss"), val_int4, 1e-6);
-  EXPECT_THAT(output_of({"--out_dir=" + options.out_dir, "--weights=int3"}), HasSubstr("int4"));
+  EXPECT_THAT(output_of(eval_command, {"--out_dir=" + options.out_dir, "--weights=int3"}),
+              HasSubstr("int4"));
 
   std::string quantized = (folder.path() / "int4.h5").string();
   CheckpointFile file = quantize(*folio::Run(options, {}).model, WeightFormat::int4);
@@ -183,10 +173,11 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());
   std::string init_from = "--init_from=" + exported, data_dir = "--data_dir=" + options.data_dir;
   figures = nlohmann::json::parse(
-      output_of({init_from, data_dir, "--dataset=tiny", "--json", "--stride=5"}));
+      output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--json", "--stride=5"}));
   EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
-  EXPECT_THAT(output_of({init_from, data_dir}), HasSubstr("name a dataset with --dataset"));
-  EXPECT_THAT(output_of({init_from, data_dir, "--dataset=tiny", "--stride=4"}),
+  EXPECT_THAT(output_of(eval_command, {init_from, data_dir}),
+              HasSubstr("name a dataset with --dataset"));
+  EXPECT_THAT(output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--stride=4"}),
               HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
 }
 
@@ -200,7 +191,7 @@ TEST(EvalCommand, AnotherVocabularyIsRefused) {
   prepare({.name = "other",
            .input = (folder.path() / "other.txt").string(),
            .data_dir = options.data_dir});
-  EXPECT_THAT(output_of({"--out_dir=" + options.out_dir, "--dataset=other"}),
+  EXPECT_THAT(output_of(eval_command, {"--out_dir=" + options.out_dir, "--dataset=other"}),
               HasSubstr("another vocabulary"));
 }
 

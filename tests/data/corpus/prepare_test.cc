@@ -10,6 +10,7 @@
 #include "data/meta.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
+#include "tests/command.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 
@@ -144,21 +145,14 @@ TEST_F(Prepare, RejectsNamesAndInputsThatAreNone) {
 TEST_F(Prepare, CommandTakesNameInputAndFolder) {
   write_file(folder_ / "in.txt", "some text");
   auto run = [&](std::vector<std::string> words) {
-    words.insert(words.begin(), "prepare");
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    testing::internal::CaptureStdout();
-    int status = -1;
-    std::string error = error_of([&] { status = prepare_command(int(argv.size()), argv.data()); });
-    std::string output = testing::internal::GetCapturedStdout();
-    return error.empty() ? fmt::format("{} {}", status, output) : error;
+    return output_of(prepare_command, std::move(words));
   };
   std::string input = "--input=" + folder_ / "in.txt", data_dir = "--data_dir=" + folder_.path();
-  EXPECT_THAT(run({input, "--name=a", data_dir}), HasSubstr("0 length of dataset"));
-  EXPECT_THAT(run({"shakespeare_char", input, data_dir}), HasSubstr("0 length of dataset"));
+  EXPECT_THAT(run({input, "--name=a", data_dir}), HasSubstr("length of dataset"));
+  EXPECT_THAT(run({"shakespeare_char", input, data_dir}), HasSubstr("length of dataset"));
   EXPECT_EQ(open_dataset(folder_ / "a").train.size(), 8);
   EXPECT_EQ(open_dataset(folder_ / "shakespeare_char").train.size(), 8);
-  EXPECT_THAT(run({"--help"}), AllOf(HasSubstr("0 "), HasSubstr("--data_dir")));
+  EXPECT_THAT(run({"--help"}), HasSubstr("--data_dir"));
   EXPECT_THAT(run({"--inptu=x"}), AllOf(HasSubstr("--inptu"), HasSubstr("--help")));
 }
 

@@ -15,6 +15,7 @@
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/tokenizer/gpt2_files.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

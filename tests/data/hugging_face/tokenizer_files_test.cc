@@ -10,6 +10,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/tokenizer/gpt2_files.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "data/mapped_file.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -10,6 +10,7 @@
 #include "data/files.h"
 #include "data/safetensors/half.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -8,6 +8,7 @@
 #include "data/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/tokenizer/gpt2_files.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

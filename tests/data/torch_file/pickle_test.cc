@@ -5,6 +5,7 @@
 
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

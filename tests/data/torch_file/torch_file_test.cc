@@ -9,6 +9,7 @@
 #include "data/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
