@@ -165,9 +165,9 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   save(quantized, file);
   std::vector<std::string> from_file{"--init_from=" + quantized, "--data_dir=" + options.data_dir,
                                      "--dataset=tiny", "--json"};
-  EXPECT_EQ(nlohmann::json::parse(output_of(from_file)), figures);
+  EXPECT_EQ(nlohmann::json::parse(output_of(eval_command, from_file)), figures);
   from_file.push_back("--weights=int8");
-  EXPECT_THAT(output_of(from_file), HasSubstr("saved as int4 and cannot become int8"));
+  EXPECT_THAT(output_of(eval_command, from_file), HasSubstr("saved as int4 and cannot become int8"));
 
   std::string exported = (folder.path() / "exported").string();
   save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());
