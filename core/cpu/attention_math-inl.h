@@ -33,7 +33,7 @@ struct Plain {
   template <class E>
   static void load_stack(const E* from, int64_t stride, int64_t rows, int64_t width, F* to,
                          int64_t rows_padded, int64_t width_padded) {
-    pack_rows(from, stride, rows, width, F(1), to, rows_padded, width_padded);
+    load_rows(from, stride, rows, width, to, rows_padded, width_padded);
   }
   // Column i of a row; of two neighbouring rows, the first of them even.
   template <class V>

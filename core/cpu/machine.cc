@@ -54,6 +54,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ARCH_X86_64
 #include <immintrin.h>
 #endif
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ HWY_AFTER_NAMESPACE();
 #include <chrono>
 #include <fstream>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -147,14 +149,21 @@ double read_bandwidth() {
   const double free_bytes = double(sysconf(_SC_AVPHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
   const double bytes = std::min(double(1 << 30), free_bytes / 4);
   const int64_t blocks = std::max<int64_t>(1, int64_t(bytes) / int64_t(sizeof(float)) / block);
-  const std::unique_ptr<float[]> buffer(new float[size_t(blocks * block)]);
+  const auto size = size_t(blocks * block) * sizeof(float);
+  // In huge pages, whose addresses cost nothing to look up: in small ones it is half as fast at
+  // times, less than decoding reads.
+  constexpr auto page = std::align_val_t(2 << 20);
+  const auto release = [](float* p) { ::operator delete(p, page); };
+  const std::unique_ptr<float[], decltype(release)> buffer(
+      static_cast<float*>(::operator new(size, page)));
+  madvise(buffer.get(), size, MADV_HUGEPAGE);
   parallel_for(blocks, [&](int64_t i) { std::fill_n(&buffer[size_t(i * block)], block, 1.0f); });
-  return best_rate(4, [&] {
+  return best_rate(10, [&] {
     parallel_for(blocks, [&](int64_t i) {
       volatile float keep = HWY_DYNAMIC_DISPATCH(sum_of)(&buffer[size_t(i * block)], block);
       static_cast<void>(keep);
     });
-    return double(blocks * block) * sizeof(float);
+    return double(size);
   });
 }
 
