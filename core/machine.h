@@ -9,6 +9,7 @@ namespace folio {
 struct MachinePeak {
   double f32_flops = 0;   // multiply-adds, counted as two, per second in registers
   double bf16_flops = 0;  // likewise through the fastest bf16 path the CPU has, f32 units included
+  double int8_flops = 0;  // likewise of exact sums of 8-bit products
   double read_bandwidth = 0;  // bytes per second, from memory larger than the caches
 };
 MachinePeak measure_peak();

@@ -163,7 +163,10 @@ void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const Machi
   const GptConfig& c = model.config();
   nlohmann::ordered_json json{{"machine", cpu_model()},
                               {"threads", backend(cpu).threads()},
-                              {"peak_gflops", peak.f32_flops / 1e9},
+                              {"peak_gflops",
+                               {{"float32", peak.f32_flops / 1e9},
+                                {"bfloat16", peak.bf16_flops / 1e9},
+                                {"int8", peak.int8_flops / 1e9}}},
                               {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
                               {"block_size", c.block_size},
                               {"vocab_size", c.vocab_size},
@@ -181,7 +184,8 @@ void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const Machi
 
 void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
   fmt::print("machine  {}\n", cpu_model());
-  fmt::print("peak     {:.0f} GFLOP/s float32, {:.1f} GB/s read\n", peak.f32_flops / 1e9,
+  fmt::print("peak     {:.0f} GFLOP/s float32, {:.0f} bfloat16, {:.0f} int8, {:.1f} GB/s read\n",
+             peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.int8_flops / 1e9,
              peak.read_bandwidth / 1e9);
   fmt::print("model    {:.2f}M parameters, block_size {}\n", double(model.num_params()) / 1e6,
              model.config().block_size);

@@ -17,11 +17,24 @@ double prefill_per_second(const BenchRow& row) {
 double share_of_bandwidth(const BenchRow& row, const MachinePeak& peak) {
   return row.timing.bytes_a_step / row.timing.step_seconds / peak.read_bandwidth;
 }
+// Of the units that multiply by the row's weights.
+double flops(const MachinePeak& peak, const BenchRow& row) {
+  switch (weight_format_named(row.weights)) {
+    case WeightFormat::f32:
+      return peak.f32_flops;
+    case WeightFormat::bf16:
+      return peak.bf16_flops;
+    case WeightFormat::int8:
+    case WeightFormat::int4:
+      return peak.int8_flops;
+  }
+  return peak.f32_flops;
+}
 double share_of_peak(const BenchRow& row, const MachinePeak& peak) {
-  return row.timing.flops_a_step / row.timing.step_seconds / peak.f32_flops;
+  return row.timing.flops_a_step / row.timing.step_seconds / flops(peak, row);
 }
 double prefill_share_of_peak(const BenchRow& row, const MachinePeak& peak) {
-  return row.timing.flops_a_prompt / row.timing.prompt_seconds / peak.f32_flops;
+  return row.timing.flops_a_prompt / row.timing.prompt_seconds / flops(peak, row);
 }
 
 std::string_view cache_name(const Workload& workload) {
@@ -34,9 +47,9 @@ std::string work(const BenchRow& row, const MachinePeak& peak) {
   return fmt::format(
       "reads {:.1f} MB ({:.0f} % of what memory gives in that time) and does {:.2f} GFLOP ({:.0f} "
       "% "
-      "of the multiply-add peak)",
+      "of the multiply-add peak in {})",
       row.timing.bytes_a_step / 1e6, 100 * share_of_bandwidth(row, peak),
-      row.timing.flops_a_step / 1e9, 100 * share_of_peak(row, peak));
+      row.timing.flops_a_step / 1e9, 100 * share_of_peak(row, peak), row.weights);
 }
 
 }  // namespace

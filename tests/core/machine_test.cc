@@ -23,6 +23,8 @@ TEST(Machine, PeaksArePlausibleAndLeaveThePeakMemoryAlone) {
   EXPECT_LT(peak.f32_flops, 1e15);
   EXPECT_GE(peak.bf16_flops, peak.f32_flops);
   EXPECT_LT(peak.bf16_flops, 1e16);
+  EXPECT_GE(peak.int8_flops, peak.f32_flops);
+  EXPECT_LT(peak.int8_flops, 1e16);
   EXPECT_GT(peak.read_bandwidth, 1e8);
   EXPECT_LT(peak.read_bandwidth, 1e13);
 }
