@@ -1,6 +1,8 @@
 #include "core/cpu/parallel.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <array>
 #include <atomic>
@@ -46,7 +48,12 @@ class ThreadPool {
     workers_.clear();
     stopping_ = false;
     threads_ = threads;
+    // Signals are for the threads of the program: a worker is born with all of them blocked.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
   void run(int64_t n, void (*task)(void*, int64_t), void* context) {

@@ -1,6 +1,7 @@
 #include "core/cpu/parallel.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <atomic>
 #include <stdexcept>
@@ -81,6 +82,19 @@ TEST_P(Parallel, WhatALoopThrowsReachesItsCallerAndTheNextLoopRuns) {
     std::atomic<int> runs = 0;
     parallel_for(50, [&](int64_t) { ++runs; });
     EXPECT_EQ(runs, 50);
+  }
+}
+
+// Or a Ctrl-C that the program waits for on one of its own threads would end it.
+TEST_P(Parallel, WorkersLeaveSignalsToTheProgram) {
+  const std::thread::id caller = std::this_thread::get_id();
+  for (int round = 0; round < 100; ++round) {
+    parallel_for(8, [&](int64_t) {
+      if (std::this_thread::get_id() == caller) return;
+      sigset_t blocked;
+      pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+      EXPECT_TRUE(sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGTERM));
+    });
   }
 }
 

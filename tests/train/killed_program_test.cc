@@ -17,7 +17,7 @@ namespace {
 using Arguments = std::vector<std::string>;
 
 // `folio train ARGUMENTS` as a child process, whose output comes line by line. It cannot run ahead
-// of its reader by more than what the smallest pipe holds, about 50 lines.
+// of its reader by more than what the smallest pipe holds, fewer than 100 lines.
 class Training {
  public:
   explicit Training(Arguments arguments) {
@@ -27,6 +27,7 @@ class Training {
     argv.push_back(nullptr);
     int ends[2];
     check(pipe(ends) == 0, "no pipe");
+    fcntl(ends[0], F_SETPIPE_SZ, 1);  // one page; before anything is in it
     pid_ = fork();
     if (pid_ == 0) {
       dup2(ends[1], STDOUT_FILENO);
@@ -36,7 +37,6 @@ class Training {
       _exit(127);
     }
     close(ends[1]);
-    fcntl(ends[0], F_SETPIPE_SZ, 1);
     output_ = fdopen(ends[0], "r");
     setvbuf(output_, nullptr, _IONBF, 0);
   }
@@ -102,13 +102,13 @@ class KilledProgram : public testing::TestWithParam<int> {
       bytes[name] = to_vector<float>(array);
     return bytes;
   }
-  // When a state is on the disk, and too far from the end to get there unseen.
+  // When a state is on the disk, and over 100 lines from the end: it cannot get there unseen.
   int64_t some_iteration() { return options_.eval_interval + int64_t(random_() % 30); }
 
   static TrainOptions options(const TemporaryFolder& folder) {
     TrainOptions o = tiny_options(folder);
     o.eval_interval = 10;
-    o.max_iters = o.lr_decay_iters = 100;
+    o.max_iters = o.lr_decay_iters = 150;
     return o;
   }
 
@@ -137,7 +137,7 @@ TEST_P(KilledProgram, AfterCtrlCToo) {
   Training training(arguments("stopped", false));
   ASSERT_TRUE(training.reach(at));
   int status = training.kill(SIGINT);
-  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << status;
+  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << "status " << status;
   CheckpointFile saved = load(last_checkpoint(folder_.path() / "stopped"));
   EXPECT_GT(saved.attribute<int64_t>("iter_num"), at) << "the step at hand is finished and saved";
   EXPECT_TRUE(finish("stopped", true) == expected);
