@@ -97,58 +97,58 @@ FOLIO_VNNI __attribute__((always_inline)) inline __m512 scales_at(const uint8_t*
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
+// Sums in the type that the instruction works on: GCC 12 would copy __m512i back and forth.
+using IntLanes = int __attribute__((vector_size(64)));
+
 // Four k of 32 rows of w, u - 128 of 4 bytes a lane, times those of rows of x.
 template <int rows>
-FOLIO_VNNI __attribute__((always_inline)) inline void add_four(const ActivationBlock* x,
-                                                               int64_t stride, int k4, __m512i w0,
-                                                               __m512i w1,
-                                                               __m512i (&dot)[rows][2]) {
+FOLIO_VNNI __attribute__((always_inline)) inline void add_four(const ActivationBlock* x, int k4,
+                                                               __m512i w0, __m512i w1,
+                                                               IntLanes (&dot)[rows][2]) {
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
     int four;
-    std::memcpy(&four, x[r * stride].q + 4 * k4, sizeof four);
+    std::memcpy(&four, x[r].q + 4 * k4, sizeof four);
     const __m512i q = _mm512_set1_epi32(four);
-    dot[r][0] = _mm512_dpbusd_epi32(dot[r][0], w0, q);
-    dot[r][1] = _mm512_dpbusd_epi32(dot[r][1], w1, q);
+    dot[r][0] = (IntLanes)_mm512_dpbusd_epi32((__m512i)dot[r][0], w0, q);
+    dot[r][1] = (IntLanes)_mm512_dpbusd_epi32((__m512i)dot[r][1], w1, q);
   }
 }
 
 // 32 rows of w times rows of x, added to the tile: see multiply_blocks in packed_blocks-inl.h.
 template <int rows, WeightFormat format>
 FOLIO_VNNI __attribute__((always_inline)) inline void add_record(const ActivationBlock* x,
-                                                                 int64_t stride,
                                                                  const uint8_t* record,
                                                                  float* tile) {
-  __m512i dot[rows][2];
+  IntLanes dot[rows][2];
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r) dot[r][0] = dot[r][1] = _mm512_set1_epi32(x[r * stride].offset);
+  for (int r = 0; r < rows; ++r) dot[r][0] = dot[r][1] = (IntLanes)_mm512_set1_epi32(x[r].offset);
   const uint8_t* w = record;
   if constexpr (format == WeightFormat::int8) {
-#pragma GCC unroll 8
+#pragma GCC unroll 1
     for (int k4 = 0; k4 < 8; ++k4, w += 128) {
-      add_four<rows>(x, stride, k4, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64), dot);
+      add_four<rows>(x, k4, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64), dot);
     }
   } else {
     const __m512i low = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
+#pragma GCC unroll 1
     for (int k8 = 0; k8 < 4; ++k8, w += 128) {
       const __m512i a = _mm512_loadu_si512(w), b = _mm512_loadu_si512(w + 64);
-      add_four<rows>(x, stride, 2 * k8, levels_of(_mm512_and_si512(a, low)),
+      add_four<rows>(x, 2 * k8, levels_of(_mm512_and_si512(a, low)),
                      levels_of(_mm512_and_si512(b, low)), dot);
-      add_four<rows>(x, stride, 2 * k8 + 1,
-                     levels_of(_mm512_and_si512(_mm512_srli_epi16(a, 4), low)),
+      add_four<rows>(x, 2 * k8 + 1, levels_of(_mm512_and_si512(_mm512_srli_epi16(a, 4), low)),
                      levels_of(_mm512_and_si512(_mm512_srli_epi16(b, 4), low)), dot);
     }
   }
   const __m512 scale0 = scales_at(w), scale1 = scales_at(w + 32);
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r, tile += 32) {
-    const __m512 scale = _mm512_set1_ps(x[r * stride].scale);
-    _mm512_store_ps(tile, _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r][0]),
+    const __m512 scale = _mm512_set1_ps(x[r].scale);
+    _mm512_store_ps(tile, _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)dot[r][0]),
                                           _mm512_mul_ps(scale0, scale), _mm512_load_ps(tile)));
     _mm512_store_ps(tile + 16,
-                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r][1]), _mm512_mul_ps(scale1, scale),
-                                    _mm512_load_ps(tile + 16)));
+                    _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)dot[r][1]),
+                                    _mm512_mul_ps(scale1, scale), _mm512_load_ps(tile + 16)));
   }
 }
 
@@ -157,10 +157,12 @@ FOLIO_VNNI void blocks_tile(const ActivationBlock* x, const uint8_t* panel, int6
                             float* tile) {
   constexpr int64_t record = record_bytes(format), ahead = 4096;
   std::memset(tile, 0, rows * 32 * sizeof(float));
-  for (int64_t b = 0; b < blocks; ++b, panel += record) {
+  for (int64_t b = 0; b < blocks; ++b, panel += record, x += rows) {
     for (int64_t line = 0; line < record; line += 64)
       _mm_prefetch(panel + ahead + line, _MM_HINT_T0);
-    add_record<rows, format>(x + b, blocks, panel, tile);
+    // More rows than this leave no register for the tile: or the dots would be spilled.
+    if constexpr (rows > 6) asm volatile("" : : : "memory");
+    add_record<rows, format>(x, panel, tile);
   }
 }
 

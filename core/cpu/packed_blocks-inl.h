@@ -68,7 +68,7 @@ HWY_INLINE void expand_record(const uint8_t* record, float* to) {
 
 #endif
 
-// tile [rows, 32] = x w^T, x [rows, blocks]. An element is one chain over the blocks, k ascending:
+// tile [rows, 32] = x w^T, x [blocks][rows]. An element is one chain over the blocks, k ascending:
 // the block's dot product, an exact integer (sums stay below 2^24, so f32 holds them too), times
 // the product of the two scales.
 template <int rows, WeightFormat format>
@@ -78,7 +78,7 @@ HWY_NOINLINE void multiply_blocks(const ActivationBlock* x, const uint8_t* panel
   const int64_t lanes = int64_t(hn::Lanes(d));
   HWY_ALIGN float weights[block_size * block_size];
   std::fill(tile, tile + rows * block_size, 0.0f);
-  for (int64_t b = 0; b < blocks; ++b, panel += record_bytes(format)) {
+  for (int64_t b = 0; b < blocks; ++b, panel += record_bytes(format), x += rows) {
     expand_record<format>(panel, weights);
     const auto* scales = reinterpret_cast<const bfloat16*>(panel + weight_bytes(format));
     for (int64_t row = 0; row < block_size; row += lanes) {
@@ -89,14 +89,14 @@ HWY_NOINLINE void multiply_blocks(const ActivationBlock* x, const uint8_t* panel
         const auto w = hn::Load(d, weights + k * block_size + row);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; ++r) {
-          dot[r] = hn::MulAdd(hn::Set(d, float(x[r * blocks + b].q[k])), w, dot[r]);
+          dot[r] = hn::MulAdd(hn::Set(d, float(x[r].q[k])), w, dot[r]);
         }
       }
       const auto scale = load(d, scales + row, Whole()).v;
 #pragma GCC unroll 16
       for (int r = 0; r < rows; ++r) {
         float* to = tile + r * block_size + row;
-        const auto product = hn::Mul(scale, hn::Set(d, x[r * blocks + b].scale));
+        const auto product = hn::Mul(scale, hn::Set(d, x[r].scale));
         hn::Store(hn::MulAdd(dot[r], product, hn::Load(d, to)), d, to);
       }
     }
@@ -115,13 +115,12 @@ struct BlockProduct {
     return {blocks_of(N), blocks_of(K), record_bytes(format)};
   }
 
+  // x [rows, K] -> [blocks][rows].
   template <class X>
   void pack_rows(const X* x, int64_t rows, ActivationBlock* packed) const {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t k = 0; k < K; k += block_size, ++packed) {
-        quantize_activations(x + r * K + k, std::min(block_size, K - k), *packed);
-      }
-    }
+    for (int64_t k = 0; k < K; k += block_size)
+      for (int64_t r = 0; r < rows; ++r)
+        quantize_activations(x + r * K + k, std::min(block_size, K - k), *packed++);
   }
   static void pack_panel(const float* w, int64_t row, int64_t columns, int64_t K, void* to) {
     auto* record = static_cast<uint8_t*>(to);
