@@ -88,6 +88,7 @@ void edit(CheckpointFile& content, FuzzedDataProvider& input) {
 // edits to what a valid file holds, in f32 or quantised.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
+  backend(cpu).set_threads(1);  // other targets have the other cores
   static const TemporaryFolder folder;
   static const InputFile file(folder / "ckpt.h5");
   static const std::string valid = [] {

@@ -7,6 +7,7 @@
 // meta.json, train.bin and val.bin.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
+  backend(cpu).set_threads(1);  // other targets have the other cores
   static const TemporaryFolder folder;
   static const InputFile config(folder / "config.json"), model(folder / "model.safetensors"),
       meta(folder / "meta.json"), train(folder / "train.bin"), val(folder / "val.bin");
