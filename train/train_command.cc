@@ -10,8 +10,8 @@ int train_command(int argc, char** argv) {
   OptionOrigins given;
   std::vector<std::string> args(argv + 1, argv + argc);
   TrainOptions options = parse_train_options(args, &given);
-  backend(device_named(options.device)).set_threads(int(options.threads));
   const std::atomic<bool>& stop = stop_on_interrupt();
+  backend(device_named(options.device)).set_threads(int(options.threads));
   Run run(options, given);
   Report report;
   Finish finish = train(run, report, stop);
