@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/parallel.h"
 #include "sample/decoder.h"
 
 namespace folio {
@@ -27,7 +28,7 @@ class Generation {
                          .max_length = longest(prompts) + options.max_new_tokens - 1,
                          .kv_cache = options.kv_cache,
                          .kv_cache_dtype = options.kv_cache_dtype}),
-        sampler_(options.sampler) {
+        tokens_(size_t(std::min(options.batch_size, int64_t(prompts.size())))) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i, model.config().block_size);
     if (options.past_block == PastBlock::stop) limit_ = model.config().block_size;
     result_.samples.resize(prompts.size());
@@ -42,8 +43,9 @@ class Generation {
         result_.prompt_seconds = seconds_since(start);
         start = Clock::now();
       }
+      parallel_for(decoder_.size(), [&](int64_t row) { tokens_[size_t(row)] = draw(row); });
       // From the last: a sample that leaves is replaced by one that has been seen.
-      for (int64_t row = decoder_.size() - 1; row >= 0; --row) draw(row);
+      for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row, tokens_[size_t(row)]);
     }
     result_.seconds = seconds_since(start);
     return std::move(result_);
@@ -52,8 +54,9 @@ class Generation {
  private:
   struct Running {
     size_t sample;
+    Sampler sampler;
     int64_t drawn = 0;
-    SeenTokens seen;
+    SeenTokens seen = {};
   };
 
   static int64_t longest(std::span<const Tokens> prompts) {
@@ -86,22 +89,27 @@ class Generation {
         decoder_.add(prompt);
         result_.prompt_tokens += int64_t(prompt.size());
       }
-      running_.push_back({.sample = next_, .seen = {}});
+      running_.push_back({.sample = next_, .sampler = Sampler(options_.sampler)});
       if (options_.sampler.repetition_penalty != 1) running_.back().seen.add(prompt);
     }
     if (next_ == prompts_.size()) prefix_.reset();
   }
 
-  void draw(int64_t row) {
+  int32_t draw(int64_t row) {
     Running& running = running_[size_t(row)];
-    std::span<const float> logits = decoder_.logits(row);
-    int32_t token = sampler_(logits, running.seen.distinct(),
-                             RandomStream{options_.seed, running.sample}, uint64_t(running.drawn));
+    return running.sampler(decoder_.logits(row), running.seen.distinct(),
+                           RandomStream{options_.seed, running.sample}, uint64_t(running.drawn));
+  }
+
+  // The sample in `row` with its next token.
+  void go_on(int64_t row, int32_t token) {
+    Running& running = running_[size_t(row)];
     ++result_.new_tokens;
     if (token == options_.end_token) return end(row, Ending::end_token);
     decoder_.append(row, std::span(&token, 1));
     ++running.drawn;
-    bool goes_on = !listener_.drawn || listener_.drawn({running.sample, token, logits});
+    bool goes_on =
+        !listener_.drawn || listener_.drawn({running.sample, token, decoder_.logits(row)});
     if (!goes_on) return end(row, Ending::caller);
     if (running.drawn == options_.max_new_tokens) return end(row, Ending::max_new_tokens);
     if (limit_ && int64_t(decoder_.tokens(row).size()) > *limit_)
@@ -122,10 +130,10 @@ class Generation {
   const GenerateOptions& options_;
   const Listener& listener_;
   Decoder decoder_;
-  Sampler sampler_;
   std::optional<int64_t> limit_;  // tokens that a sample must not exceed by more than one
   std::optional<Decoder::Prefix> prefix_;
   std::vector<Running> running_;  // by row
+  Tokens tokens_;                 // that a step draws, by row
   size_t next_ = 0;               // prompt to admit
   Generated result_;
 };

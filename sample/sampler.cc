@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/parallel.h"
 
 namespace folio {
 namespace {
@@ -80,8 +81,10 @@ void Sampler::choose_candidates(std::span<const float> logits, float best) {
     candidates_.resize(logits.size());
     for (size_t i = 0; i < logits.size(); ++i) candidates_[i] = {int32_t(i), logits[i], 0};
   }
-  for (Candidate& c : candidates_)
-    c.weight = std::exp(float((double(c.logit) - double(best)) / options_.temperature));
+  parallel_blocks(std::ssize(candidates_), 1 << 12, [&](int64_t begin, int64_t end) {
+    for (Candidate& c : std::span(candidates_).subspan(size_t(begin), size_t(end - begin)))
+      c.weight = std::exp(float((double(c.logit) - double(best)) / options_.temperature));
+  });
 }
 
 // Leaves the fewest candidates whose weights reach top_p of all, by id. No full sort: those that

@@ -6,8 +6,8 @@
 #include "core/cpu/attention_dropout-inl.h"
 #include "core/cpu/attention_math-inl.h"
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/scratch.h"
+#include "core/parallel.h"
 
 // Every tile of scores is held transposed, [keys, queries]: the softmax over keys then works on
 // whole vectors of queries and never reduces within one, K and V are used as they come, and a

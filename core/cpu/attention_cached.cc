@@ -6,9 +6,9 @@
 
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/quantize-inl.h"
 #include "core/cpu/scratch.h"
+#include "core/parallel.h"
 
 // KvLayer here: k [B, H, T / 64, D, 64], so that the scores of 64 keys are multiply-adds of whole
 // vectors, and v [B, H, T, width], with T rounded up to 64 and width to 16. Under int8, scales

@@ -6,8 +6,8 @@
 #include "core/cpu/attention_dropout-inl.h"
 #include "core/cpu/attention_math-inl.h"
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/scratch.h"
+#include "core/parallel.h"
 
 // With S the scores, P the probabilities and M the dropout factors, which are computed again:
 //   dV = (P M)^T dY    dS = P (M dY V^T - delta), delta = rowsum(dY Y)    dQ = dS K    dK = dS^T Q

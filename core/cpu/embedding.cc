@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/simd-inl.h"
 #include "core/cpu/visit_dtype.h"
+#include "core/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/array.h"
-#include "core/cpu/parallel.h"
+#include "core/parallel.h"
 
 namespace folio {
 

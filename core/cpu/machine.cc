@@ -70,8 +70,8 @@ HWY_AFTER_NAMESPACE();
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/machine.h"
+#include "core/parallel.h"
 
 namespace folio {
 namespace {

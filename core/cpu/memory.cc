@@ -1,8 +1,8 @@
 #include <cstring>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/visit_dtype.h"
+#include "core/parallel.h"
 
 namespace folio {
 namespace {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/simd-inl.h"
 #include "core/cpu/visit_dtype.h"
+#include "core/parallel.h"
 
 #ifndef FOLIO_CORE_CPU_OPTIMIZER_ONCE
 #define FOLIO_CORE_CPU_OPTIMIZER_ONCE

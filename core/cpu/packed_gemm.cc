@@ -10,9 +10,9 @@
 #include "core/cpu/packed_blocks-inl.h"
 #include "core/cpu/packed_gemm-inl.h"
 #include "core/cpu/packed_pairs-inl.h"
-#include "core/cpu/parallel.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/parallel.h"
 
 #ifndef FOLIO_CORE_CPU_PACKED_GEMM_SHARED
 #define FOLIO_CORE_CPU_PACKED_GEMM_SHARED

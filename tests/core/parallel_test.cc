@@ -1,4 +1,4 @@
-#include "core/cpu/parallel.h"
+#include "core/parallel.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>

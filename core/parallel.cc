@@ -1,4 +1,4 @@
-#include "core/cpu/parallel.h"
+#include "core/parallel.h"
 
 #include <pthread.h>
 #include <sched.h>
