@@ -167,7 +167,8 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
                                      "--dataset=tiny", "--json"};
   EXPECT_EQ(nlohmann::json::parse(output_of(eval_command, from_file)), figures);
   from_file.push_back("--weights=int8");
-  EXPECT_THAT(output_of(eval_command, from_file), HasSubstr("saved as int4 and cannot become int8"));
+  EXPECT_THAT(output_of(eval_command, from_file),
+              HasSubstr("saved as int4 and cannot become int8"));
 
   std::string exported = (folder.path() / "exported").string();
   save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());
