@@ -161,9 +161,9 @@ std::string vocab_json(const BpeVocabulary& vocabulary) {
   std::string text = "{";
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
-    bool special = vocabulary.special.contains(token);
-    text += fmt::format("{}{}: {}", id > 0 ? ", " : "",
-                        Json(special ? token : spell_bytes(token)).dump(-1, ' ', true), id);
+    text += fmt::format(
+        "{}{}: {}", id > 0 ? ", " : "",
+        Json(vocabulary.is_special(id) ? token : spell_bytes(token)).dump(-1, ' ', true), id);
   }
   return text + "}";
 }

@@ -19,7 +19,7 @@ IdOf ids_by_bytes(const BpeVocabulary& vocabulary, std::string_view name) {
   ids.reserve(vocabulary.tokens.size());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
-    if (vocabulary.special.contains(token)) continue;
+    if (vocabulary.is_special(id)) continue;
     bool is_new = !token.empty() && ids.emplace(token, int32_t(id)).second;
     check(is_new, "{}: token {} ({}) is empty or there twice", name, id, SpelledExcerpt{token});
   }
@@ -212,8 +212,7 @@ nlohmann::ordered_json BpeTokenizer::to_json() const {
   std::string vocab;
   for (size_t id = 0; id < vocabulary_.tokens.size(); ++id) {
     if (id > 0) vocab += ' ';
-    const std::string& token = vocabulary_.tokens[id];
-    if (!vocabulary_.special.contains(token)) vocab += spell_bytes(token);
+    if (!vocabulary_.is_special(id)) vocab += spell_bytes(vocabulary_.tokens[id]);
   }
   return {{"type", "bpe"},
           {"vocab", vocab},

@@ -17,6 +17,12 @@ struct BpeVocabulary {
   std::vector<std::string> tokens;                  // by id: the bytes
   std::vector<std::pair<int32_t, int32_t>> merges;  // by rank: the ids of the two parts
   std::map<std::string, int32_t> special;  // e.g. <|endoftext|>; in `tokens`, but no merge's part
+
+  // By its id: a plain token may stand for the same bytes, two spaces for instance.
+  bool is_special(size_t id) const {
+    auto found = special.find(tokens[id]);
+    return found != special.end() && size_t(found->second) == id;
+  }
 };
 
 // Puts a vocabulary together from a file's entries, which may come in any order but for the tokens

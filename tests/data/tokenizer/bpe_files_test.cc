@@ -97,6 +97,20 @@ TEST_F(BpeFiles, ComesBackFromJsonAndFromItsOwnFiles) {
   EXPECT_EQ(Json::parse(vocab_json(tokenizer->vocabulary())), vocab);
 }
 
+// What a checkpoint keeps must be readable again.
+TEST_F(BpeFiles, ASpecialTokenMayHaveThePlainOnesBytes) {
+  Json json = tokenizer_json();
+  json["added_tokens"].push_back({{"id", 260}, {"content", " t"}, {"special", true}});
+  put("tokenizer.json", json.dump());
+  auto tokenizer = load_bpe(folder_.path());
+  EXPECT_EQ(tokenizer->encode(" t"), Ids{256});
+  EXPECT_EQ(tokenizer->encode(" t", SpecialTokens::allowed), Ids{260});
+  auto again = tokenizer_from_text(to_text(*tokenizer), "itself");
+  EXPECT_EQ(*again, *tokenizer);
+  EXPECT_EQ(again->encode(" t"), Ids{256});
+  EXPECT_EQ(again->encode(" t", SpecialTokens::allowed), Ids{260});
+}
+
 TEST_F(BpeFiles, NamesWhatIsWrongAndWhere) {
   auto with_merges = [&](const std::string& merges) {
     put_pair(small_vocab(), merges);
@@ -162,6 +176,8 @@ TEST_F(BpeFiles, RejectsATokenizerJsonThatWouldGiveOtherIds) {
   EXPECT_THAT(with("/added_tokens", 3), HasSubstr("must be an array"));
   EXPECT_THAT(with("/added_tokens/0", {{"id", 1}}), HasSubstr("\"content\""));
   EXPECT_THAT(with("/added_tokens/0/id", 3), HasSubstr("given to"));
+  EXPECT_THAT(with("/added_tokens/0/id", 260),
+              AllOf(HasSubstr("\"<|endoftext|>\" has id 260"), HasSubstr("with id 259")));
 }
 
 // A megabyte of one letter, which looking at every pair again would take years for.
