@@ -76,11 +76,9 @@ void BpeVocabularyBuilder::add_merges(std::string_view text, std::string_view na
 BpeVocabulary BpeVocabularyBuilder::finish(std::string_view name) const {
   for (const auto& [text, id] : special_) {
     auto plain = ids_.find(text);
-    check(
-        plain == ids_.end() || plain->second == id,
-        "{}: special token \"{}\" has id {}, and the vocabulary has it with id {}; one text cannot "
-        "be two tokens",
-        name, Excerpt{text}, id, plain->second);
+    if (plain != ids_.end() && plain->second != id)
+      fail("{}: special token \"{}\" has id {}, and the vocabulary gives its text to id {} too",
+           name, Excerpt{text}, id, plain->second);
   }
   BpeVocabulary vocabulary{{}, merges_, special_};
   vocabulary.tokens.reserve(tokens_.size());
