@@ -27,8 +27,7 @@ class Generation {
                          .batch_size = std::min(options.batch_size, int64_t(prompts.size())),
                          .max_length = longest(prompts) + options.max_new_tokens - 1,
                          .kv_cache = options.kv_cache,
-                         .kv_cache_dtype = options.kv_cache_dtype}),
-        tokens_(size_t(std::min(options.batch_size, int64_t(prompts.size())))) {
+                         .kv_cache_dtype = options.kv_cache_dtype}) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i, model.config().block_size);
     if (options.past_block == PastBlock::stop) limit_ = model.config().block_size;
     result_.samples.resize(prompts.size());
@@ -43,9 +42,9 @@ class Generation {
         result_.prompt_seconds = seconds_since(start);
         start = Clock::now();
       }
-      parallel_for(decoder_.size(), [&](int64_t row) { tokens_[size_t(row)] = draw(row); });
+      parallel_for(decoder_.size(), [&](int64_t row) { draw(row); });
       // From the last: a sample that leaves is replaced by one that has been seen.
-      for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row, tokens_[size_t(row)]);
+      for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row);
     }
     result_.seconds = seconds_since(start);
     return std::move(result_);
@@ -56,6 +55,7 @@ class Generation {
     size_t sample;
     Sampler sampler;
     int64_t drawn = 0;
+    int32_t token = 0;  // the next, once it is drawn
     SeenTokens seen = {};
   };
 
@@ -95,15 +95,17 @@ class Generation {
     if (next_ == prompts_.size()) prefix_.reset();
   }
 
-  int32_t draw(int64_t row) {
+  void draw(int64_t row) {
     Running& running = running_[size_t(row)];
-    return running.sampler(decoder_.logits(row), running.seen.distinct(),
-                           RandomStream{options_.seed, running.sample}, uint64_t(running.drawn));
+    running.token =
+        running.sampler(decoder_.logits(row), running.seen.distinct(),
+                        RandomStream{options_.seed, running.sample}, uint64_t(running.drawn));
   }
 
-  // The sample in `row` with its next token.
-  void go_on(int64_t row, int32_t token) {
+  // The sample in `row` with the token that was drawn for it.
+  void go_on(int64_t row) {
     Running& running = running_[size_t(row)];
+    const int32_t token = running.token;
     ++result_.new_tokens;
     if (token == options_.end_token) return end(row, Ending::end_token);
     decoder_.append(row, std::span(&token, 1));
@@ -133,7 +135,6 @@ class Generation {
   std::optional<int64_t> limit_;  // tokens that a sample must not exceed by more than one
   std::optional<Decoder::Prefix> prefix_;
   std::vector<Running> running_;  // by row
-  Tokens tokens_;                 // that a step draws, by row
   size_t next_ = 0;               // prompt to admit
   Generated result_;
 };

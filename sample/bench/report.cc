@@ -19,16 +19,9 @@ double share_of_bandwidth(const BenchRow& row, const MachinePeak& peak) {
 }
 // Of the units that multiply by the row's weights.
 double flops(const MachinePeak& peak, const BenchRow& row) {
-  switch (weight_format_named(row.weights)) {
-    case WeightFormat::f32:
-      return peak.f32_flops;
-    case WeightFormat::bf16:
-      return peak.bf16_flops;
-    case WeightFormat::int8:
-    case WeightFormat::int4:
-      return peak.int8_flops;
-  }
-  return peak.f32_flops;
+  const WeightFormat format = weight_format_named(row.weights);
+  if (format == WeightFormat::f32) return peak.f32_flops;
+  return format == WeightFormat::bf16 ? peak.bf16_flops : peak.int8_flops;
 }
 double share_of_peak(const BenchRow& row, const MachinePeak& peak) {
   return row.timing.flops_a_step / row.timing.step_seconds / flops(peak, row);
