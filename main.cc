@@ -9,6 +9,8 @@
 #include "checkpoint/quantize_command.h"
 #include "configs/nearest.h"
 #include "configs/option_table.h"
+#include "core/output.h"
+#include "core/stop.h"
 #include "data/corpus/prepare_command.h"
 #include "data/hub/download_command.h"
 #include "data/tokenizer/bench_tokenizer_command.h"
@@ -82,11 +84,19 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  folio::open_standard_files();
+  folio::listen_for_signals();
   try {
-    return run(argc, argv);
-  } catch (const folio::HelpRequested& help) {
-    fmt::print("{}", help.text);
-    return 0;
+    int status = 0;
+    try {
+      status = run(argc, argv);
+    } catch (const folio::HelpRequested& help) {
+      folio::write_output(help.text);
+    }
+    folio::flush_output();
+    return status;
+  } catch (const folio::Interrupted& interrupted) {
+    return 128 + interrupted.signal;
   } catch (const std::exception& error) {
     fmt::print(stderr, "folio: {}\n", error.what());
     return 1;

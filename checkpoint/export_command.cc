@@ -3,6 +3,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/open_model.h"
 #include "configs/option_table.h"
+#include "core/output.h"
 
 namespace folio {
 
@@ -20,11 +21,11 @@ int export_command(int argc, char** argv) {
 
   OpenedModel opened = open_model(init_from, out_dir);
   save_hugging_face(to, *opened.model, opened.tokenizer.get());
-  fmt::print("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n",
-             opened.source, to, opened.tokenizer ? " and the tokenizer" : "");
-  if (!opened.tokenizer) fmt::print("{} has no tokenizer to go with it\n", opened.source);
+  say("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n", opened.source,
+      to, opened.tokenizer ? " and the tokenizer" : "");
+  if (!opened.tokenizer) say("{} has no tokenizer to go with it\n", opened.source);
   if (!opened.model->config().bias)
-    fmt::print("the model has no biases and GPT-2 has: they are written as zeros\n");
+    say("the model has no biases and GPT-2 has: they are written as zeros\n");
   return 0;
 }
 

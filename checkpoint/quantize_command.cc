@@ -4,6 +4,7 @@
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantized_file.h"
 #include "configs/option_table.h"
+#include "core/output.h"
 #include "data/progress_line.h"
 
 namespace folio {
@@ -51,10 +52,9 @@ int quantize_command(int argc, char** argv) {
   if (fs::path(to).has_parent_path()) fs::create_directories(fs::path(to).parent_path());
   save(to, file);
   auto after = int64_t(fs::file_size(to));
-  fmt::print("wrote {} to {}: {}, {} bytes for {} of float32 ({:.1f} %)\n", opened.source, to,
-             weights, with_commas(after), with_commas(before),
-             100 * double(after) / double(before));
-  if (!opened.tokenizer) fmt::print("{} has no tokenizer to go with it\n", opened.source);
+  say("wrote {} to {}: {}, {} bytes for {} of float32 ({:.1f} %)\n", opened.source, to, weights,
+      with_commas(after), with_commas(before), 100 * double(after) / double(before));
+  if (!opened.tokenizer) say("{} has no tokenizer to go with it\n", opened.source);
   return 0;
 }
 

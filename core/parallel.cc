@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/stop.h"
+
 namespace folio {
 namespace {
 
@@ -58,12 +60,17 @@ class ThreadPool {
 
   void run(int64_t n, void (*task)(void*, int64_t), void* context) {
     std::unique_lock lock(busy_, std::defer_lock);
+    const bool interruptible = Interruptible::here();
     if (n <= 1 || threads() == 1 || inside_ || !lock.try_lock()) {
-      for (int64_t i = 0; i < n; ++i) task(context, i);
+      for (int64_t i = 0; i < n; ++i) {
+        if (interruptible) throw_if_stopped();
+        task(context, i);
+      }
       return;
     }
     task_ = task;
     context_ = context;
+    interruptible_ = interruptible;
     const int64_t count = threads();
     for (int64_t t = 0; t < count; ++t) {
       shares_[size_t(t)].next.store(n * t / count, std::memory_order_relaxed);
@@ -104,8 +111,10 @@ class ThreadPool {
       for (int t = 0; t < count; ++t) {
         Share& share = shares_[size_t((own + t) % count)];
         int64_t i;
-        while ((i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end)
+        while ((i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) {
+          if (interruptible_) throw_if_stopped();
           task_(context_, i);
+        }
       }
     } catch (...) {
       std::lock_guard lock(failing_);
@@ -143,6 +152,7 @@ class ThreadPool {
   alignas(64) std::atomic<int> at_work_ = 0;      // workers that may touch what follows
   void (*task_)(void*, int64_t) = nullptr;
   void* context_ = nullptr;
+  bool interruptible_ = false;
   std::array<Share, most> shares_;
   std::mutex failing_;
   std::exception_ptr failure_;

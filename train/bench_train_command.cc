@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/machine.h"
+#include "core/output.h"
 #include "data/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "train/train.h"
@@ -95,28 +96,27 @@ int bench_train_command(int argc, char** argv) {
   double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
   double share = flops / (median / 1e3) / machine;
   if (bench.json) {
-    fmt::print("{}\n", nlohmann::ordered_json{{"median_ms", median},
-                                              {"min_ms", ms.front()},
-                                              {"tokens_per_second", tokens / median * 1e3},
-                                              {"peak_rss_bytes", rss},
-                                              {"share_of_peak", share},
-                                              {"gflop_per_iteration", flops / 1e9},
-                                              {"peak_gflops", machine / 1e9},
-                                              {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
-                                              {"threads", backend(cpu).threads()},
-                                              {"dtype", options.dtype}}
-                           .dump());
+    say("{}\n", nlohmann::ordered_json{{"median_ms", median},
+                                       {"min_ms", ms.front()},
+                                       {"tokens_per_second", tokens / median * 1e3},
+                                       {"peak_rss_bytes", rss},
+                                       {"share_of_peak", share},
+                                       {"gflop_per_iteration", flops / 1e9},
+                                       {"peak_gflops", machine / 1e9},
+                                       {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
+                                       {"threads", backend(cpu).threads()},
+                                       {"dtype", options.dtype}}
+                    .dump());
     return 0;
   }
-  fmt::print("machine    {}\n", cpu_model());
-  fmt::print("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
-             peak.read_bandwidth / 1e9);
-  fmt::print("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(),
-             bench.iters);
-  fmt::print("tokens     {:.0f} a second\n", tokens / median * 1e3);
-  fmt::print("share      {:.0f} % of the multiply-add peak ({:.2f} GFLOP an iteration)\n",
-             100 * share, flops / 1e9);
-  fmt::print("memory     {:.0f} MB at the most\n", double(rss) / 1e6);
+  say("machine    {}\n", cpu_model());
+  say("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
+      peak.read_bandwidth / 1e9);
+  say("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(), bench.iters);
+  say("tokens     {:.0f} a second\n", tokens / median * 1e3);
+  say("share      {:.0f} % of the multiply-add peak ({:.2f} GFLOP an iteration)\n", 100 * share,
+      flops / 1e9);
+  say("memory     {:.0f} MB at the most\n", double(rss) / 1e6);
   return 0;
 }
 

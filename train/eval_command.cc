@@ -4,6 +4,7 @@
 
 #include "checkpoint/open_model.h"
 #include "configs/option_table.h"
+#include "core/output.h"
 #include "train/evaluate.h"
 
 namespace folio {
@@ -59,29 +60,29 @@ std::string dataset_folder(const EvalOptions& options, const OpenedModel& opened
 }
 
 void print_json(const SplitLoss& train, const SplitLoss& val, int64_t stride) {
-  fmt::print("{}\n", nlohmann::ordered_json{{"train_loss", train.loss},
-                                            {"train_perplexity", perplexity(train)},
-                                            {"train_tokens", train.tokens},
-                                            {"val_loss", val.loss},
-                                            {"val_perplexity", perplexity(val)},
-                                            {"val_tokens", val.tokens},
-                                            {"stride", stride}}
-                         .dump());
+  say("{}\n", nlohmann::ordered_json{{"train_loss", train.loss},
+                                     {"train_perplexity", perplexity(train)},
+                                     {"train_tokens", train.tokens},
+                                     {"val_loss", val.loss},
+                                     {"val_perplexity", perplexity(val)},
+                                     {"val_tokens", val.tokens},
+                                     {"stride", stride}}
+                  .dump());
 }
 
 void print_text(const OpenedModel& opened, const SplitLoss& train, const SplitLoss& val,
                 int64_t stride) {
   auto iteration = opened.attributes.find("iter_num");
-  fmt::print("{}{}\n", opened.source,
-             iteration == opened.attributes.end()
-                 ? ""
-                 : fmt::format(": iteration {}", std::get<int64_t>(iteration->second)));
+  say("{}{}\n", opened.source,
+      iteration == opened.attributes.end()
+          ? ""
+          : fmt::format(": iteration {}", std::get<int64_t>(iteration->second)));
   int64_t T = opened.model->config().block_size;
   if (stride < T)
-    fmt::print("windows of {} tokens, {} apart: {} or more of context\n", T, stride, T - stride);
+    say("windows of {} tokens, {} apart: {} or more of context\n", T, stride, T - stride);
   for (const auto& [name, split] : {std::pair{"train", &train}, {"val", &val}})
-    fmt::print("{:5} loss {:.4f}, perplexity {:.2f}, over {} tokens\n", name, split->loss,
-               perplexity(*split), split->tokens);
+    say("{:5} loss {:.4f}, perplexity {:.2f}, over {} tokens\n", name, split->loss,
+        perplexity(*split), split->tokens);
 }
 
 }  // namespace

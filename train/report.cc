@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "core/output.h"
 #include "data/files.h"
 #include "train/schedule.h"
 
@@ -58,12 +59,12 @@ void Report::start(Run& run) {
   const TrainOptions& o = run.options;
   tokens_per_iteration_ = o.gradient_accumulation_steps * o.batch_size * o.block_size;
   flops_per_iteration_ = run.model->training_flops_per_token() * double(tokens_per_iteration_);
-  fmt::print("tokens per iteration will be: {}\n", tokens_per_iteration_);
-  fmt::print("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6);
+  say("tokens per iteration will be: {}\n", tokens_per_iteration_);
+  say("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6);
   if (!run.taken_over.empty()) {
-    fmt::print("{}\n", run.taken_over);
+    say("{}\n", run.taken_over);
   } else if (run.iter > 0) {
-    fmt::print("resuming from {} at iteration {}\n", o.out_dir, run.iter);
+    say("resuming from {} at iteration {}\n", o.out_dir, run.iter);
   }
   std::fflush(stdout);
   if (!o.eval_only) open_log(run);
@@ -72,7 +73,7 @@ void Report::start(Run& run) {
 
 void Report::evaluated(const Run& run, const Losses& losses) {
   clear_line();
-  fmt::print("step {}: train loss {:.4f}, val loss {:.4f}\n", run.iter, losses.train, losses.val);
+  say("step {}: train loss {:.4f}, val loss {:.4f}\n", run.iter, losses.train, losses.val);
   std::fflush(stdout);
   if (log_) {
     fmt::print(log_, "{},{:.6f},{:.6f},,{:g},\n", run.iter, losses.train, losses.val,
@@ -84,7 +85,7 @@ void Report::evaluated(const Run& run, const Losses& losses) {
 
 void Report::saved(const fs::path& path) {
   clear_line();
-  fmt::print("saved checkpoint to {}\n", path.string());
+  say("saved checkpoint to {}\n", path.string());
   std::fflush(stdout);
   last_step_ = Clock::now();
 }
@@ -121,22 +122,22 @@ void Report::print_step(const Run& run, double loss) {
       fmt::format("iter {}: loss {:.4f}, time {:.2f}ms, {:.0f} tokens/s{}", run.iter, loss,
                   step_seconds_ * 1e3, double(tokens_per_iteration_) / step_seconds_, share);
   if (terminal_) {
-    fmt::print("\r\033[K{}, {} left", line,
-               time_left(step_seconds_ * double(run.options.max_iters - run.iter)));
+    say("\r\033[K{}, {} left", line,
+        time_left(step_seconds_ * double(run.options.max_iters - run.iter)));
   } else {
-    fmt::print("{}\n", line);
+    say("{}\n", line);
   }
   std::fflush(stdout);
 }
 
 void Report::clear_line() {
-  if (terminal_) fmt::print("\r\033[K");
+  if (terminal_) say("\r\033[K");
 }
 
 void Report::finish(const Run& run) {
   clear_line();
-  fmt::print("stopped after {} iterations; best val loss {:.4f}; state in {}\n", run.iter,
-             run.best_val_loss, run.options.out_dir);
+  say("stopped after {} iterations; best val loss {:.4f}; state in {}\n", run.iter,
+      run.best_val_loss, run.options.out_dir);
   std::fflush(stdout);
 }
 

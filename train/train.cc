@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "checkpoint/model_file.h"
+#include "core/stop.h"
 #include "train/schedule.h"
 
 namespace folio {
@@ -54,7 +55,7 @@ void update(Run& run) {
   run.optimizer->zero_grad();
 }
 
-Finish train(Run& run, Observer& observer, const std::atomic<bool>& stop) {
+Finish train(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
   std::filesystem::create_directories(options.out_dir);
   observer.start(run);
@@ -72,7 +73,7 @@ Finish train(Run& run, Observer& observer, const std::atomic<bool>& stop) {
 
     ++run.iter;
     bool finished = run.iter > options.max_iters;
-    if (finished || stop) {
+    if (finished || stop_requested()) {
       save(last_checkpoint(options.out_dir), run.snapshot());
       observer.finish(run);
       return finished ? Finish::done : Finish::interrupted;

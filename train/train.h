@@ -1,6 +1,4 @@
 #pragma once
-#include <atomic>
-
 #include "train/run.h"
 
 namespace folio {
@@ -19,9 +17,9 @@ class Observer {
 enum class Finish { done, interrupted };
 
 // nanoGPT's training loop, from run.iter on. Evaluates and saves every eval_interval iterations;
-// when `stop` becomes true it finishes the step, saves and returns. Throws Error when a loss is not
-// finite, before the update that would spread it: the last good checkpoint stays.
-Finish train(Run& run, Observer& observer, const std::atomic<bool>& stop);
+// when a stop is requested (core/stop.h) it finishes the step, saves and returns. Throws Error when
+// a loss is not finite, before the update that would spread it: the last good checkpoint stays.
+Finish train(Run& run, Observer& observer);
 
 // Forward and backward of one iteration: gradient_accumulation_steps micro-batches -> mean loss.
 double accumulate_gradients(Run& run);

@@ -1,6 +1,6 @@
 #include "train/train_command.h"
 
-#include "train/interrupts.h"
+#include "core/stop.h"
 #include "train/report.h"
 
 namespace folio {
@@ -10,12 +10,11 @@ int train_command(int argc, char** argv) {
   OptionOrigins given;
   std::vector<std::string> args(argv + 1, argv + argc);
   TrainOptions options = parse_train_options(args, &given);
-  const std::atomic<bool>& stop = stop_on_interrupt();
   backend(device_named(options.device)).set_threads(int(options.threads));
   Run run(options, given);
   Report report;
-  Finish finish = train(run, report, stop);
-  return finish == Finish::interrupted ? 130 : 0;
+  Finish finish = train(run, report);
+  return finish == Finish::interrupted ? 128 + stop_signal() : 0;
 }
 
 }  // namespace folio

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/output.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/mapped_file.h"
 #include "data/progress_line.h"
@@ -57,8 +58,7 @@ Survey survey(const MappedFile& text, const std::string& name) {
 void report(const Survey& survey, const DatasetWriter& writer) {
   std::string characters;
   for (char32_t c : survey.tokenizer.characters()) append_utf8(characters, c);
-  fmt::print(
-      "length of dataset in characters: {}\n"
+  say("length of dataset in characters: {}\n"
       "all the unique characters: {}\n"
       "vocab size: {}\n"
       "train has {} tokens\n"

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/check.h"
+#include "core/output.h"
 #include "data/corpus/character_dataset.h"
 #include "data/corpus/shakespeare.h"
 #include "data/corpus/token_dataset.h"
@@ -91,7 +92,7 @@ void prepare(const PrepareOptions& given) {
     write_character_dataset(input, options, directory);
   else
     write_token_dataset(input, options, tokenizer, directory);
-  fmt::print("wrote train.bin, val.bin and meta.json to {}\n", directory);
+  say("wrote train.bin, val.bin and meta.json to {}\n", directory);
   std::fflush(stdout);
 }
 

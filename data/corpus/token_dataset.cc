@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/output.h"
 #include "core/random.h"
 #include "data/batches.h"
 #include "data/corpus/dataset_writer.h"
@@ -41,7 +42,7 @@ Corpus text_corpus(const CorpusInput& input, double val_fraction) {
         "a longer one",
         input.name, text.characters(), val_fraction);
   int64_t cut = text.offset(train);
-  fmt::print("length of dataset in characters: {}\n", with_commas(text.characters()));
+  say("length of dataset in characters: {}\n", with_commas(text.characters()));
   return {{{input.path, input.name, 0, cut, Split::train},
            {input.path, input.name, cut, text.bytes(), Split::val}},
           false};
@@ -81,8 +82,8 @@ Corpus folder_corpus(const std::string& folder, double val_fraction) {
     file.split = Split::val;
     val += file.end;
   } while (val < enough && drawn + 1 < files.size());
-  fmt::print("{} documents for train, {} for val\n", with_commas(int64_t(files.size() - drawn)),
-             with_commas(int64_t(drawn)));
+  say("{} documents for train, {} for val\n", with_commas(int64_t(files.size() - drawn)),
+      with_commas(int64_t(drawn)));
   return {std::move(files), true};
 }
 
@@ -177,9 +178,9 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
   Pieces pieces(corpus);
   map_in_order(
       threads, [&] { return pieces.next(); }, encode, write);
-  fmt::print("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
-             with_commas(tokenizer->vocab_size()), with_commas(writer.tokens(Split::train)),
-             with_commas(writer.tokens(Split::val)));
+  say("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
+      with_commas(tokenizer->vocab_size()), with_commas(writer.tokens(Split::train)),
+      with_commas(writer.tokens(Split::val)));
   writer.commit({.tokenizer = std::move(tokenizer), .source = input.source});
 }
 

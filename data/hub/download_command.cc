@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/check.h"
+#include "core/output.h"
 #include "data/hub/download_model.h"
 
 namespace folio {
@@ -26,7 +27,7 @@ int download_command(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     fail("download: {}; see folio download --help", e.what());
   }
-  fmt::print("{}\n", download_model(name).string());
+  say("{}\n", download_model(name).string());
   return 0;
 }
 

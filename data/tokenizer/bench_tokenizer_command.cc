@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/machine.h"
+#include "core/output.h"
 #include "data/files.h"
 #include "data/progress_line.h"
 #include "data/tokenizer/find_tokenizer.h"
@@ -65,20 +66,19 @@ int bench_tokenizer_command(int argc, char** argv) {
   double decode = seconds([&] { decoded = tokenizer->decode(ids); });
   check(decoded == text, "{}: the ids do not decode to it", options.input);
   if (options.json) {
-    fmt::print(
-        "{{\"tokens\": {}, \"bytes\": {}, \"mb_per_second\": {:.2f}, \"first_mb_per_second\": "
+    say("{{\"tokens\": {}, \"bytes\": {}, \"mb_per_second\": {:.2f}, \"first_mb_per_second\": "
         "{:.2f}, \"decode_mb_per_second\": {:.2f}, \"load_ms\": {:.2f}}}\n",
         ids.size(), text.size(), megabytes / median, megabytes / first, megabytes / decode,
         load * 1e3);
     return 0;
   }
-  fmt::print("machine  {}, one thread\n", cpu_model());
-  fmt::print("text     {:.2f} MB, {} tokens, {:.2f} bytes each\n", megabytes,
-             with_commas(int64_t(ids.size())), double(text.size()) / double(ids.size()));
-  fmt::print("encode   {:.1f} MB/s (median of {}), {:.1f} the first time\n", megabytes / median,
-             options.iters, megabytes / first);
-  fmt::print("decode   {:.1f} MB/s\n", megabytes / decode);
-  fmt::print("load     {:.1f} ms\n", load * 1e3);
+  say("machine  {}, one thread\n", cpu_model());
+  say("text     {:.2f} MB, {} tokens, {:.2f} bytes each\n", megabytes,
+      with_commas(int64_t(ids.size())), double(text.size()) / double(ids.size()));
+  say("encode   {:.1f} MB/s (median of {}), {:.1f} the first time\n", megabytes / median,
+      options.iters, megabytes / first);
+  say("decode   {:.1f} MB/s\n", megabytes / decode);
+  say("load     {:.1f} ms\n", load * 1e3);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "checkpoint/open_model.h"
 #include "configs/train_options.h"
+#include "core/output.h"
 #include "sample/bench/report.h"
 
 namespace folio {
@@ -179,18 +180,18 @@ void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const Machi
   for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak, c.block_size));
   for (const char* key : {"tokens_per_second", "share_of_peak", "peak_rss_bytes"})
     json[key] = json["rows"][0][key];
-  fmt::print("{}\n", json.dump());
+  say("{}\n", json.dump());
 }
 
 void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
-  fmt::print("machine  {}\n", cpu_model());
-  fmt::print("peak     {:.0f} GFLOP/s float32, {:.0f} bfloat16, {:.0f} int8, {:.1f} GB/s read\n",
-             peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.int8_flops / 1e9,
-             peak.read_bandwidth / 1e9);
-  fmt::print("model    {:.2f}M parameters, block_size {}\n", double(model.num_params()) / 1e6,
-             model.config().block_size);
-  fmt::print("work     {} tokens of prompt, then {} a sample\n\n", rows[0].workload.prompt_tokens,
-             rows[0].workload.new_tokens);
+  say("machine  {}\n", cpu_model());
+  say("peak     {:.0f} GFLOP/s float32, {:.0f} bfloat16, {:.0f} int8, {:.1f} GB/s read\n",
+      peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.int8_flops / 1e9,
+      peak.read_bandwidth / 1e9);
+  say("model    {:.2f}M parameters, block_size {}\n", double(model.num_params()) / 1e6,
+      model.config().block_size);
+  say("work     {} tokens of prompt, then {} a sample\n\n", rows[0].workload.prompt_tokens,
+      rows[0].workload.new_tokens);
   print_table(rows, peak);
   for (size_t i = 0; i + 1 < rows.size(); ++i)
     if (rows[i].workload.kv_cache && !rows[i + 1].workload.kv_cache)

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/output.h"
+
 namespace folio {
 namespace {
 
@@ -48,15 +50,14 @@ std::string work(const BenchRow& row, const MachinePeak& peak) {
 }  // namespace
 
 void print_table(const std::vector<BenchRow>& rows, const MachinePeak& peak) {
-  fmt::print("{:9} {:>5} {:10} | {:>8} {:>6} {:>9} | {:>9} {:>9} {:>10} {:>8} {:>6} | {:>8}\n",
-             "weights", "batch", "cache", "prefill", "of", "first", "decode", "a step", "read a",
-             "of band", "of", "memory");
-  fmt::print("{:9} {:>5} {:10} | {:>8} {:>6} {:>9} | {:>9} {:>9} {:>10} {:>8} {:>6} | {:>8}\n", "",
-             "", "", "tok/s", "peak", "token ms", "tok/s", "ms", "token MB", "width", "peak", "MB");
+  say("{:9} {:>5} {:10} | {:>8} {:>6} {:>9} | {:>9} {:>9} {:>10} {:>8} {:>6} | {:>8}\n", "weights",
+      "batch", "cache", "prefill", "of", "first", "decode", "a step", "read a", "of band", "of",
+      "memory");
+  say("{:9} {:>5} {:10} | {:>8} {:>6} {:>9} | {:>9} {:>9} {:>10} {:>8} {:>6} | {:>8}\n", "", "", "",
+      "tok/s", "peak", "token ms", "tok/s", "ms", "token MB", "width", "peak", "MB");
   for (const BenchRow& row : rows) {
     const Timing& t = row.timing;
-    fmt::print(
-        "{:9} {:5} {:10} | {:8.0f} {:4.0f} % {:9.1f} | {:9.1f} {:9.3f} {:10.1f} {:6.0f} % {:4.0f} "
+    say("{:9} {:5} {:10} | {:8.0f} {:4.0f} % {:9.1f} | {:9.1f} {:9.3f} {:10.1f} {:6.0f} % {:4.0f} "
         "% "
         "| {:8.0f}\n",
         row.weights, row.workload.batch, cache_name(row.workload), prefill_per_second(row),
@@ -70,13 +71,12 @@ void print_table(const std::vector<BenchRow>& rows, const MachinePeak& peak) {
 void explain_gain(const BenchRow& cached, const BenchRow& uncached, const MachinePeak& peak) {
   double gain = uncached.timing.step_seconds / cached.timing.step_seconds;
   double fewer = uncached.timing.flops_a_step / cached.timing.flops_a_step;
-  fmt::print("\n{}, batch {}: with the cache a step is {:.1f} times as fast.\n", cached.weights,
-             cached.workload.batch, gain);
-  fmt::print("  with it, a step {};\n", work(cached, peak));
-  fmt::print("  without, it computes every window again: it {}.\n", work(uncached, peak));
+  say("\n{}, batch {}: with the cache a step is {:.1f} times as fast.\n", cached.weights,
+      cached.workload.batch, gain);
+  say("  with it, a step {};\n", work(cached, peak));
+  say("  without, it computes every window again: it {}.\n", work(uncached, peak));
   bool by_memory = share_of_bandwidth(cached, peak) > share_of_peak(cached, peak);
-  fmt::print(
-      "  So {:.0f} times fewer multiply-adds give a gain of {:.1f}: each weight that is read "
+  say("  So {:.0f} times fewer multiply-adds give a gain of {:.1f}: each weight that is read "
       "serves "
       "{} row{} instead of whole windows,\n  and what paces a cached step is {}.\n",
       fewer, gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s",
@@ -88,8 +88,7 @@ void print_windows(const BenchRow& row, int64_t block_size) {
   std::vector<std::string> prices;
   for (const WindowTiming& window : row.timing.windows)
     prices.push_back(fmt::format("{:.3f}", 1e3 * window.step_seconds));
-  fmt::print(
-      "\n{}, batch {}, cache {}: a step in ms, with all that is computed again, from window to "
+  say("\n{}, batch {}, cache {}: a step in ms, with all that is computed again, from window to "
       "window of {} tokens:\n  {}\n  past the first the dearest is {:.3f} times the cheapest\n",
       row.weights, row.workload.batch, cache_name(row.workload), block_size, fmt::join(prices, " "),
       price_growth(row.timing, block_size));

@@ -135,7 +135,7 @@ TEST(ContinueNanogpt, TrainsSavesAndResumes) {
   {
     folio::Run run(options, {});
     Observer silent;
-    EXPECT_EQ(train(run, silent, false), Finish::done);
+    EXPECT_EQ(train(run, silent), Finish::done);
     EXPECT_EQ(run.iter, 40);
   }
   options.init_from = "resume";

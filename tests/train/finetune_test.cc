@@ -88,7 +88,7 @@ TEST_F(FineTune, AShorterBlockSizeCutsThePositions) {
   Observer silent;
   options.max_iters = 4;
   folio::Run whole(options, {{"block_size", "command line"}});
-  EXPECT_EQ(train(whole, silent, false), Finish::done);
+  EXPECT_EQ(train(whole, silent), Finish::done);
   EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)))->config().block_size, 10);
   options.block_size = T + 1;
   EXPECT_THAT(error({{"block_size", "command line"}}), HasSubstr("block_size = 24"));
@@ -132,7 +132,7 @@ TEST_F(FineTune, TrainsResumesAndRecomputesToTheSameBytes) {
     options.recompute = recompute;
     folio::Run run(options, {});
     double before = estimate_loss(*run.model, run.data, run.options, 0).val;
-    EXPECT_EQ(train(run, silent, false), Finish::done);
+    EXPECT_EQ(train(run, silent), Finish::done);
     EXPECT_LT(estimate_loss(*run.model, run.data, run.options, 0).val, before - 0.1);
     std::map<std::string, std::vector<float>> state;
     for (const auto& [name, array] : load(last_checkpoint(options.out_dir)).tensors)

@@ -1,9 +1,11 @@
 // A run that is killed, or stopped, and resumed ends in the same bytes as one that never was.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <random>
 
 #include "checkpoint/model_file.h"
+#include "core/stop.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 
@@ -28,9 +30,8 @@ class Recorder : public Observer {
   void stepped(const Run& run, double loss) override {
     losses_[run.iter] = loss;
     if (run.iter == kill_at_) throw Killed{};
-    if (run.iter == stop_at_) stop = true;
+    if (run.iter == stop_at_) request_stop(SIGINT);
   }
-  std::atomic<bool> stop = false;
 
  private:
   std::map<int64_t, double>& losses_;
@@ -46,16 +47,17 @@ Outcome uninterrupted(TrainOptions options) {
   Outcome outcome;
   Recorder recorder(outcome.losses, -1);
   Run run(options, {});
-  train(run, recorder, recorder.stop);
+  train(run, recorder);
   outcome.state = state_of(load(last_checkpoint(options.out_dir)));
   return outcome;
 }
 
 void resume(TrainOptions options, Outcome& outcome) {
   options.init_from = "resume";
+  forget_stop();
   Recorder recorder(outcome.losses, -1);
   Run run(options, {});
-  train(run, recorder, recorder.stop);
+  train(run, recorder);
   outcome.state = state_of(load(last_checkpoint(options.out_dir)));
 }
 
@@ -79,7 +81,7 @@ TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
     try {
       Recorder recorder(outcome.losses, at);
       folio::Run run(options, {});
-      train(run, recorder, recorder.stop);
+      train(run, recorder);
       FAIL() << "not killed at " << at;
     } catch (const Killed&) {
     }
@@ -98,7 +100,7 @@ TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
   {
     Recorder recorder(outcome.losses, -1, 22);
     folio::Run run(options, {});
-    EXPECT_EQ(train(run, recorder, recorder.stop), Finish::interrupted);
+    EXPECT_EQ(train(run, recorder), Finish::interrupted);
     EXPECT_EQ(run.iter, 23);
   }
   resume(options, outcome);
@@ -130,7 +132,7 @@ TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
     Outcome outcome;
     Recorder recorder(outcome.losses, -1, 21);
     folio::Run run(options, {});
-    train(run, recorder, recorder.stop);
+    train(run, recorder);
   }
   CheckpointFile whole = load(last_checkpoint(options.out_dir));
   auto ends_differently = [&](CheckpointFile file) {

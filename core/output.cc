@@ -1,0 +1,45 @@
+#include "core/output.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "core/stop.h"
+
+namespace folio {
+namespace {
+
+void expect_written(bool written) {
+  if (written) return;
+  int reason = errno;
+  std::clearerr(stdout);
+  if (reason == EPIPE) {
+    request_stop(SIGPIPE);
+    throw Interrupted{SIGPIPE};
+  }
+  fail("standard output: cannot write: {}", std::strerror(reason));
+}
+
+}  // namespace
+
+void write_output(std::string_view text) {
+  expect_written(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
+}
+
+void flush_output() { expect_written(std::fflush(stdout) == 0); }
+
+void open_standard_files() {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free descriptor is `fd`: those below are open by now. Written to one that is only
+    // open for reading, lines of progress are an error, as they would be to a closed one.
+    int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    [[maybe_unused]] int opened = open("/dev/null", flags);
+  }
+}
+
+}  // namespace folio
