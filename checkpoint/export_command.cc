@@ -9,17 +9,23 @@ namespace folio {
 
 // folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]
 int export_command(int argc, char** argv) {
-  std::string init_from = "resume", out_dir = "out", to;
-  OptionTable table({{"to", &to, "the folder to write, in Hugging Face's layout"},
-                     {"out_dir", &out_dir, "folder of the checkpoint"},
-                     {"init_from", &init_from,
-                      "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
+  std::string init_from = "resume", out_dir = "out", checkpoint = "best", to;
+  OptionTable table(
+      {{"to", &to, "the folder to write, in Hugging Face's layout"},
+       {"out_dir", &out_dir, "folder of the checkpoint"},
+       {"checkpoint", &checkpoint,
+        "of a run's folder: best (or, without one yet, the newest) or last: the newest",
+        one_of({"best", "last"})},
+
+       {"init_from", &init_from,
+        "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]", args);
   check(!to.empty(), "export: say where to, with --to=DIR");
   backend(cpu).set_threads(0);
 
-  OpenedModel opened = open_model(init_from, out_dir);
+  OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
+  if (!opened.attributes.empty()) say("{}\n", opened.described());
   save_hugging_face(to, *opened.model, opened.tokenizer.get());
   say("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n", opened.source,
       to, opened.tokenizer ? " and the tokenizer" : "");

@@ -1,5 +1,7 @@
 #include "checkpoint/open_model.h"
 
+#include <cmath>
+
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
@@ -50,25 +52,63 @@ OpenedModel open_nanogpt(const fs::path& path) {
           .attributes = std::move(file.attributes)};
 }
 
-OpenedModel open_folder(const fs::path& folder, Purpose purpose) {
+// The file of a run's folder; none if there is none.
+std::optional<fs::path> run_checkpoint(const std::string& folder, Which which) {
+  fs::path best = best_checkpoint(folder), last = last_checkpoint(folder);
+  if (which == Which::best && fs::exists(best)) return best;
+  if (fs::exists(last)) return last;
+  return {};
+}
+
+OpenedModel open_folder(const fs::path& folder, Purpose purpose, Which which) {
   if (is_hugging_face(folder)) return open_hugging_face(folder, purpose);
-  fs::path checkpoint = best_checkpoint(folder);
-  if (fs::exists(checkpoint)) return open_checkpoint(checkpoint, purpose);
-  fail("{}: holds no model that folio knows: no config.json with model.safetensors, no ckpt.h5",
-       folder.string());
+  if (auto checkpoint = run_checkpoint(folder, which)) return open_checkpoint(*checkpoint, purpose);
+  fail("{}: holds no model that folio knows: no config.json with model.safetensors, no {}",
+       folder.string(), which == Which::best ? "ckpt.h5 or last.h5" : "last.h5");
+}
+
+OpenedModel open_run(const std::string& out_dir, Purpose purpose, Which which) {
+  if (auto checkpoint = run_checkpoint(out_dir, which))
+    return open_checkpoint(*checkpoint, purpose);
+  check(fs::exists(out_dir), "{}: there is no such folder; --out_dir names the folder of a run",
+        out_dir);
+  fail("{}: holds no checkpoint ({}); `folio train --out_dir={}` makes one", out_dir,
+       which == Which::best ? "ckpt.h5 or last.h5" : "last.h5", out_dir);
 }
 
 }  // namespace
 
-OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose) {
-  if (init_from == "resume") return open_checkpoint(best_checkpoint(out_dir), purpose);
+std::string OpenedModel::described() const {
+  auto number = [&]<class T>(const char* key, T) -> std::optional<T> {
+    auto found = attributes.find(key);
+    auto* value = found == attributes.end() ? nullptr : std::get_if<T>(&found->second);
+    return value ? std::optional(*value) : std::nullopt;
+  };
+  auto iteration = number("iter_num", int64_t{});
+  if (!iteration) return source;
+  std::string text = fmt::format("{}: iteration {}", source, *iteration);
+  auto loss = number("val_loss", double{}), best = number("best_val_loss", double{});
+  if (loss) return text + fmt::format(", val loss {:.4f}", *loss);
+  if (best && std::isfinite(*best)) text += fmt::format(", best val loss so far {:.4f}", *best);
+  return text;
+}
+
+Which checkpoint_named(const std::string& name) {
+  check(name == "best" || name == "last", "checkpoint must be \"best\" or \"last\", got \"{}\"",
+        name);
+  return name == "best" ? Which::best : Which::last;
+}
+
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose,
+                       Which which) {
+  if (init_from == "resume") return open_run(out_dir, purpose, which);
   fs::path path = init_from;
   if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
   check(fs::exists(path),
         "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
         "that `folio download` got, or the path of a model",
         init_from);
-  if (fs::is_directory(path)) return open_folder(path, purpose);
+  if (fs::is_directory(path)) return open_folder(path, purpose, which);
   if (path.extension() == ".safetensors") return open_hugging_face(path, purpose);
   if (path.extension() == ".h5") return open_checkpoint(path, purpose);
   if (is_torch_file(path.string())) return open_nanogpt(path);

@@ -18,20 +18,26 @@ struct OpenedModel {
   std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none
   std::string source;                           // the file or folder that was read, for messages
   std::map<std::string, Attribute> attributes;  // what a folio checkpoint says of its run, or empty
+
+  // The source, with a checkpoint's iteration and loss: "out/ckpt.h5: iteration 2000, val loss
+  // 1.9078".
+  std::string described() const;
 };
 
 // The model that an `init_from` names:
-//   resume          out_dir's best checkpoint
+//   resume          out_dir's checkpoint: the best, or the newest where it has no best yet
 //   gpt2, ...       what `folio download` got, also OWNER/NAME
-//   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir
-//   a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
+//   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir: as
+//   above a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
 //                   nanoGPT's ckpt.pt
 // For inference also a file of `folio quantize` (.h5), whose model is packed; for anything that
 // needs f32 parameters, such a file is an Error. Throws Error, saying what folio can open, for
-// anything else.
+// anything else. With Which::last, an out_dir gives its newest checkpoint.
 enum class Purpose { any, inference };
+enum class Which { best, last };
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
-                       Purpose purpose = Purpose::any);
+                       Purpose purpose = Purpose::any, Which which = Which::best);
+Which checkpoint_named(const std::string& name);  // "best" or "last"
 
 // Packs the model. One that its file has packed stays as it is: throws Error if `options` asks for
 // another format.

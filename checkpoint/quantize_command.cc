@@ -31,20 +31,26 @@ void put_origin(CheckpointFile& file, const OpenedModel& opened) {
 
 // folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]
 int quantize_command(int argc, char** argv) {
-  std::string init_from = "resume", out_dir = "out", to, weights = "int8";
-  OptionTable table({{"to", &to, "the file to write, FILE.h5"},
-                     {"weights", &weights, "bfloat16, or blocks of 8 or 4 bits: int8 or int4",
-                      one_of({"bfloat16", "int8", "int4"})},
-                     {"out_dir", &out_dir, "folder of the checkpoint"},
-                     {"init_from", &init_from,
-                      "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
+  std::string init_from = "resume", out_dir = "out", checkpoint = "best", to, weights = "int8";
+  OptionTable table(
+      {{"to", &to, "the file to write, FILE.h5"},
+       {"weights", &weights, "bfloat16, or blocks of 8 or 4 bits: int8 or int4",
+        one_of({"bfloat16", "int8", "int4"})},
+       {"out_dir", &out_dir, "folder of the checkpoint"},
+       {"checkpoint", &checkpoint,
+        "of a run's folder: best (or, without one yet, the newest) or last: the newest",
+        one_of({"best", "last"})},
+
+       {"init_from", &init_from,
+        "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]",
               args);
   check(!to.empty(), "quantize: say where to, with --to=FILE.h5");
   backend(cpu).set_threads(0);
 
-  OpenedModel opened = open_model(init_from, out_dir);
+  OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
+  if (!opened.attributes.empty()) say("{}\n", opened.described());
   check_place(to, opened.source);
   int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));
   CheckpointFile file = quantize(*opened.model, weight_format_named(weights));

@@ -6,6 +6,9 @@ std::vector<Option> option_rows(SampleOptions& o) {
   return {
       {"init_from", &o.init_from, "resume: out_dir's checkpoint; or a model's folder or file"},
       {"out_dir", &o.out_dir, "folder of the checkpoint"},
+      {"checkpoint", &o.checkpoint,
+       "of a run's folder: best (or, without one yet, the newest) or last: the newest",
+       one_of({"best", "last"})},
       {"start", &o.start, "the prompt, or FILE:prompt.txt to read it from a file"},
       {"interactive", &o.interactive, "continue what is typed, line by line, in one long text"},
       {"num_samples", &o.num_samples, "samples to draw, together as one batch", at_least(1)},

@@ -13,6 +13,7 @@ namespace folio {
 struct SampleOptions {
   std::string init_from = "resume";
   std::string out_dir = "out";
+  std::string checkpoint = "best";
   std::string start = "\n";
   bool interactive = false;
   int64_t num_samples = 10;

@@ -13,11 +13,13 @@ namespace folio {
 namespace {
 
 OpenedModel open_packed(const SampleOptions& options) {
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference);
+  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
+                                  checkpoint_named(options.checkpoint));
   check(opened.tokenizer != nullptr,
         "{}: has no tokenizer. Text needs one: `folio sample` takes a folder that holds vocab.json "
         "and merges.txt, or tokenizer.json, beside the model, or a checkpoint of `folio train`",
         opened.source);
+  fmt::print(stderr, "{}\n", opened.described());
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
   WeightFormat as_saved = opened.weights.value_or(WeightFormat::f32);
   WeightFormat format = options.weights.empty() ? as_saved : weight_format_named(options.weights);

@@ -13,6 +13,7 @@ namespace {
 struct EvalOptions {
   std::string init_from = "resume";
   std::string out_dir = "out";
+  std::string checkpoint = "best";
   std::string dataset = "";
   std::string data_dir = "";
   std::string dtype = "float32";
@@ -27,6 +28,9 @@ std::vector<Option> option_rows(EvalOptions& o) {
   return {
       {"init_from", &o.init_from, "resume: out_dir's best; gpt2, gpt2-medium, ... or a path"},
       {"out_dir", &o.out_dir, "folder of the checkpoint"},
+      {"checkpoint", &o.checkpoint,
+       "of a run's folder: best (or, without one yet, the newest) or last: the newest",
+       one_of({"best", "last"})},
       {"dataset", &o.dataset, "whose splits to evaluate; empty: the one it was trained on"},
       {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's"},
       {"dtype", &o.dtype, "float32 or bfloat16", one_of({"float32", "bfloat16"})},
@@ -72,11 +76,7 @@ void print_json(const SplitLoss& train, const SplitLoss& val, int64_t stride) {
 
 void print_text(const OpenedModel& opened, const SplitLoss& train, const SplitLoss& val,
                 int64_t stride) {
-  auto iteration = opened.attributes.find("iter_num");
-  say("{}{}\n", opened.source,
-      iteration == opened.attributes.end()
-          ? ""
-          : fmt::format(": iteration {}", std::get<int64_t>(iteration->second)));
+  say("{}\n", opened.described());
   int64_t T = opened.model->config().block_size;
   if (stride < T)
     say("windows of {} tokens, {} apart: {} or more of context\n", T, stride, T - stride);
@@ -95,7 +95,8 @@ int eval_command(int argc, char** argv) {
       .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
   backend(cpu).set_threads(int(options.threads));
 
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference);
+  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
+                                  checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
   check_vocabulary(opened, data.meta);
   opened.model->context().dtype = dtype_named(options.dtype);
