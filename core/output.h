@@ -16,6 +16,9 @@ void say(fmt::format_string<Args...> text, Args&&... args) {
   write_output(fmt::format(text, std::forward<Args>(args)...));
 }
 
+// Columns of the terminal behind a descriptor; 80 where there is none.
+int terminal_width(int fd);
+
 // Opens /dev/null in the place of each of standard input, output and error that is closed: the next
 // file to be opened would become it, and receive what is printed. Call first of all.
 void open_standard_files();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stop.h"
+
 namespace folio {
 namespace {
 
@@ -29,6 +31,7 @@ double loss_of(Gpt& model, const Batch& batch) {
 
 double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& options, uint64_t draw) {
   BatchSampler sampler(tokens, Generator{uint64_t(options.seed) ^ 0x6576616c75617465, draw << 32});
+  Interruptible scope;
   double sum = 0;
   for (int64_t i = 0; i < options.eval_iters; ++i)
     sum += loss_of(model, sampler.next(options.batch_size, options.block_size));

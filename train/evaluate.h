@@ -12,6 +12,7 @@ struct Losses {
 
 // nanoGPT's estimate: the mean loss of eval_iters random batches of each split, without dropout.
 // A pure function of the model, the options and `iter`: it draws from no generator of the run.
+// Interruptible (core/stop.h).
 Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter);
 
 struct SplitLoss {

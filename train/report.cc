@@ -2,19 +2,17 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <cmath>
 
+#include "checkpoint/model_file.h"
 #include "core/output.h"
-#include "data/files.h"
+#include "core/stop.h"
 #include "train/schedule.h"
 
 namespace folio {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* log_header = "iter,train_loss,val_loss,step_loss,lr,ms\n";
 
 double seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
@@ -27,87 +25,116 @@ std::string time_left(double s) {
   return fmt::format("{}s", whole);
 }
 
-// The rows of a log before iteration `iter`: those that a resumed run does not write again.
-std::string rows_before(const fs::path& path, int64_t iter) {
-  std::ifstream in(path);
-  std::string kept, row;
-  std::getline(in, row);
-  while (std::getline(in, row)) {
-    if (!row.empty() && std::strtoll(row.c_str(), nullptr, 10) < iter) kept += row + "\n";
-  }
-  return kept;
+// As a shell takes it for one word.
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=+,:@%";
+  if (text.find_first_not_of(plain) == text.npos) return text;
+  std::string quoted = "'";
+  for (char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+// What to type to go on.
+std::string resume_command(const Run& run) {
+  return "folio train --init_from=resume " + shell_word("--out_dir=" + run.options.out_dir);
+}
+
+std::string best_loss(const Run& run) {
+  return std::isfinite(run.best_val_loss) ? fmt::format("best val loss {:.4f}", run.best_val_loss)
+                                          : "no val loss after iteration 0";
 }
 
 }  // namespace
 
 Report::Report() : terminal_(isatty(STDOUT_FILENO) == 1) {}
 
-Report::~Report() {
-  clear_line();
-  if (log_) std::fclose(log_);
+Report::~Report() { clear_line(); }
+
+// Calls `write` unless it has failed before. Output without a reader is a request to stop, which
+// the loop hears.
+template <class Write>
+void Report::attempt(bool& broken, Write&& write) {
+  if (broken) return;
+  try {
+    write();
+  } catch (const Interrupted&) {
+    broken = true;
+  } catch (const Error& error) {
+    broken = true;
+    complete_ = false;
+    fmt::print(stderr, "folio: {}; the run goes on without it\n", error.what());
+  }
 }
 
-void Report::open_log(const Run& run) {
-  fs::path path = fs::path(run.options.out_dir) / "log.csv";
-  std::string kept = run.iter > 0 ? rows_before(path, run.iter) : "";
-  write_file(path, log_header + kept);
-  log_ = std::fopen(path.c_str(), "a");
-  check(log_ != nullptr, "{}: cannot write: {}", path.string(), std::strerror(errno));
+void Report::print(const std::string& text) {
+  attempt(output_broken_, [&] {
+    write_output(text);
+    flush_output();
+  });
+}
+
+void Report::log(const std::string& row) {
+  if (!log_) return;
+  attempt(log_broken_, [&] { log_->add(row); });
 }
 
 void Report::start(Run& run) {
   const TrainOptions& o = run.options;
   tokens_per_iteration_ = o.gradient_accumulation_steps * o.batch_size * o.block_size;
   flops_per_iteration_ = run.model->training_flops_per_token() * double(tokens_per_iteration_);
-  say("tokens per iteration will be: {}\n", tokens_per_iteration_);
-  say("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6);
-  if (!run.taken_over.empty()) {
-    say("{}\n", run.taken_over);
-  } else if (run.iter > 0) {
-    say("resuming from {} at iteration {}\n", o.out_dir, run.iter);
+  first_ = run.iter;
+  for (const std::string& note : run.notes) print(note + "\n");
+  print(fmt::format("tokens per iteration will be: {}\n", tokens_per_iteration_));
+  print(fmt::format("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6));
+  if (!run.taken_over.empty()) print(run.taken_over + "\n");
+  if (run.resumed()) print(fmt::format("resuming from {} at iteration {}\n", o.out_dir, run.iter));
+  if (!o.eval_only) {
+    attempt(log_broken_,
+            [&] { log_.emplace(fs::path(o.out_dir) / "log.csv", run.resumed() ? run.iter : 0); });
   }
-  std::fflush(stdout);
-  if (!o.eval_only) open_log(run);
   last_step_ = last_shown_ = Clock::now();
 }
 
 void Report::evaluated(const Run& run, const Losses& losses) {
   clear_line();
-  say("step {}: train loss {:.4f}, val loss {:.4f}\n", run.iter, losses.train, losses.val);
-  std::fflush(stdout);
-  if (log_) {
-    fmt::print(log_, "{},{:.6f},{:.6f},,{:g},\n", run.iter, losses.train, losses.val,
-               learning_rate(run.iter, run.options));
-    std::fflush(log_);
-  }
+  print(fmt::format("step {}: train loss {:.4f}, val loss {:.4f}\n", run.iter, losses.train,
+                    losses.val));
+  log(fmt::format("{},{:.6f},{:.6f},,{:g},,", run.iter, losses.train, losses.val,
+                  learning_rate(run.iter, run.options)));
   last_step_ = Clock::now();
 }
 
 void Report::saved(const fs::path& path) {
   clear_line();
-  say("saved checkpoint to {}\n", path.string());
-  std::fflush(stdout);
+  print(fmt::format("saved checkpoint to {}\n", path.string()));
   last_step_ = Clock::now();
 }
 
-void Report::stepped(const Run& run, double loss) {
+void Report::not_saved(const std::exception& error) {
+  clear_line();
+  complete_ = false;
+  fmt::print(stderr, "folio: {}\n", error.what());
+}
+
+void Report::stepped(const Run& run, const Step& step) {
   Clock::time_point now = Clock::now();
   double taken = seconds(now - last_step_);
   last_step_ = now;
+  last_loss_ = step.loss;
   step_seconds_ = steps_++ < 5 ? taken : 0.9 * step_seconds_ + 0.1 * taken;
-  bool logged = run.iter % run.options.log_interval == 0;
-  if (logged) {
-    fmt::print(log_, "{},,,{:.6f},{:g},{:.2f}\n", run.iter, loss,
-               learning_rate(run.iter, run.options), taken * 1e3);
-  }
+  bool logged = step.iter % run.options.log_interval == 0;
+  if (logged)
+    log(fmt::format("{},,,{:.6f},{:g},{:.2f},{:.6f}", step.iter, step.loss,
+                    learning_rate(step.iter, run.options), taken * 1e3, step.grad_norm));
   bool due = seconds(now - last_shown_) > 0.2;
   if (terminal_ ? due : logged) {
-    print_step(run, loss);
+    print_step(run, step);
     last_shown_ = now;
   }
 }
 
-void Report::print_step(const Run& run, double loss) {
+void Report::print_step(const Run& run, const Step& step) {
   if (steps_ == 5 || (steps_ > 5 && peak_.f32_flops == 0)) {
     peak_ = measure_peak();
     last_step_ = Clock::now();
@@ -119,26 +146,34 @@ void Report::print_step(const Run& run, double loss) {
           ? fmt::format(", {:.0f} % of peak", 100 * flops_per_iteration_ / step_seconds_ / machine)
           : "";
   std::string line =
-      fmt::format("iter {}: loss {:.4f}, time {:.2f}ms, {:.0f} tokens/s{}", run.iter, loss,
+      fmt::format("iter {}: loss {:.4f}, time {:.2f}ms, {:.0f} tokens/s{}", step.iter, step.loss,
                   step_seconds_ * 1e3, double(tokens_per_iteration_) / step_seconds_, share);
-  if (terminal_) {
-    say("\r\033[K{}, {} left", line,
-        time_left(step_seconds_ * double(run.options.max_iters - run.iter)));
-  } else {
-    say("{}\n", line);
-  }
-  std::fflush(stdout);
+  if (!terminal_) return print(line + "\n");
+  line += fmt::format(", {} left",
+                      time_left(step_seconds_ * double(run.options.max_iters + 1 - run.iter)));
+  print("\r\033[K" + line.substr(0, size_t(terminal_width(STDOUT_FILENO) - 1)));
 }
 
 void Report::clear_line() {
-  if (terminal_) say("\r\033[K");
+  if (terminal_) print("\r\033[K");
 }
 
-void Report::finish(const Run& run) {
+void Report::finish(const Run& run, Finish finish) {
   clear_line();
-  say("stopped after {} iterations; best val loss {:.4f}; state in {}\n", run.iter,
-      run.best_val_loss, run.options.out_dir);
-  std::fflush(stdout);
+  const TrainOptions& o = run.options;
+  if (finish == Finish::interrupted) {
+    std::string loss = steps_ > 0 ? fmt::format(", loss {:.4f}", last_loss_) : "";
+    print(fmt::format("stopped after {} iterations{}; saved to {}\ngo on with: {}\n", run.iter,
+                      loss, last_checkpoint(o.out_dir).string(), resume_command(run)));
+  } else if (run.iter == first_) {
+    print(
+        fmt::format("nothing to train: {} iterations are done and max_iters is {}; go on with: "
+                    "{} --max_iters=N\n",
+                    run.iter, o.max_iters, resume_command(run)));
+  } else {
+    print(fmt::format("stopped after {} iterations; {}; state in {}\n", run.iter, best_loss(run),
+                      o.out_dir));
+  }
 }
 
 }  // namespace folio

@@ -4,35 +4,12 @@
 #include "checkpoint/open_model.h"
 #include "data/torch_file/torch_file.h"
 #include "train/nanogpt_run.h"
+#include "train/resume.h"
 
 namespace folio {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path resumed_file(const TrainOptions& options) {
-  fs::path last = last_checkpoint(options.out_dir);
-  return fs::exists(last) ? last : best_checkpoint(options.out_dir);
-}
-
-// The options that say a model's shape are the model's own from here on: it is an Error if the user
-// asked for others. `source` is the file that the model came from.
-void keep_shape(TrainOptions& options, const OptionOrigins& given, const GptConfig& model,
-                const std::string& source) {
-  auto keep = [&]<class T>(const char* key, T& value, const T& kept) {
-    check(!given.contains(key) || value == kept,
-          "{}: the model has {} = {}; it cannot be trained with {} ({})", source, key, kept, value,
-          given.contains(key) ? given.at(key) : "");
-    value = kept;
-  };
-  keep("n_layer", options.n_layer, model.n_layer);
-  keep("n_head", options.n_head, model.n_head);
-  keep("n_embd", options.n_embd, model.n_embd);
-  keep("bias", options.bias, model.bias);
-  bool cropped = given.contains("block_size") && options.init_from != "resume" &&
-                 options.block_size < model.block_size;
-  if (!cropped) keep("block_size", options.block_size, model.block_size);
-}
 
 // A model to fine-tune: nanoGPT's init_from=gpt2. Only dropout and a shorter block_size are the
 // user's.
@@ -40,7 +17,7 @@ std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& give
                                 const Meta& dataset) {
   OpenedModel opened = open_model(options.init_from, options.out_dir);
   check_vocabulary(opened, dataset);
-  keep_shape(options, given, opened.model->config(), opened.source);
+  keep_shape(options, given, opened.model->config(), opened.source, true);
   if (options.block_size < opened.model->config().block_size)
     opened.model->crop_block_size(options.block_size);
   opened.model->context().random = {uint64_t(options.seed)};
@@ -57,32 +34,66 @@ GptConfig new_model_config(const TrainOptions& options, int64_t vocab_size) {
           .bias = options.bias};
 }
 
+// The newest state in out_dir.
 CheckpointFile state_to_resume(const TrainOptions& options) {
-  fs::path path = resumed_file(options);
-  check(fs::exists(path), "{}: nothing to resume in {}; start with --init_from=scratch",
-        path.string(), options.out_dir);
-  return load(path);
+  for (const fs::path& path : {last_checkpoint(options.out_dir), best_checkpoint(options.out_dir)})
+    if (fs::exists(path)) return load(path);
+  fail("{}: holds no checkpoint to resume (last.h5 or ckpt.h5); start with --init_from=scratch",
+       options.out_dir);
+}
+
+// What sets the streams of weights and masks apart from that of the batches.
+Generator batch_generator(const TrainOptions& options) {
+  return {uint64_t(options.seed) ^ 0x6261746368};
 }
 
 }  // namespace
 
-Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
-    : options(given_options),
+// What is known before the dataset is opened.
+struct Run::Start {
+  TrainOptions options;
+  OptionOrigins origins;
+  std::vector<std::string> notes;
+  std::unique_ptr<RunFolder> folder;
+  std::optional<CheckpointFile> resumed;
+};
+
+Run::Start Run::start_of(const TrainOptions& options, const OptionOrigins& given) {
+  if (options.init_from != "resume") return {options, given, {}, nullptr, {}};
+  Start start;
+  // Locked before it is read: nobody may save a newer state in between.
+  if (!options.eval_only && fs::exists(options.out_dir))
+    start.folder = std::make_unique<RunFolder>(options.out_dir);
+  start.resumed = state_to_resume(options);
+  start.options = resumed_options(*start.resumed, options, given, start.origins, start.notes);
+  return start;
+}
+
+Run::Run(const TrainOptions& options, const OptionOrigins& given) : Run(start_of(options, given)) {}
+
+Run::Run(Start start)
+    : options(std::move(start.options)),
+      origins(std::move(start.origins)),
+      notes(std::move(start.notes)),
+      folder(std::move(start.folder)),
       data(open_dataset((fs::path(options.data_dir) / options.dataset).string())),
-      batches(data.train, Generator{uint64_t(options.seed) ^ 0x6261746368}) {
-  bool resume = options.init_from == "resume", nanogpt = is_torch_file(options.init_from);
-  CheckpointFile file;
-  if (resume || nanogpt) {
-    file = resume ? state_to_resume(options) : state_to_take_over(options, data.meta, taken_over);
-    keep_shape(options, given, model_config(file), file.path.string());
-    if (nanogpt) crop_block_size(file, options.block_size);
-    model = load_model(file);
+      batches(data.train, batch_generator(options)),
+      resumed_(start.resumed.has_value()) {
+  bool nanogpt = !resumed_ && is_torch_file(options.init_from);
+  std::optional<CheckpointFile> file = std::move(start.resumed);
+  if (nanogpt) {
+    file = state_to_take_over(options, data.meta, taken_over);
+    keep_shape(options, origins, model_config(*file), file->path.string(), true);
+    crop_block_size(*file, options.block_size);
+  }
+  if (file) {
+    model = load_model(*file);
     model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
     model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
                                   uint64_t(options.seed));
   } else {
-    model = pretrained(options, given, data.meta);
+    model = pretrained(options, origins, data.meta);
   }
   Context& context = model->context();
   context.dtype = dtype_named(options.dtype);
@@ -92,8 +103,8 @@ Run::Run(const TrainOptions& given_options, const OptionOrigins& given)
   optimizer = std::make_unique<AdamW>(*model, AdamWOptions{.beta1 = options.beta1,
                                                            .beta2 = options.beta2,
                                                            .weight_decay = options.weight_decay});
-  if (resume) restore(file);
-  if (nanogpt) restore_training(file);
+  if (resumed_) restore(*file);
+  if (nanogpt) restore_training(*file);
 }
 
 CheckpointFile Run::snapshot() const {
@@ -118,12 +129,13 @@ CheckpointFile Run::snapshot() const {
   return file;
 }
 
-void Run::restore(const CheckpointFile& file) {
+void Run::restore(CheckpointFile& file) {
   auto integer = [&](const char* key) { return file.attribute<int64_t>(key); };
   check(*saved_tokenizer(file) == *data.meta.tokenizer,
         "{}: the model was trained on another vocabulary than that of dataset {}",
         file.path.string(), options.dataset);
   restore_training(file);
+  saved_iter = iter;
   optimizer->steps = integer("adamw/steps");
   model->context().random = {uint64_t(integer("random/dropout/seed")),
                              uint64_t(integer("random/dropout/drawn"))};
@@ -131,7 +143,7 @@ void Run::restore(const CheckpointFile& file) {
       {uint64_t(integer("random/batches/seed")), uint64_t(integer("random/batches/drawn"))});
 }
 
-void Run::restore_training(const CheckpointFile& file) {
+void Run::restore_training(CheckpointFile& file) {
   iter = file.attribute<int64_t>("iter_num");
   best_val_loss = file.attribute<double>("best_val_loss");
   if (!file.has("adamw/steps")) return;

@@ -1,11 +1,15 @@
 #pragma once
 #include <limits>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "configs/train_options.h"
 #include "data/checkpoint_file.h"
 #include "train/adamw.h"
 #include "train/evaluate.h"
+#include "train/run_folder.h"
 
 namespace folio {
 
@@ -15,23 +19,36 @@ struct Run {
   // Starts from scratch, from out_dir's last checkpoint with init_from = "resume", from nanoGPT's
   // checkpoint (its iteration, best loss and optimiser too), or from a model to fine-tune; `given`
   // are the keys that the user set (a model that exists keeps its own shape, and contradicting it
-  // is an error, but for a shorter block_size to fine-tune with).
+  // is an error, but for a shorter block_size to fine-tune with). A resumed run has the options
+  // that it had, but for those given, and holds its folder from here on, unless it is to evaluate
+  // alone.
   Run(const TrainOptions& options, const OptionOrigins& given);
 
+  // The state between two iterations, to go on from.
   CheckpointFile snapshot() const;
+  bool resumed() const { return resumed_; }
 
   TrainOptions options;
+  OptionOrigins origins;              // where each option that is no default comes from
+  std::vector<std::string> notes;     // what the user should know of how it starts, a line each
+  std::unique_ptr<RunFolder> folder;  // null until the run has it
   Dataset data;
   std::unique_ptr<Gpt> model;
   std::unique_ptr<AdamW> optimizer;
   BatchSampler batches;
-  int64_t iter = 0;
+  int64_t iter = 0;  // iterations that are done
   double best_val_loss = std::numeric_limits<double>::infinity();
+  std::optional<int64_t> saved_iter;  // of the state in last.h5; none if this run has saved none
   std::string taken_over;  // from nanoGPT's checkpoint, in words for the user; empty otherwise
 
  private:
-  void restore(const CheckpointFile& file);
-  void restore_training(const CheckpointFile& file);
+  struct Start;
+  explicit Run(Start start);
+  static Start start_of(const TrainOptions& options, const OptionOrigins& given);
+  void restore(CheckpointFile& file);
+  void restore_training(CheckpointFile& file);
+
+  bool resumed_ = false;
 };
 
 }  // namespace folio

@@ -1,5 +1,6 @@
 #include "train/train_command.h"
 
+#include "checkpoint/model_file.h"
 #include "core/stop.h"
 #include "train/report.h"
 
@@ -10,11 +11,19 @@ int train_command(int argc, char** argv) {
   OptionOrigins given;
   std::vector<std::string> args(argv + 1, argv + argc);
   TrainOptions options = parse_train_options(args, &given);
-  backend(device_named(options.device)).set_threads(int(options.threads));
+  auto set_threads = [](const TrainOptions& o) {
+    backend(device_named(o.device)).set_threads(int(o.threads));
+  };
+  set_threads(options);
   Run run(options, given);
+  set_threads(run.options);  // a resumed run's own
+  if (!options.eval_only)
+    set_stop_answer(fmt::format("stopping; the last finished iteration is saved to {}",
+                                last_checkpoint(options.out_dir).string()));
   Report report;
   Finish finish = train(run, report);
-  return finish == Finish::interrupted ? 128 + stop_signal() : 0;
+  if (finish == Finish::interrupted) return 128 + stop_signal();
+  return report.complete() ? 0 : 1;
 }
 
 }  // namespace folio

@@ -27,10 +27,10 @@ class Recorder : public Observer {
  public:
   Recorder(std::map<int64_t, double>& losses, int64_t kill_at, int64_t stop_at = -1)
       : losses_(losses), kill_at_(kill_at), stop_at_(stop_at) {}
-  void stepped(const Run& run, double loss) override {
-    losses_[run.iter] = loss;
-    if (run.iter == kill_at_) throw Killed{};
-    if (run.iter == stop_at_) request_stop(SIGINT);
+  void stepped(const Run&, const Step& step) override {
+    losses_[step.iter] = step.loss;
+    if (step.iter == kill_at_) throw Killed{};
+    if (step.iter == stop_at_) request_stop(SIGINT);
   }
 
  private:
