@@ -16,6 +16,17 @@ void say(fmt::format_string<Args...> text, Args&&... args) {
   write_output(fmt::format(text, std::forward<Args>(args)...));
 }
 
+// Standard error: progress, remarks. What cannot be written there is lost, and ends nothing.
+void write_aside(std::string_view text) noexcept;
+
+template <class... Args>
+void note(fmt::format_string<Args...> text, Args&&... args) {
+  write_aside(fmt::format(text, std::forward<Args>(args)...));
+}
+
+// The columns of the terminal that `fd` is; 80 where it is none, or does not tell.
+int terminal_width(int fd);
+
 // Opens /dev/null in the place of each of standard input, output and error that is closed: the next
 // file to be opened would become it, and receive what is printed. Call first of all.
 void open_standard_files();

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/fingerprint.h"
 #include "data/parse_json.h"
 
 namespace folio {
@@ -58,6 +59,12 @@ Meta load_meta(const std::string& path) {
   check(source.is_string(), "{}: \"source\" must be a string, got {}", path, source.dump());
   meta.source = source.get<std::string>();
   return meta;
+}
+
+std::string dataset_digest(const Dataset& dataset) {
+  return hex(sha256(hex(fingerprint(dataset.train.bytes())) +
+                    hex(fingerprint(dataset.val.bytes()))))
+      .substr(0, 32);
 }
 
 Dataset open_dataset(const std::string& directory) {

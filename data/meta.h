@@ -23,6 +23,12 @@ struct Dataset {
   Meta meta;
   TokenFile train, val;
 };
+
+// 32 hex digits that stand for the ids of both splits: equal splits, equal digits, on every
+// machine. It reads only samples of large files (data/fingerprint.h), and needs no digests in
+// meta.json.
+std::string dataset_digest(const Dataset& dataset);
+
 // meta.json, train.bin and val.bin of `directory`. Error if one is missing or they do not belong
 // together.
 Dataset open_dataset(const std::string& directory);

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "data/mapped_file.h"
 
@@ -17,6 +18,7 @@ class TokenFile {
 
   const std::string& path() const { return path_; }
   int64_t size() const { return int64_t(file_.bytes().size() / 2); }
+  std::string_view bytes() const { return file_.bytes(); }
   int64_t vocab_size() const { return vocab_size_; }
 
   // Token i. Error if there is none or its id is not in the vocabulary.
