@@ -60,15 +60,15 @@ int unknown(const std::string& name) {
   for (const Command& command : commands) names.push_back(command.name);
   std::string known = folio::nearest(name, names);
   if (known.empty())
-    fmt::print(stderr, "folio: unknown command \"{}\"\n{}", name, usage());
+    folio::note("folio: unknown command \"{}\"\n{}", name, usage());
   else
-    fmt::print(stderr, "folio: unknown command \"{}\"; did you mean \"{}\"?\n", name, known);
+    folio::note("folio: unknown command \"{}\"; did you mean \"{}\"?\n", name, known);
   return 2;
 }
 
 int run(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "{}", usage());
+    folio::note("{}", usage());
     return 2;
   }
   std::string name = argv[1];
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
   } catch (const folio::Interrupted& interrupted) {
     return 128 + interrupted.signal;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "folio: {}\n", error.what());
+    folio::note("folio: {}\n", error.what());
     return 1;
   }
 }

@@ -33,9 +33,20 @@ void write_output(std::string_view text) {
 
 void flush_output() { expect_written(std::fflush(stdout) == 0); }
 
+void write_aside(std::string_view text) noexcept {
+  while (!text.empty()) {
+    ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (written >= 0)
+      text.remove_prefix(size_t(written));
+    else if (errno != EINTR)
+      return;
+  }
+}
+
 int terminal_width(int fd) {
   winsize size{};
-  return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
 }
 
 void open_standard_files() {

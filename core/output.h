@@ -16,7 +16,15 @@ void say(fmt::format_string<Args...> text, Args&&... args) {
   write_output(fmt::format(text, std::forward<Args>(args)...));
 }
 
-// Columns of the terminal behind a descriptor; 80 where there is none.
+// Standard error: progress, remarks. What cannot be written there is lost, and ends nothing.
+void write_aside(std::string_view text) noexcept;
+
+template <class... Args>
+void note(fmt::format_string<Args...> text, Args&&... args) {
+  write_aside(fmt::format(text, std::forward<Args>(args)...));
+}
+
+// The columns of the terminal that `fd` is; 80 where it is none, or does not tell.
 int terminal_width(int fd);
 
 // Opens /dev/null in the place of each of standard input, output and error that is closed: the next

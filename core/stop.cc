@@ -11,6 +11,8 @@
 #include <string_view>
 #include <thread>
 
+#include "core/output.h"
+
 namespace folio {
 namespace {
 
@@ -34,8 +36,7 @@ std::string_view name_of(int signal) {
 
 void answer(const std::string& line) {
   std::string text = "\nfolio: " + line + "\n";
-  // Standard error may have gone the way of the terminal: nobody is left to be told.
-  [[maybe_unused]] ssize_t ignored = write(STDERR_FILENO, text.data(), text.size());
+  write_aside(text);
 }
 
 std::string current_answer() {

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/fingerprint.h"
 #include "data/parse_json.h"
 
 namespace folio {
@@ -25,6 +26,25 @@ int64_t count(const Json& json, const char* key, const std::string& path) {
   return value.get<int64_t>();
 }
 
+// SHA-256 in hex; empty where there is none.
+std::string digest(const Json& json, const char* key, const std::string& path) {
+  auto found = json.find(key);
+  if (found == json.end()) return "";
+  const auto* text = found->get_ptr<const std::string*>();
+  check(text && text->size() == 64 && text->find_first_not_of("0123456789abcdef") == text->npos,
+        "{}: \"{}\" must be a SHA-256 in hex, got {}", path, key, found->dump());
+  return *text;
+}
+
+void check_fingerprint(const TokenFile& file, const std::string& expected,
+                       const std::string& directory, const char* key) {
+  check(expected.empty() || hex(fingerprint(file.bytes())) == expected,
+        "{} is not the file that {}/meta.json describes: it was changed, or they come from two "
+        "runs of `folio prepare`, one of them broken off; prepare the dataset again (or, if you "
+        "changed the file on purpose, take \"{}\" out of meta.json)",
+        file.path(), directory, key);
+}
+
 void check_size(const TokenFile& file, int64_t tokens, const std::string& directory) {
   check(file.size() == tokens,
         "{} has {} tokens, but {}/meta.json says {}: they do not belong together, prepare the "
@@ -38,8 +58,13 @@ std::string to_json(const Meta& meta) {
   Json json{{"vocab_size", meta.tokenizer->vocab_size()},
             {"train_tokens", meta.train_tokens},
             {"val_tokens", meta.val_tokens},
-            {"source", meta.source},
-            {"tokenizer", meta.tokenizer->to_json()}};
+            {"source", meta.source}};
+  for (const auto& [key, value] : {std::pair{"train_sha256", &meta.train_sha256},
+                                   {"val_sha256", &meta.val_sha256},
+                                   {"train_fingerprint", &meta.train_fingerprint},
+                                   {"val_fingerprint", &meta.val_fingerprint}})
+    if (!value->empty()) json[key] = *value;
+  json["tokenizer"] = meta.tokenizer->to_json();
   // A file's name may hold bytes that are not UTF-8.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -57,7 +82,17 @@ Meta load_meta(const std::string& path) {
   const Json& source = member(json, "source", path);
   check(source.is_string(), "{}: \"source\" must be a string, got {}", path, source.dump());
   meta.source = source.get<std::string>();
+  meta.train_sha256 = digest(json, "train_sha256", path);
+  meta.val_sha256 = digest(json, "val_sha256", path);
+  meta.train_fingerprint = digest(json, "train_fingerprint", path);
+  meta.val_fingerprint = digest(json, "val_fingerprint", path);
   return meta;
+}
+
+std::string dataset_digest(const Dataset& dataset) {
+  return hex(sha256(hex(fingerprint(dataset.train.bytes())) +
+                    hex(fingerprint(dataset.val.bytes()))))
+      .substr(0, 32);
 }
 
 Dataset open_dataset(const std::string& directory) {
@@ -71,6 +106,10 @@ Dataset open_dataset(const std::string& directory) {
                   TokenFile(directory + "/val.bin", vocab_size)};
   check_size(dataset.train, meta.train_tokens, directory);
   check_size(dataset.val, meta.val_tokens, directory);
+  check_fingerprint(dataset.train, meta.train_fingerprint, directory, "train_fingerprint");
+  check_fingerprint(dataset.val, meta.val_fingerprint, directory, "val_fingerprint");
+  dataset.train.check_ids();
+  dataset.val.check_ids();
   return dataset;
 }
 

@@ -1,11 +1,29 @@
 #include "data/token_file.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
+#include "data/fingerprint.h"
 
 namespace folio {
+namespace {
+
+// Of ids in 16 bits, little-endian; 0 of none. The form is one that compilers vectorise.
+int32_t largest_id(const char* bytes, size_t count) {
+  uint16_t largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint16_t id;
+    std::memcpy(&id, bytes + 2 * i, 2);
+    largest = std::max(largest, id);
+  }
+  return largest;
+}
+
+}  // namespace
 
 TokenFile::TokenFile(std::string path, int64_t vocab_size)
     : path_(std::move(path)), vocab_size_(vocab_size), file_(path_) {
@@ -13,6 +31,25 @@ TokenFile::TokenFile(std::string path, int64_t vocab_size)
         "{}: {} bytes is not a whole number of 16-bit tokens; the file is damaged, prepare the "
         "dataset again",
         path_, file_.bytes().size());
+}
+
+void TokenFile::check_ids() const {
+  constexpr int64_t most_read_whole = 256 << 20;
+  if (int64_t(bytes().size()) <= most_read_whole) return check_ids(0, size());
+  each_sample(int64_t(bytes().size()),
+              [&](int64_t begin, int64_t end) { check_ids(begin / 2, end / 2); });
+}
+
+void TokenFile::check_ids(int64_t begin, int64_t end) const {
+  constexpr int64_t block = 1 << 15;
+  static_assert(std::endian::native == std::endian::little);
+  std::vector<int32_t> ids;
+  for (; begin < end; begin += block) {
+    int64_t count = std::min(block, end - begin);
+    if (largest_id(bytes().data() + 2 * begin, size_t(count)) < vocab_size_) continue;
+    ids.resize(size_t(count));
+    read(begin, ids);  // throws, with the place
+  }
 }
 
 int32_t TokenFile::operator[](int64_t i) const {

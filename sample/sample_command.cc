@@ -4,6 +4,7 @@
 
 #include "checkpoint/open_model.h"
 #include "configs/sample_options.h"
+#include "core/output.h"
 #include "data/files.h"
 #include "data/progress_line.h"
 #include "sample/conversation.h"
@@ -19,7 +20,7 @@ OpenedModel open_packed(const SampleOptions& options) {
         "{}: has no tokenizer. Text needs one: `folio sample` takes a folder that holds vocab.json "
         "and merges.txt, or tokenizer.json, beside the model, or a checkpoint of `folio train`",
         opened.source);
-  fmt::print(stderr, "{}\n", opened.described());
+  note("{}\n", opened.described());
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
   WeightFormat as_saved = opened.weights.value_or(WeightFormat::f32);
   WeightFormat format = options.weights.empty() ? as_saved : weight_format_named(options.weights);

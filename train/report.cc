@@ -63,7 +63,7 @@ void Report::attempt(bool& broken, Write&& write) {
   } catch (const Error& error) {
     broken = true;
     complete_ = false;
-    fmt::print(stderr, "folio: {}; the run goes on without it\n", error.what());
+    note("folio: {}; the run goes on without it\n", error.what());
   }
 }
 
@@ -114,7 +114,7 @@ void Report::saved(const fs::path& path) {
 void Report::not_saved(const std::exception& error) {
   clear_line();
   complete_ = false;
-  fmt::print(stderr, "folio: {}\n", error.what());
+  note("folio: {}\n", error.what());
 }
 
 void Report::stepped(const Run& run, const Step& step) {

@@ -78,6 +78,7 @@ Run::Run(Start start)
       folder(std::move(start.folder)),
       data(open_dataset((fs::path(options.data_dir) / options.dataset).string())),
       batches(data.train, batch_generator(options)),
+      data_digest_(dataset_digest(data)),
       resumed_(start.resumed.has_value()) {
   bool nanogpt = !resumed_ && is_torch_file(options.init_from);
   std::optional<CheckpointFile> file = std::move(start.resumed);
@@ -125,6 +126,7 @@ CheckpointFile Run::snapshot() const {
   file.attributes["random/dropout/drawn"] = int64_t(dropout.drawn);
   file.attributes["random/batches/seed"] = int64_t(order.seed);
   file.attributes["random/batches/drawn"] = int64_t(order.drawn);
+  file.attributes["dataset/digest"] = data_digest_;
   put_tokenizer(file, *data.meta.tokenizer);
   return file;
 }
@@ -136,6 +138,10 @@ void Run::restore(CheckpointFile& file) {
         file.path.string(), options.dataset);
   restore_training(file);
   saved_iter = iter;
+  if (file.has("dataset/digest") && file.attribute<std::string>("dataset/digest") != data_digest_)
+    notes.push_back(
+        fmt::format("dataset {} has changed since {} was saved: it has other tokens now",
+                    options.dataset, file.path.string()));
   optimizer->steps = integer("adamw/steps");
   model->context().random = {uint64_t(integer("random/dropout/seed")),
                              uint64_t(integer("random/dropout/drawn"))};

@@ -48,6 +48,7 @@ struct Run {
   void restore(CheckpointFile& file);
   void restore_training(CheckpointFile& file);
 
+  std::string data_digest_;
   bool resumed_ = false;
 };
 

@@ -4,12 +4,15 @@
 
 #include "data/meta.h"
 #include "data/replacement_file.h"
+#include "data/sha256.h"
 
 namespace folio {
 
 enum class Split { train, val };
 
-// A dataset that takes the place of the one in its folder, whole or not at all.
+// A dataset that takes the place of the one in its folder, whole or not at all; a process killed in
+// the moment between the first file's taking its name and the last's leaves one that open_dataset
+// refuses.
 class DatasetWriter {
  public:
   // Makes `directory` if it is missing. Throws Error.
@@ -18,7 +21,8 @@ class DatasetWriter {
   // Ids below 65536.
   void add(Split split, std::span<const int32_t> ids);
   int64_t tokens(Split split) const { return file(split).tokens; }
-  // Completes the files with `meta`, whose counts it fills in, and puts them under their names.
+  // Completes the files with `meta`, whose counts and digests it fills in, and puts them under
+  // their names. Interrupted, if a stop was requested, before the first has its name.
   void commit(Meta meta);
 
  private:
@@ -26,7 +30,8 @@ class DatasetWriter {
     explicit TokenStream(const std::string& target) : path(target), file(target) {}
     std::string path, buffer;
     ReplacementFile file;
-    int64_t tokens = 0;
+    int64_t tokens = 0, synced = 0;  // bytes that are on their way to the disk
+    Sha256 hash = {};
   };
   const TokenStream& file(Split split) const { return split == Split::train ? train_ : val_; }
   void flush(TokenStream& file);
