@@ -65,6 +65,7 @@ Run::Start Run::start_of(const TrainOptions& options, const OptionOrigins& given
   if (!options.eval_only && fs::exists(options.out_dir))
     start.folder = std::make_unique<RunFolder>(options.out_dir);
   start.resumed = state_to_resume(options);
+  check_full_weights(*start.resumed);
   start.options = resumed_options(*start.resumed, options, given, start.origins, start.notes);
   return start;
 }
