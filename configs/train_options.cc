@@ -17,6 +17,8 @@ std::vector<Option> option_rows(TrainOptions& o) {
        "scratch; resume: go on from out_dir; gpt2, gpt2-medium, ... or a path: fine-tune"},
       {"dataset", &o.dataset, "what `folio prepare` made (nanoGPT's default is openwebtext)"},
       {"data_dir", &o.data_dir, "folder of the prepared datasets"},
+      {"allow_other_vocab", &o.allow_other_vocab,
+       "go on with a model of another, not smaller vocabulary than the dataset's"},
       {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
        "micro-batches an iteration, to stand for a larger batch", at_least(1)},
       {"batch_size", &o.batch_size, "sequences a micro-batch", at_least(1)},

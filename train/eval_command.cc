@@ -21,6 +21,7 @@ struct EvalOptions {
   int64_t stride = 0;
   int64_t batch_size = 0;
   int64_t threads = 0;
+  bool allow_other_vocab = false;
   bool json = false;
 };
 
@@ -42,6 +43,8 @@ std::vector<Option> option_rows(EvalOptions& o) {
        "tokens between two windows' starts: fewer give more context; 0: block_size", at_least(0)},
       {"batch_size", &o.batch_size, "windows at a time; 0: 16,384 tokens' worth", at_least(0)},
       {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
+      {"allow_other_vocab", &o.allow_other_vocab,
+       "take a dataset of another, not larger vocabulary than the model's"},
       {"json", &o.json, "print one JSON object"}};
 }
 
@@ -98,7 +101,8 @@ int eval_command(int argc, char** argv) {
   OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
                                   checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
-  check_vocabulary(opened, data.meta);
+  std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);
+  if (!remark.empty()) note("{}\n", remark);
   opened.model->context().dtype = dtype_named(options.dtype);
   if (!options.weights.empty())
     pack(opened, {.format = weight_format_named(options.weights), .release = true});

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/hub/download_model.h"
 
 namespace folio {
@@ -27,6 +28,8 @@ int download_command(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     fail("download: {}; see folio download --help", e.what());
   }
+  set_stop_answer(fmt::format(
+      "stopping; what has come is kept, and `folio download {}` goes on from there", name));
   say("{}\n", download_model(name).string());
   return 0;
 }
