@@ -18,8 +18,8 @@ int download_command(int argc, char** argv) {
       "libraries use.\n\n"
       "  folio download gpt2\n"
       "  folio sample --init_from=gpt2\n\n"
-      "Environment: HF_HOME and HF_HUB_CACHE (where to), HF_ENDPOINT (where from), HF_TOKEN,\n"
-      "HF_HUB_OFFLINE, and https_proxy, http_proxy, all_proxy, no_proxy.",
+      "Environment: HF_HOME and HF_HUB_CACHE (where to), HF_ENDPOINT (where from),\n"
+      "HF_TOKEN, HF_HUB_OFFLINE, and https_proxy, http_proxy, all_proxy, no_proxy.",
       args, "name");
   check(!name.empty(), "download: say which model: folio download gpt2");
   say("{}\n", download_model(name).string());

@@ -69,8 +69,10 @@ void OptionTable::parse(std::string_view usage, std::span<const std::string> arg
       bare_word = &arg;
       continue;
     }
-    size_t dashes = arg.starts_with("--") ? 2 : 0, equals = std::min(arg.find('='), arg.size());
-    std::string name = arg.substr(dashes, equals - dashes), text = arg.substr(equals);
+    check(arg.starts_with("--"), "{}: {}: options begin with two dashes: -{}", command_line, arg,
+          arg);
+    size_t equals = std::min(arg.find('='), arg.size());
+    std::string name = arg.substr(2, equals - 2), text = arg.substr(equals);
     bool has_value = !text.empty(), more = i + 1 < args.size() && !args[i + 1].starts_with("--");
     if (has_value) text.erase(0, 1);
     if (const Option* option = find(name, command_line)) {

@@ -68,7 +68,7 @@ std::vector<Option> option_rows(SampleOptions& o) {
 SampleOptions parse_sample_options(std::span<const std::string> args, OptionOrigins* given) {
   SampleOptions options;
   OptionTable table(option_rows(options));
-  table.parse("folio sample [CONFIG] [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
+  table.parse("folio sample [--out_dir=DIR | --init_from=MODEL] [CONFIG] [--key=value]", args);
   if (given) *given = table.given();
   return options;
 }

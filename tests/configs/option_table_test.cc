@@ -129,7 +129,7 @@ TEST_F(OptionTableTest, AnUnknownKeyNamesTheNearest) {
   EXPECT_EQ(parse_error({"--layer=3"}),
             "command line: unknown key \"layer\"; did you mean \"layers\"?");
   EXPECT_EQ(parse_error({"-layers=3"}),
-            "command line: unknown key \"-layers\"; did you mean \"layers\"?");
+            "command line: -layers=3: options begin with two dashes: --layers=3");
   EXPECT_EQ(parse_error({"--colour=3"}),
             "command line: unknown key \"colour\"; --help lists the known ones");
 }
