@@ -8,6 +8,7 @@
 #include "checkpoint/quantized_file.h"
 #include "data/hub/hub_cache.h"
 #include "data/hugging_face/tokenizer_files.h"
+#include "data/tokenizer/bpe_tokenizer.h"
 #include "data/torch_file/torch_file.h"
 
 namespace folio {
@@ -76,6 +77,16 @@ OpenedModel open_run(const std::string& out_dir, Purpose purpose, Which which) {
        which == Which::best ? "ckpt.h5 or last.h5" : "last.h5", out_dir);
 }
 
+// nanoGPT rounds the rows of GPT-2's 50257 tokens up to 50304, others to other multiples. A table
+// of characters is never padded: more rows are another text's characters.
+bool is_padded(int64_t rows, const Tokenizer& tokenizer) {
+  if (!dynamic_cast<const BpeTokenizer*>(&tokenizer)) return false;
+  int64_t tokens = tokenizer.vocab_size();
+  for (int64_t multiple = 8; multiple <= 1024; multiple *= 2)
+    if (rows == (tokens + multiple - 1) / multiple * multiple) return true;
+  return false;
+}
+
 }  // namespace
 
 std::string OpenedModel::described() const {
@@ -127,14 +138,30 @@ void pack(OpenedModel& opened, const PackOptions& options) {
         opened.source, *opened.weights, options.format);
 }
 
-void check_vocabulary(const OpenedModel& opened, const Meta& dataset) {
-  const Tokenizer& tokenizer = *dataset.tokenizer;
-  int64_t size = opened.model->config().vocab_size;
-  check(
-      tokenizer.vocab_size() <= size && (!opened.tokenizer || *opened.tokenizer == tokenizer),
+std::string check_vocabulary(const OpenedModel& opened, const Meta& dataset, bool allow_other) {
+  return check_vocabulary(opened.source, opened.model->config().vocab_size, opened.tokenizer.get(),
+                          dataset, allow_other);
+}
+
+std::string check_vocabulary(const std::string& source, int64_t rows, const Tokenizer* tokenizer,
+                             const Meta& dataset, bool allow_other) {
+  int64_t tokens = dataset.tokenizer->vocab_size();
+  bool same = tokenizer ? *tokenizer == *dataset.tokenizer : rows == tokens;
+  if (same && tokens <= rows) return "";
+  if (!tokenizer && is_padded(rows, *dataset.tokenizer))
+    return fmt::format(
+        "{}: the model has {} rows for the dataset's {} tokens: the others are taken to be padding",
+        source, rows, tokens);
+  std::string what = fmt::format(
       "{}: the model has another vocabulary, of {} tokens, than the dataset, of {}, that was made "
-      "from {}; prepare the text with the model's tokenizer",
-      opened.source, size, tokenizer.vocab_size(), dataset.source);
+      "from {}",
+      source, rows, tokens, dataset.source);
+  check(tokens <= rows, "{}; prepare the text with the model's tokenizer", what);
+  check(allow_other,
+        "{}; prepare the text with the model's tokenizer or, to have the ids mean what they mean "
+        "in the dataset all the same, give --allow_other_vocab=true",
+        what);
+  return what + "; taken all the same (allow_other_vocab)";
 }
 
 }  // namespace folio

@@ -43,8 +43,14 @@ Which checkpoint_named(const std::string& name);  // "best" or "last"
 // another format.
 void pack(OpenedModel& opened, const PackOptions& options);
 
-// Throws Error unless the ids of a dataset mean the same to the model: its own tokenizer made them,
-// or, where it has none, they fit its vocabulary.
-void check_vocabulary(const OpenedModel& opened, const Meta& dataset);
+// Throws Error unless the ids of a dataset mean the same to the model: its own tokenizer made them
+// or, where it has none, it has as many rows as the dataset has tokens, or those of a BPE tokenizer
+// rounded up to a multiple of 8 to 1024, as nanoGPT does. `allow_other` takes any vocabulary that
+// has no more tokens than the model has rows. -> what the user should know of it, or "".
+std::string check_vocabulary(const OpenedModel& opened, const Meta& dataset,
+                             bool allow_other = false);
+// The same for a model of `rows` tokens, from `source`, whose tokenizer may be null.
+std::string check_vocabulary(const std::string& source, int64_t rows, const Tokenizer* tokenizer,
+                             const Meta& dataset, bool allow_other);
 
 }  // namespace folio

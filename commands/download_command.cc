@@ -2,6 +2,7 @@
 
 #include "configs/option_table.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/hub/download_model.h"
 
 namespace folio {
@@ -22,6 +23,8 @@ int download_command(int argc, char** argv) {
       "HF_TOKEN, HF_HUB_OFFLINE, and https_proxy, http_proxy, all_proxy, no_proxy.",
       args, "name");
   check(!name.empty(), "download: say which model: folio download gpt2");
+  set_stop_answer(fmt::format(
+      "stopping; what has come is kept, and `folio download {}` goes on from there", name));
   say("{}\n", download_model(name).string());
   return 0;
 }

@@ -1,6 +1,8 @@
 #include "commands/prepare_command.h"
 
 #include "configs/option_table.h"
+#include "core/check.h"
+#include "core/stop.h"
 #include "data/corpus/prepare.h"
 
 namespace folio {
@@ -12,13 +14,18 @@ int prepare_command(int argc, char** argv) {
       {"text",
        {{"name", &o.name,
          "what to call the dataset; shakespeare and shakespeare_char need no --input"},
-        path_option("input", &o.input,
-                    "a text, a folder of texts, or - for standard input; none given: tiny "
-                    "Shakespeare, downloaded"),
+        path_option(
+            "input", &o.input,
+            "a text, a folder of texts, a .jsonl file whose lines have a \"text\", a pipe, or "
+            "- for standard input; none given: tiny Shakespeare is downloaded, or a folder "
+            "with nanoGPT's train.bin and val.bin gets its meta.json"),
         {"val_fraction", &o.val_fraction,
          "fraction of the data for validation: the end of a text; of a folder, files drawn at "
-         "random",
-         at_least_0_below_1()}}},
+         "random, or each one's end where some are too large for that",
+         at_least_0_below_1()},
+        {"strict", &o.strict,
+         "refuse a folder with a file that is not UTF-8 text, or a .jsonl line without a \"text\", "
+         "instead of leaving it out"}}},
       {"tokens",
        {path_option("tokenizer", &o.tokenizer,
                     "char, gpt2, or the folder or file of a byte-level BPE tokenizer; none given: "
@@ -38,6 +45,7 @@ int prepare_command(int argc, char** argv) {
       "  folio prepare shakespeare --tokenizer=gpt2\n"
       "  folio prepare NAME --input=FILE --tokenizer=gpt2",
       args, "name");
+  set_stop_answer(fmt::format("stopping; {}/{} stays as it was", o.data_dir, o.name));
   prepare(o);
   return 0;
 }

@@ -21,6 +21,7 @@ struct TrainOptions {
 
   std::string dataset = "shakespeare_char";
   std::string data_dir = "datasets";
+  bool allow_other_vocab = false;
   int64_t gradient_accumulation_steps = 5 * 8;
   int64_t batch_size = 12;
   int64_t block_size = 1024;

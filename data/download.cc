@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "core/check.h"
+#include "core/stop.h"
 #include "data/files.h"
 #include "data/git_blob.h"
 #include "data/mapped_file.h"
@@ -37,11 +39,24 @@ class Part {
           path_);
     size_ = status.st_size;
   }
+  ~Part() {
+    if (size_ == 0 && !became_) remove();  // nothing to go on from
+  }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
 
   int64_t size() const { return size_; }
   std::string digest(const RemoteFile& file) const {
     MappedFile mapped(path_);
-    return file.sha256.empty() ? git_blob_sha1(mapped.bytes()) : hex(sha256(mapped.bytes()));
+    if (file.sha256.empty()) return git_blob_sha1(mapped.bytes());
+    Sha256 hash;
+    constexpr size_t block = 16 << 20;
+    for (std::string_view rest = mapped.bytes(); !rest.empty();) {
+      throw_if_stopped();
+      hash.update(rest.substr(0, block));
+      rest.remove_prefix(std::min(rest.size(), block));
+    }
+    return hex(hash.digest());
   }
   void append(std::string_view bytes) {
     write_all(file_.get(), bytes, path_);
@@ -55,6 +70,7 @@ class Part {
   void become(const std::string& path) {
     if (fsync(file_.get()) != 0) fail_errno(path_, "sync");
     if (std::rename(path_.c_str(), path.c_str()) != 0) fail_errno(path, "replace");
+    became_ = true;
     sync_directory_of(path);
   }
 
@@ -62,6 +78,7 @@ class Part {
   std::string path_;
   FileDescriptor file_;
   int64_t size_ = 0;
+  bool became_ = false;
 };
 
 // How one attempt ended.
@@ -72,7 +89,7 @@ struct Outcome {
 
 bool is_passing(long status) { return status == 408 || status == 429 || status >= 500; }
 
-// One libcurl handle, and how long it waits for whom.
+// One libcurl handle, and how long it waits for whom. A request to stop ends it with Interrupted.
 class Curl {
  public:
   Curl(const std::string& url, const FetchOptions& options) : url_(url), curl_(curl_easy_init()) {
@@ -85,6 +102,8 @@ class Curl {
     set(CURLOPT_LOW_SPEED_LIMIT, long(options.stall_speed));
     set(CURLOPT_LOW_SPEED_TIME, long(options.stall_timeout.count()));
     set(CURLOPT_ERRORBUFFER, error_);
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, &Curl::look);
     if (options.authorization.empty()) return;
     // libcurl keeps this header from any other host, port or protocol that it is redirected to.
     headers_.reset(curl_slist_append(nullptr, options.authorization.c_str()));
@@ -97,7 +116,11 @@ class Curl {
     CURLcode code = curl_easy_setopt(curl_.get(), option, value);
     check(code == CURLE_OK, "{}: {}", url_, curl_easy_strerror(code));
   }
-  CURLcode perform() { return curl_easy_perform(curl_.get()); }
+  CURLcode perform() {
+    CURLcode code = curl_easy_perform(curl_.get());
+    throw_if_stopped();
+    return code;
+  }
   long status() const {
     long status = 0;
     curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
@@ -110,6 +133,11 @@ class Curl {
     void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
     void operator()(curl_slist* list) const { curl_slist_free_all(list); }
   };
+  // libcurl calls this about once a second, also while nothing comes; not 0 ends the transfer.
+  static int look(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
+    return stop_requested();
+  }
+
   std::string url_;
   std::unique_ptr<curl_slist, Free> headers_;
   std::unique_ptr<CURL, Free> curl_;
@@ -203,6 +231,15 @@ size_t receive_header(char* data, size_t, size_t bytes, void* headers_) noexcept
   return bytes;
 }
 
+// Before another attempt. Throws Interrupted.
+void wait_for(std::chrono::milliseconds pause) {
+  constexpr std::chrono::milliseconds look{100};
+  for (; pause.count() > 0; pause -= look) {
+    throw_if_stopped();
+    std::this_thread::sleep_for(std::min(pause, look));
+  }
+}
+
 // Fills `part` with as many attempts as it takes.
 void complete(const RemoteFile& file, const FetchOptions& options, Part& part) {
   auto pause = options.backoff;
@@ -212,7 +249,7 @@ void complete(const RemoteFile& file, const FetchOptions& options, Part& part) {
     check(outcome.passing, "cannot download {}: {}", file.url, outcome.trouble);
     check(attempt < options.attempts, "cannot download {}: {} (after {} attempts)", file.url,
           outcome.trouble, attempt);
-    std::this_thread::sleep_for(pause);
+    wait_for(pause);
   }
 }
 
@@ -256,7 +293,7 @@ RemoteHead fetch_head(const std::string& url, const FetchOptions& options) {
           code == CURLE_OK ? fmt::format("the server answered HTTP {}", head.status)
                            : curl.reason(code),
           attempt);
-    std::this_thread::sleep_for(pause);
+    wait_for(pause);
   }
 }
 

@@ -31,7 +31,8 @@ struct FetchOptions {
 // Downloads `file` to `path`, where it appears only when its size and SHA-256 are right. What has
 // come so far is kept in PATH.part, and the next attempt, also of a later call, goes on from there.
 // Connections that fail, break or stall and the server's passing troubles (408, 429, 5xx) are tried
-// again. http_proxy, https_proxy, all_proxy and no_proxy are honoured. Throws Error otherwise.
+// again. http_proxy, https_proxy, all_proxy and no_proxy are honoured. Throws Error otherwise. A
+// request to stop (core/stop.h) ends it within about a second with Interrupted; what came is kept.
 void fetch(const RemoteFile& file, const std::string& path, const FetchOptions& options = {});
 
 struct RemoteHead {

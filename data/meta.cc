@@ -4,13 +4,16 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "core/nearest.h"
 #include "data/files.h"
 #include "data/fingerprint.h"
 #include "data/parse_json.h"
+#include "data/torch_file/meta_pickle.h"
 
 namespace folio {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 const Json& member(const Json& json, const char* key, const std::string& path) {
@@ -50,6 +53,56 @@ void check_size(const TokenFile& file, int64_t tokens, const std::string& direct
         "{} has {} tokens, but {}/meta.json says {}: they do not belong together, prepare the "
         "dataset again",
         file.path(), file.size(), directory, tokens);
+}
+
+// The dataset beside `directory` whose name is nearest to its name, or "".
+std::string nearest_dataset(const fs::path& directory) {
+  std::vector<std::string> names;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(directory.parent_path(), missing))
+    if (fs::exists(entry.path() / "meta.json", missing) ||
+        fs::exists(entry.path() / "meta.pkl", missing))
+      names.push_back(entry.path().filename());
+  return nearest(directory.filename().string(), names);
+}
+
+// Why there is no description in `directory`, and what the user can do.
+[[noreturn]] void fail_undescribed(const std::string& directory) {
+  check(!fs::exists(directory + "/train.bin"),
+        "{}: neither meta.json nor nanoGPT's meta.pkl says what the ids in train.bin mean; if a "
+        "tokenizer like GPT-2's made them, as in nanoGPT's openwebtext, `folio prepare --name={} "
+        "--data_dir={} --tokenizer=gpt2` writes meta.json for them",
+        directory, fs::path(directory).filename().string(),
+        fs::path(directory).parent_path().string());
+  std::string near = nearest_dataset(directory);
+  check(near.empty(), "there is no dataset in {}; did you mean {}?", directory, near);
+  fail(
+      "there is no dataset in {}; make one with `folio prepare shakespeare_char` or `folio prepare "
+      "--input=FILE --name=NAME`",
+      directory);
+}
+
+Dataset open_nanogpt_dataset(const std::string& directory) {
+  std::string path = directory + "/meta.pkl";
+  Meta meta{.tokenizer = load_meta_pkl(path), .source = path};
+  int64_t vocab_size = meta.tokenizer->vocab_size();
+  Dataset dataset{std::move(meta), TokenFile(directory + "/train.bin", vocab_size),
+                  TokenFile(directory + "/val.bin", vocab_size)};
+  dataset.meta.train_tokens = dataset.train.size();
+  dataset.meta.val_tokens = dataset.val.size();
+  return dataset;
+}
+
+Dataset open_described_dataset(const std::string& directory) {
+  Meta meta = load_meta(directory + "/meta.json");
+  int64_t vocab_size = meta.tokenizer->vocab_size();
+  Dataset dataset{meta, TokenFile(directory + "/train.bin", vocab_size),
+                  TokenFile(directory + "/val.bin", vocab_size)};
+  check_size(dataset.train, meta.train_tokens, directory);
+  check_size(dataset.val, meta.val_tokens, directory);
+  check_fingerprint(dataset.train, meta.train_fingerprint, directory, "train_fingerprint");
+  check_fingerprint(dataset.val, meta.val_fingerprint, directory, "val_fingerprint");
+  return dataset;
 }
 
 }  // namespace
@@ -96,18 +149,9 @@ std::string dataset_digest(const Dataset& dataset) {
 }
 
 Dataset open_dataset(const std::string& directory) {
-  check(std::filesystem::exists(directory + "/meta.json"),
-        "there is no dataset in {}; make one with `folio prepare shakespeare_char` or `folio "
-        "prepare --input=FILE --name=NAME`",
-        directory);
-  Meta meta = load_meta(directory + "/meta.json");
-  int64_t vocab_size = meta.tokenizer->vocab_size();
-  Dataset dataset{meta, TokenFile(directory + "/train.bin", vocab_size),
-                  TokenFile(directory + "/val.bin", vocab_size)};
-  check_size(dataset.train, meta.train_tokens, directory);
-  check_size(dataset.val, meta.val_tokens, directory);
-  check_fingerprint(dataset.train, meta.train_fingerprint, directory, "train_fingerprint");
-  check_fingerprint(dataset.val, meta.val_fingerprint, directory, "val_fingerprint");
+  bool described = fs::exists(directory + "/meta.json");
+  if (!described && !fs::exists(directory + "/meta.pkl")) fail_undescribed(directory);
+  Dataset dataset = described ? open_described_dataset(directory) : open_nanogpt_dataset(directory);
   dataset.train.check_ids();
   dataset.val.check_ids();
   return dataset;

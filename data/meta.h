@@ -33,7 +33,8 @@ struct Dataset {
 // meta.json.
 std::string dataset_digest(const Dataset& dataset);
 
-// meta.json, train.bin and val.bin of `directory`. Error if one is missing, if they do not belong
+// train.bin and val.bin of `directory`, and meta.json or, without it, the meta.pkl of nanoGPT's
+// character datasets. Error if one is missing, if they do not belong
 // together (the sizes and the fingerprints that meta.json has of the two others) or if an id is not
 // in the vocabulary (TokenFile::check_ids).
 Dataset open_dataset(const std::string& directory);

@@ -21,6 +21,7 @@ struct EvalOptions {
   int64_t stride = 0;
   int64_t batch_size = 0;
   int64_t threads = 0;
+  bool allow_other_vocab = false;
   bool json = false;
 };
 
@@ -44,6 +45,8 @@ std::vector<Option> option_rows(EvalOptions& o) {
          "name of the dataset to evaluate on; none given: the one it was trained on"},
         path_option("data_dir", &o.data_dir,
                     "folder of the prepared datasets; none given: the run's"),
+        {"allow_other_vocab", &o.allow_other_vocab,
+         "evaluate on a dataset of another vocabulary than the model's, if it is not larger"},
         {"stride", &o.stride,
          "tokens between the starts of two windows: fewer give each token more context; 0: "
          "block_size",
@@ -110,7 +113,8 @@ int eval_command(int argc, char** argv) {
   OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
                                   checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
-  check_vocabulary(opened, data.meta);
+  std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);
+  if (!remark.empty()) note("{}\n", remark);
   opened.model->context().dtype = dtype_named(options.dtype);
   if (!options.weights.empty())
     pack(opened, {.format = weight_format_named(options.weights), .release = true});

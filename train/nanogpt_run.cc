@@ -2,6 +2,7 @@
 
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
+#include "checkpoint/open_model.h"
 
 namespace folio {
 namespace {
@@ -41,16 +42,14 @@ CheckpointFile state_to_take_over(const TrainOptions& options, const Meta& meta,
                                   std::string& taken_over) {
   NanogptFile loaded = load_nanogpt(options.init_from, NanogptParts::all);
   CheckpointFile& state = loaded.state;
-  int64_t model_size = model_config(state).vocab_size, data_size = meta.tokenizer->vocab_size();
-  check(data_size <= model_size,
-        "{}: the model has {} tokens, dataset {} has {}; prepare the text with the model's "
-        "tokenizer",
-        options.init_from, model_size, options.dataset, data_size);
+  std::string remark = check_vocabulary(options.init_from, model_config(state).vocab_size, nullptr,
+                                        meta, options.allow_other_vocab);
   taken_over = fmt::format(
       "from {}: the model, iteration {}, best val loss {:.4f}, and {}{}; the order of the batches "
-      "is folio's own",
+      "is folio's own{}",
       options.init_from, state.attribute<int64_t>("iter_num"),
-      state.attribute<double>("best_val_loss"), loaded.optimizer, differences(state, options));
+      state.attribute<double>("best_val_loss"), loaded.optimizer, differences(state, options),
+      remark.empty() ? "" : "; " + remark);
   return std::move(state);
 }
 

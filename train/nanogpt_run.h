@@ -8,7 +8,7 @@ namespace folio {
 
 // What the nanoGPT checkpoint options.init_from gives a run, as load_nanogpt has it; `taken_over`
 // receives it in words, with the settings in which its run differed from `options`. Throws Error
-// if the model has fewer tokens than the dataset.
+// if the dataset has another vocabulary (check_vocabulary).
 CheckpointFile state_to_take_over(const TrainOptions& options, const Meta& meta,
                                   std::string& taken_over);
 

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/mapped_file.h"
 #include "data/progress_line.h"
@@ -13,16 +14,18 @@
 namespace folio {
 namespace {
 
-constexpr size_t progress_step = 1 << 20;  // bytes
+constexpr size_t progress_step = 1 << 20;  // bytes, between two looks at whether to stop, too
 
-// Calls f(code point) for all of the text, with a progress line if it is long.
+// Calls f(code point) for all of the text, with a progress line if it is long. Throws Interrupted.
 template <class F>
 void walk(const MappedFile& text, const std::string& name, std::string what, F&& f) {
+  throw_if_stopped();
   ProgressLine line(std::move(what), int64_t(text.bytes().size()));
   size_t next = progress_step;
   for_each_code_point(text.bytes(), name, [&](char32_t c, size_t at) {
     f(c);
     if (at < next) return;
+    throw_if_stopped();
     next = at + progress_step;
     line.update(int64_t(at));
   });
@@ -34,16 +37,23 @@ struct Survey {
   CharTokenizer tokenizer;
 };
 
-Survey survey(const MappedFile& text, const std::string& name) {
+int64_t train_tokens(const Survey& survey, double val_fraction) {
+  return int64_t(double(survey.length) * (1 - val_fraction));
+}
+
+Survey survey(const MappedFile& text, const std::string& name, double val_fraction) {
   Survey survey;
   std::vector<char> seen(0x110000);
   walk(text, name, "reading the text", [&](char32_t c) {
     ++survey.length;
     seen[c] = 1;
   });
-  check(survey.length >= 2,
-        "{}: a text of {} character{} cannot be split into train and val; give a longer one", name,
-        survey.length, survey.length == 1 ? "" : "s");
+  int64_t train = train_tokens(survey, val_fraction);
+  check(
+      0 < train && train < survey.length,
+      "{}: a text of {} character{} cannot be split into train and val with val_fraction {}; give "
+      "a longer one",
+      name, survey.length, survey.length == 1 ? "" : "s", val_fraction);
   std::u32string characters;
   for (size_t c = 0; c < seen.size(); ++c)
     if (seen[c]) characters += char32_t(c);
@@ -74,14 +84,14 @@ void write_character_dataset(const CorpusInput& input, const PrepareOptions& opt
   const std::string& name = input.name;
   MappedFile text(input.path);
   check(!text.bytes().empty(), "{}: is empty", name);
-  Survey found = survey(text, name);
-  auto train_tokens = int64_t(double(found.length) * (1 - options.val_fraction));
+  Survey found = survey(text, name, options.val_fraction);
+  int64_t train = train_tokens(found, options.val_fraction);
   DatasetWriter writer(directory);
   int64_t n = 0;
   walk(text, name, "writing tokens", [&](char32_t c) {
     int32_t id = found.tokenizer.id(c);
     check(id >= 0, "{}: changed while it was read; start again", name);
-    writer.add(n++ < train_tokens ? Split::train : Split::val, {&id, 1});
+    writer.add(n++ < train ? Split::train : Split::val, {&id, 1});
   });
   check(n == found.length, "{}: changed while it was read; start again", name);
   report(found, writer);

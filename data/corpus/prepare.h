@@ -5,12 +5,15 @@
 namespace folio {
 
 struct PrepareOptions {
-  std::string name = {};   // the dataset's; shakespeare and shakespeare_char can do without `input`
-  std::string input = {};  // a UTF-8 text, a folder of texts, or "-"; empty: the published one
+  std::string name = {};  // the dataset's; shakespeare and shakespeare_char can do without `input`
+  // A UTF-8 text, a folder of texts, a pipe or "-"; empty: the published one, or the token files
+  // that are there.
+  std::string input = {};
   std::string data_dir = "datasets";
   std::string tokenizer = {};  // char, gpt2 or the path of one's files; empty: what `name` implies
   double val_fraction = 0.1;   // of the characters of a text, of the bytes of a folder
   bool allow_special = false;  // "<|endoftext|>" in the text is the token
+  bool strict = false;         // what is no text is an error, not left out
   int64_t threads = 0;         // 0: one a core
 };
 
@@ -27,7 +30,17 @@ struct CorpusInput {
 //
 // tokenizer = char: the vocabulary is the text's code points. Else the ids are that tokenizer's; of
 // a text the first 90 % of the characters are the train split, each split encoded on its own; of a
-// folder, files drawn at random are the val split, and the end-of-text token follows every file.
+// folder, files drawn at random are the val split (split_files), and the end-of-text token follows
+// every file. Text is taken as it is: line ends and byte order marks are characters like others.
+//
+// A .jsonl file has a document a line, in "text"; its last lines are the val split. Lines that have
+// none, and what is no text in a folder, are left out, counted and named; an Error with `strict`.
+//
+// A folder data_dir/name with train.bin and val.bin alone, as nanoGPT's openwebtext is, gets
+// meta.json for the tokenizer, if there is no input.
+//
+// A request to stop (core/stop.h) ends it with Interrupted, and leaves everything as it was but for
+// what a download has got.
 void prepare(const PrepareOptions& options);
 
 }  // namespace folio

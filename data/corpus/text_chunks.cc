@@ -8,13 +8,15 @@
 #include <cerrno>
 
 #include "core/check.h"
+#include "core/stop.h"
 #include "data/progress_line.h"
-#include "data/tokenizer/pretokenizer.h"
+#include "data/utf8.h"
 
 namespace folio {
 namespace {
 
 constexpr int64_t block_bytes = 1 << 20;
+constexpr size_t most_at_once = 16 << 20;  // between two looks at whether to stop
 
 FileDescriptor open_text(const std::string& path) {
   FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -34,23 +36,39 @@ size_t read_at(int fd, char* bytes, size_t count, int64_t offset, const std::str
   }
 }
 
+bool is_continuation(char c) { return (c & '\xc0') == '\x80'; }
+
 // Of UTF-8: the bytes that continue no character.
 int64_t character_starts(std::string_view text) {
-  return std::ranges::count_if(text, [](char c) { return (c & '\xc0') != '\x80'; });
+  return std::ranges::count_if(text, [](char c) { return !is_continuation(c); });
 }
 
 }  // namespace
 
-TextChunks::TextChunks(std::string path, int64_t begin, int64_t end, size_t size)
+size_t last_line_end(std::string_view text) { return text.rfind('\n') + 1; }
+
+size_t last_character_start(std::string_view text) {
+  // No character has more than 4 bytes: one that began before is whole, or no UTF-8.
+  for (size_t back = 1; back <= std::min<size_t>(text.size(), 4); ++back) {
+    size_t at = text.size() - back;
+    if (is_continuation(text[at])) continue;
+    return decode_utf8(text, at).fault ? at : text.size();
+  }
+  return text.size();
+}
+
+TextChunks::TextChunks(std::string path, int64_t begin, int64_t end, size_t size, Cut cut)
     : path_(std::move(path)),
       file_(open_text(path_)),
       offset_(begin),
       left_(end - begin),
-      size_(size) {}
+      size_(size),
+      cut_(cut) {}
 
 void TextChunks::fill(size_t bytes) {
   while (text_.size() < bytes && left_ > 0) {
-    size_t had = text_.size(), wanted = std::min(bytes - had, size_t(left_));
+    throw_if_stopped();
+    size_t had = text_.size(), wanted = std::min({bytes - had, size_t(left_), most_at_once});
     text_.resize(had + wanted);
     size_t got = read_at(file_.get(), text_.data() + had, wanted, offset_ + int64_t(had), path_);
     text_.resize(had + got);
@@ -64,7 +82,7 @@ std::optional<TextChunk> TextChunks::next() {
   for (size_t bytes = size_; cut == 0; bytes *= 2) {
     fill(bytes);
     if (text_.empty()) return {};
-    cut = left_ > 0 ? last_safe_cut(text_) : text_.size();
+    cut = left_ > 0 ? cut_(text_) : text_.size();
   }
   TextChunk chunk{text_.substr(0, cut), offset_};
   text_.erase(0, cut);
@@ -79,6 +97,7 @@ CharacterCount::CharacterCount(const std::string& path) : path_(path) {
   ProgressLine line("counting characters", status.st_size);
   std::string block(size_t(block_bytes), '\0');
   while (bytes_ < status.st_size) {
+    throw_if_stopped();
     size_t n = read_at(file.get(), block.data(), block.size(), bytes_, path);
     check(n > 0, "{}: became shorter while it was read; start again", path);
     // Blocks are whole, whatever a read gives.
@@ -105,7 +124,7 @@ int64_t CharacterCount::offset(int64_t n) const {
                     block * block_bytes + int64_t(have), path_);
     check(have > at, "{}: became shorter while it was read; start again", path_);
     for (; at < have; ++at)
-      if ((text[at] & '\xc0') != '\x80' && passed++ == n) return block * block_bytes + int64_t(at);
+      if (!is_continuation(text[at]) && passed++ == n) return block * block_bytes + int64_t(at);
   }
   fail("{}: changed while it was read; start again", path_);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/files.h"
+#include "data/tokenizer/pretokenizer.h"
 
 namespace folio {
 
@@ -13,15 +14,21 @@ struct TextChunk {
   int64_t offset;  // in the file
 };
 
-// Bytes [begin, end) of a UTF-8 file, about `size` at a time, cut where no pretoken is (see
-// last_safe_cut): the chunks' ids are those of the whole. Holds no more than the longest stretch
-// without such a place.
+// The last place of a text to cut it at; 0 where there is none.
+using Cut = size_t (*)(std::string_view text);
+size_t last_line_end(std::string_view text);         // after it
+size_t last_character_start(std::string_view text);  // of UTF-8; the end, if no character is open
+
+// Bytes [begin, end) of a file, about `size` at a time, cut by `cut`; the default cuts UTF-8 where
+// no pretoken is (see last_safe_cut): the chunks' ids are those of the whole. Holds no more than
+// twice the longest stretch without such a place.
 class TextChunks {
  public:
   // Opens `path`; throws Error.
-  TextChunks(std::string path, int64_t begin, int64_t end, size_t size = 1 << 20);
+  TextChunks(std::string path, int64_t begin, int64_t end, size_t size = 1 << 20,
+             Cut cut = last_safe_cut);
 
-  // Nothing at the end. Error if the file ends before `end`.
+  // Nothing at the end. Error if the file ends before `end`; Interrupted (core/stop.h).
   std::optional<TextChunk> next();
 
  private:
@@ -31,12 +38,13 @@ class TextChunks {
   FileDescriptor file_;
   int64_t offset_, left_;  // of text_ in the file; bytes that are still to be read
   size_t size_;
+  Cut cut_;
 };
 
 // How many characters a UTF-8 file has, and where one of them starts.
 class CharacterCount {
  public:
-  explicit CharacterCount(const std::string& path);  // throws Error
+  explicit CharacterCount(const std::string& path);  // throws Error, Interrupted
   int64_t bytes() const { return bytes_; }
   int64_t characters() const { return characters_; }
   // The offset of character `n`; of the file's end for n = characters().

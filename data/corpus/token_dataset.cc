@@ -7,10 +7,12 @@
 
 #include "core/check.h"
 #include "core/output.h"
-#include "core/random.h"
-#include "data/batches.h"
+#include "core/stop.h"
+#include "data/corpus/corpus_files.h"
 #include "data/corpus/dataset_writer.h"
+#include "data/corpus/json_lines.h"
 #include "data/corpus/map_in_order.h"
+#include "data/corpus/split_corpus.h"
 #include "data/corpus/text_chunks.h"
 #include "data/progress_line.h"
 #include "data/tokenizer/bpe_tokenizer.h"
@@ -21,20 +23,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A stretch of a file that is encoded on its own.
-struct Document {
-  std::string path, name;  // name: for messages
-  int64_t begin, end;      // bytes
-  Split split;
-};
-
 struct Corpus {
-  std::vector<Document> documents;
-  bool of_files;  // the end-of-text token follows each
+  std::vector<Stretch> stretches;
+  bool of_documents;  // the end-of-text token follows each
 };
 
-// A text, in two: train is int(n * (1 - val_fraction)) of its n characters, as in nanoGPT.
+int threads_of(const PrepareOptions& options) {
+  if (options.threads > 0) return int(options.threads);
+  return std::max(1, int(std::thread::hardware_concurrency()));
+}
+
 Corpus text_corpus(const CorpusInput& input, double val_fraction) {
+  if (is_json_lines(input.path)) {
+    CorpusFile file{input.path, int64_t(fs::file_size(input.path))};
+    return {split_text(file, input.name, val_fraction), true};
+  }
   CharacterCount text(input.path);
   auto train = int64_t(double(text.characters()) * (1 - val_fraction));
   check(0 < train && train < text.characters(),
@@ -48,49 +51,21 @@ Corpus text_corpus(const CorpusInput& input, double val_fraction) {
           false};
 }
 
-// Every file below the folder but hidden and empty ones, in the order of their names.
-std::vector<Document> files_below(const std::string& folder) {
-  std::vector<Document> files;
-  for (fs::recursive_directory_iterator at(folder), end; at != end; ++at) {
-    bool hidden = at->path().filename().string().starts_with('.');
-    if (hidden && at->is_directory()) at.disable_recursion_pending();
-    if (hidden || !at->is_regular_file() || at->file_size() == 0) continue;
-    std::string path = at->path().string();
-    files.push_back({path, path, 0, int64_t(at->file_size()), Split::train});
-  }
-  std::ranges::sort(files, {}, &Document::path);
-  return files;
-}
-
-// Draws files at random until they have val_fraction of the bytes; the same files every time.
-Corpus folder_corpus(const std::string& folder, double val_fraction) {
-  std::vector<Document> files = files_below(folder);
-  check(files.size() >= 2,
-        "{}: has {} text{}; a folder needs at least 2, one for train and one for val", folder,
-        files.size(), files.size() == 1 ? "" : "s");
-  int64_t total = 0, val = 0;
-  for (const Document& file : files) total += file.end;
-  auto enough = int64_t(double(total) * val_fraction);
-  std::vector<size_t> order(files.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  RandomStream stream{.seed = 2357};
-  size_t drawn = 0;
-  do {
-    size_t other = drawn + uniform_below(order.size() - drawn, stream, drawn);
-    std::swap(order[drawn], order[other]);
-    Document& file = files[order[drawn++]];
-    file.split = Split::val;
-    val += file.end;
-  } while (val < enough && drawn + 1 < files.size());
-  say("{} documents for train, {} for val\n", with_commas(int64_t(files.size() - drawn)),
-      with_commas(int64_t(drawn)));
-  return {std::move(files), true};
+Corpus folder_corpus(const CorpusInput& input, const PrepareOptions& options,
+                     const std::string& directory) {
+  LeftOut left_out("file", options.strict);
+  std::vector<CorpusFile> files = texts_below(input.path, directory, threads_of(options), left_out);
+  check(!files.empty(), "{}: has no UTF-8 text{}", input.path,
+        left_out.count() ? "; " + left_out.in_words() : "");
+  if (left_out.count()) say("{}\n", left_out.in_words());
+  return {split_files(files, options.val_fraction), true};
 }
 
 struct Piece {
-  const Document* document;
+  const Stretch* stretch;
   TextChunk chunk;
-  bool last;  // of its document
+  bool last;     // of its stretch
+  int64_t line;  // of JSON lines, the number of the first
 };
 
 // The corpus in pieces, one after the other.
@@ -98,33 +73,40 @@ class Pieces {
  public:
   explicit Pieces(const Corpus& corpus) : corpus_(corpus) {}
   std::optional<Piece> next() {
-    for (;;) {
-      if (!chunks_) {
-        if (at_ == corpus_.documents.size()) return {};
-        const Document& document = corpus_.documents[at_];
-        chunks_.emplace(document.path, document.begin, document.end);
-      }
-      const Document& document = corpus_.documents[at_];
-      if (auto chunk = chunks_->next()) {
-        bool last = chunk->offset + int64_t(chunk->text.size()) == document.end;
-        return Piece{&document, std::move(*chunk), last};
-      }
-      chunks_.reset();
-      ++at_;
+    for (; at_ < corpus_.stretches.size(); ++at_, chunks_.reset()) {
+      throw_if_stopped();
+      const Stretch& stretch = corpus_.stretches[at_];
+      if (!chunks_) start(stretch);
+      auto chunk = chunks_->next();
+      if (!chunk) continue;
+      bool last = chunk->offset + int64_t(chunk->text.size()) == stretch.end;
+      int64_t line = line_;
+      if (lines_) line_ += std::ranges::count(chunk->text, '\n');
+      return Piece{&stretch, std::move(*chunk), last, line};
     }
+    return {};
   }
 
  private:
+  void start(const Stretch& stretch) {
+    lines_ = is_json_lines(stretch.path);
+    chunks_.emplace(stretch.path, stretch.begin, stretch.end, size_t(1) << 20,
+                    lines_ ? last_line_end : last_safe_cut);
+    if (stretch.begin == 0) line_ = 1;  // else the stretch before it is the file's beginning
+  }
+
   const Corpus& corpus_;
   size_t at_ = 0;
   std::optional<TextChunks> chunks_;
+  bool lines_ = false;
+  int64_t line_ = 1;
 };
 
 void check_utf8(const Piece& piece) {
   size_t valid = utf8_prefix(piece.chunk.text);
   if (valid == piece.chunk.text.size()) return;
   fail("{} is not UTF-8: byte 0x{:02x} at offset {} {}; convert it, e.g. with iconv",
-       piece.document->name, static_cast<unsigned char>(piece.chunk.text[valid]),
+       piece.stretch->name, static_cast<unsigned char>(piece.chunk.text[valid]),
        piece.chunk.offset + int64_t(valid), decode_utf8(piece.chunk.text, valid).fault);
 }
 
@@ -142,45 +124,110 @@ void check_tokenizer(const Tokenizer& tokenizer, const PrepareOptions& options) 
           options.tokenizer, text);
 }
 
+struct Encoded {
+  const Stretch* stretch;
+  int64_t bytes, documents = 0;
+  std::vector<int32_t> ids = {};
+  std::vector<std::pair<int64_t, std::string>> faults =
+      {};  // of JSON lines: the number, what is wrong
+};
+
+// Makes ids of pieces. Any thread may use it.
+class Encoder {
+ public:
+  Encoder(const Tokenizer& tokenizer, const PrepareOptions& options, bool of_documents)
+      : tokenizer_(tokenizer),
+        special_(options.allow_special ? SpecialTokens::allowed : SpecialTokens::as_text),
+        of_documents_(of_documents) {}
+
+  Encoded operator()(Piece&& piece) const {
+    Encoded encoded{piece.stretch, int64_t(piece.chunk.text.size())};
+    if (is_json_lines(piece.stretch->path)) {
+      add_lines(piece, encoded);
+      return encoded;
+    }
+    check_utf8(piece);
+    encoded.ids = tokenizer_.encode(piece.chunk.text, special_);
+    if (of_documents_ && piece.last) end_document(encoded);
+    return encoded;
+  }
+
+ private:
+  void end_document(Encoded& encoded) const {
+    encoded.ids.push_back(*tokenizer_.end_of_text());
+    ++encoded.documents;
+  }
+
+  void add_lines(const Piece& piece, Encoded& encoded) const {
+    std::string_view rest = piece.chunk.text;
+    for (int64_t number = piece.line; !rest.empty(); ++number) {
+      std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      if (is_blank(line)) continue;
+      std::string document;
+      try {
+        document = document_of(line);
+      } catch (const Error& fault) {
+        encoded.faults.emplace_back(number, fault.what());
+        continue;
+      }
+      for (int32_t id : tokenizer_.encode(document, special_)) encoded.ids.push_back(id);
+      end_document(encoded);
+    }
+  }
+
+  const Tokenizer& tokenizer_;
+  SpecialTokens special_;
+  bool of_documents_;
+};
+
+// Whole files are drawn by their bytes, but it is tokens that count.
+void check_shares(int64_t train, int64_t val, double val_fraction, const std::string& name) {
+  double share = double(val) / double(std::max<int64_t>(train + val, 1));
+  check(train > 0 && val > 0 && (share <= 2 * val_fraction),
+        "{}: cannot be split so: of {} tokens val would have {}, where val_fraction={} asks for "
+        "{:.0f}; give another --val_fraction, or more or longer texts",
+        name, with_commas(train + val), with_commas(val), val_fraction,
+        val_fraction * double(train + val));
+}
+
 }  // namespace
 
 void write_token_dataset(const CorpusInput& input, const PrepareOptions& options,
                          std::shared_ptr<const Tokenizer> tokenizer, const std::string& directory) {
   check_tokenizer(*tokenizer, options);
-  Corpus corpus = fs::is_directory(input.path) ? folder_corpus(input.path, options.val_fraction)
-                                               : text_corpus(input, options.val_fraction);
-  check(!corpus.of_files || tokenizer->end_of_text(),
-        "the tokenizer has no <|endoftext|> to put between the files of a folder");
+  bool folder = fs::is_directory(input.path);
+  Corpus corpus =
+      folder ? folder_corpus(input, options, directory) : text_corpus(input, options.val_fraction);
+  check(!corpus.of_documents || tokenizer->end_of_text(),
+        "the tokenizer has no <|endoftext|> to put between documents");
 
   DatasetWriter writer(directory);
-  int64_t total = 0, done = 0;
-  for (const Document& document : corpus.documents) total += document.end - document.begin;
+  LeftOut left_out("line", options.strict);
+  int64_t total = 0, done = 0, documents[2] = {};
+  for (const Stretch& stretch : corpus.stretches) total += stretch.end - stretch.begin;
   ProgressLine line("encoding", total);
-  SpecialTokens special = options.allow_special ? SpecialTokens::allowed : SpecialTokens::as_text;
-  struct Encoded {
-    Split split;
-    int64_t bytes;
-    std::vector<int32_t> ids;
-  };
-  auto encode = [&](Piece&& piece) {
-    check_utf8(piece);
-    Encoded encoded{piece.document->split, int64_t(piece.chunk.text.size()),
-                    tokenizer->encode(piece.chunk.text, special)};
-    if (corpus.of_files && piece.last) encoded.ids.push_back(*tokenizer->end_of_text());
-    return encoded;
-  };
+  Pieces pieces(corpus);
   auto write = [&](Encoded&& encoded) {
-    writer.add(encoded.split, encoded.ids);
+    const Stretch& stretch = *encoded.stretch;
+    writer.add(stretch.split, encoded.ids);
+    documents[stretch.split == Split::val] += encoded.documents;
+    for (const auto& [number, fault] : encoded.faults)
+      left_out.add(fmt::format("{}:{}", stretch.name, number), fault);
     line.update(done += encoded.bytes);
   };
-  int threads = options.threads > 0 ? int(options.threads)
-                                    : std::max(1, int(std::thread::hardware_concurrency()));
-  Pieces pieces(corpus);
   map_in_order(
-      threads, [&] { return pieces.next(); }, encode, write);
+      threads_of(options), [&] { return pieces.next(); },
+      Encoder(*tokenizer, options, corpus.of_documents), write);
+  if (left_out.count()) say("{}\n", left_out.in_words());
+  int64_t train = writer.tokens(Split::train), val = writer.tokens(Split::val);
+  if (corpus.of_documents) {
+    check_shares(train, val, options.val_fraction, input.name);
+    say("{} documents for train, {} for val\n", with_commas(documents[0]),
+        with_commas(documents[1]));
+  }
   say("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
-      with_commas(tokenizer->vocab_size()), with_commas(writer.tokens(Split::train)),
-      with_commas(writer.tokens(Split::val)));
+      with_commas(tokenizer->vocab_size()), with_commas(train), with_commas(val));
   writer.commit({.tokenizer = std::move(tokenizer), .source = input.source});
 }
 

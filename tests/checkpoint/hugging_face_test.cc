@@ -277,7 +277,8 @@ TEST_F(HuggingFace, CheckVocabularyHoldsADatasetToTheModel) {
     return error_of([&] { check_vocabulary(opened, meta); });
   };
   EXPECT_EQ(error(U"abcde", true), "");
-  EXPECT_EQ(error(U"xyz", false), "");
+  EXPECT_EQ(error(U"vwxyz", false), "");
+  EXPECT_THAT(error(U"xyz", false), AllOf(HasSubstr("of 5 tokens"), HasSubstr("of 3")));
   EXPECT_THAT(error(U"abcdf", true), HasSubstr("m: the model has another vocabulary"));
   EXPECT_THAT(error(U"abcdef", false), AllOf(HasSubstr("of 5 tokens"), HasSubstr("of 6")));
 }

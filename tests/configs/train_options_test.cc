@@ -33,6 +33,7 @@ TEST(TrainOptions, DefaultsAreNanoGpts) {
                                                     {"init_from", "scratch"s},
                                                     {"dataset", "shakespeare_char"s},
                                                     {"data_dir", "datasets"s},
+                                                    {"allow_other_vocab", false},
                                                     {"gradient_accumulation_steps", integer(40)},
                                                     {"batch_size", integer(12)},
                                                     {"block_size", integer(1024)},

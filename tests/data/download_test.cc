@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "core/stop.h"
 #include "data/corpus/shakespeare.h"
 #include "data/files.h"
 #include "data/sha256.h"
@@ -213,6 +214,60 @@ TEST_F(Download, PublishedTextThatCannotBeHadSaysWhatToDo) {
   serve([&](int, auto&) { return status(404); });
   EXPECT_THAT(error_of([&] { published_text(folder_.path(), file()); }),
               AllOf(HasSubstr("HTTP 404"), HasSubstr("--input=FILE")));
+}
+
+// What a request to stop makes of `run`: the signal that it ended with, 0 if it went on.
+template <class F>
+int stopped_by(F&& run) {
+  int signal = 0;
+  try {
+    run();
+  } catch (const Interrupted& interrupted) {
+    signal = interrupted.signal;
+  }
+  forget_stop();
+  return signal;
+}
+
+// However much has come by then, and while nothing more does.
+TEST_F(Download, ThatIsStoppedGoesOnLater) {
+  for (size_t bytes : {size_t(1), size_t(30000), size_t(99999)}) {
+    serve([&](int request, const std::string& head) {
+      return request == 0 ? beginning(bytes, true) : rest(head);
+    });
+    FetchOptions options;
+    options.progress = [&](int64_t done, int64_t) {
+      if (done == int64_t(bytes)) request_stop(15);
+    };
+    EXPECT_EQ(stopped_by([&] { fetch(file(), path_, options); }), 15) << bytes;
+    EXPECT_FALSE(there());
+    EXPECT_EQ(read_file(path_ + ".part"), text_.substr(0, bytes));
+    EXPECT_EQ(fetch_text(), "");
+    EXPECT_EQ(read_file(path_), text_);
+    EXPECT_THAT(server_->requests().at(1), HasSubstr(fmt::format("Range: bytes={}-", bytes)));
+    EXPECT_FALSE(std::filesystem::exists(path_ + ".part"));
+    std::filesystem::remove(path_);
+    server_.reset();
+  }
+}
+
+TEST_F(Download, StopsBetweenAttemptsAndLeavesNoEmptyFile) {
+  serve([&](int, auto&) {
+    request_stop(2);
+    return status(503);
+  });
+  FetchOptions options;
+  options.backoff = std::chrono::hours(1);
+  EXPECT_EQ(stopped_by([&] { fetch(file(), path_, options); }), 2);
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".part"));
+  EXPECT_EQ(stopped_by([&] { fetch_head(server_->url(), options); }), 2);
+  EXPECT_EQ(server_->requests().size(), 2u);
+}
+
+TEST_F(Download, WithoutAByteLeavesNoFile) {
+  serve([&](int, auto&) { return status(404); });
+  EXPECT_THAT(fetch_text(), HasSubstr("404"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".part"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "data/token_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -50,6 +51,37 @@ TEST(TokenFile, NamesTheFileThePlaceAndTheIdThatIsNotInTheVocabulary) {
   std::vector<int32_t> ids(3);
   EXPECT_THAT(error_of([&] { file.read(1, ids); }),
               AllOf(HasSubstr("t.bin: token 2 has id 5"), HasSubstr("0 to 4")));
+}
+
+TEST(TokenFile, FindsTheFirstIdThatIsNotInTheVocabularyWhereverItIs) {
+  TemporaryFolder folder;
+  const size_t tokens = 200000;
+  for (size_t bad : {size_t(0), size_t(1), size_t(32767), size_t(32768), tokens - 1}) {
+    std::string bytes;
+    for (size_t i = 0; i < tokens; ++i) bytes += {char(i % 251), char(i % 2)};
+    bytes[2 * bad] = 0;
+    bytes[2 * bad + 1] = '\x80';  // 32768: negative to whoever takes 16 bits for signed
+    write_file(folder / "t.bin", bytes);
+    EXPECT_THAT(error_of([&] { TokenFile(folder / "t.bin", 507).check_ids(); }),
+                HasSubstr(fmt::format("t.bin: token {} has id 32768", bad)));
+    TokenFile(folder / "t.bin", 32769).check_ids();
+  }
+}
+
+// 1 GB that takes no disk: its samples alone are looked at.
+TEST(TokenFile, OfALargeFileChecksSamples) {
+  TemporaryFolder folder;
+  write_file(folder / "t.bin", "");
+  if (truncate((folder / "t.bin").c_str(), 1 << 30) != 0)
+    GTEST_SKIP() << "the temporary folder's file system holds no sparse file of 1 GB";
+  TokenFile(folder / "t.bin", 1).check_ids();
+  FileDescriptor file(open((folder / "t.bin").c_str(), O_WRONLY));
+  EXPECT_EQ(pwrite(file.get(), "\1", 1, 1 << 29 | 1 << 20),
+            1);  // between two samples: found when it is read
+  TokenFile(folder / "t.bin", 1).check_ids();
+  EXPECT_EQ(pwrite(file.get(), "\1", 1, (1 << 30) - 2), 1);
+  EXPECT_THAT(error_of([&] { TokenFile(folder / "t.bin", 1).check_ids(); }),
+              HasSubstr("token 536870911 has id 1"));
 }
 
 TEST(TokenFile, RejectsAnOddSizeAndAMissingFile) {

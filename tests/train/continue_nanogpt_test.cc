@@ -157,21 +157,29 @@ TEST(ContinueNanogpt, AShorterBlockSizeCutsThePositionsAndTheirMoments) {
   EXPECT_THROW(folio::Run(options, {{"block_size", "command line"}}), Error);
 }
 
-TEST(ContinueNanogpt, ADatasetWithMoreTokensIsRefused) {
+TEST(ContinueNanogpt, ADatasetOfAnotherVocabularyIsRefused) {
   TemporaryFolder folder;
   TrainOptions options = nanogpt_options(folder);
-  std::ofstream(folder.path() / "wide.txt") << "abcdefghijklmnopqrstuvwxyz0123456789";
-  prepare({.name = "wide",
-           .input = (folder.path() / "wide.txt").string(),
-           .data_dir = options.data_dir});
-  options.dataset = "wide";
-  try {
-    folio::Run run(options, {});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(),
-                AllOf(HasSubstr("the model has 11 tokens"), HasSubstr("wide has 36")));
-  }
+  auto error = [&](std::string text) {
+    std::ofstream(folder.path() / "other.txt") << text;
+    prepare({.name = "other",
+             .input = (folder.path() / "other.txt").string(),
+             .data_dir = options.data_dir});
+    options.dataset = "other";
+    try {
+      folio::Run run(options, {});
+      return "taken over: " + run.taken_over;
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  std::string more = "abcdefghijklmnopqrstuvwxyz0123456789", fewer = "abcdabcdabcdabcdabcd";
+  EXPECT_THAT(error(more), AllOf(HasSubstr("of 11 tokens"), HasSubstr("of 36")));
+  EXPECT_THAT(error(fewer), AllOf(HasSubstr("of 11 tokens"), HasSubstr("of 4"),
+                                  HasSubstr("--allow_other_vocab=true")));
+  options.allow_other_vocab = true;
+  EXPECT_THAT(error(more), AllOf(HasSubstr("of 11 tokens"), Not(HasSubstr("taken over"))));
+  EXPECT_THAT(error(fewer), AllOf(HasSubstr("taken over"), HasSubstr("another vocabulary, of 11")));
 }
 
 }  // namespace

@@ -192,8 +192,10 @@ TEST(EvalCommand, AnotherVocabularyIsRefused) {
   prepare({.name = "other",
            .input = (folder.path() / "other.txt").string(),
            .data_dir = options.data_dir});
-  EXPECT_THAT(output_of(eval_command, {"--out_dir=" + options.out_dir, "--dataset=other"}),
-              HasSubstr("another vocabulary"));
+  std::vector<std::string> args = {"--out_dir=" + options.out_dir, "--dataset=other"};
+  EXPECT_THAT(output_of(eval_command, args), HasSubstr("another vocabulary"));
+  args.push_back("--allow_other_vocab=true");
+  EXPECT_THAT(output_of(eval_command, args), HasSubstr("val   loss"));
 }
 
 }  // namespace

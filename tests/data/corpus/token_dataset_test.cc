@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <random>
@@ -78,6 +79,21 @@ class TokenDataset : public testing::Test {
     return path;
   }
   Dataset dataset() { return open_dataset(folder_ / "set"); }
+  // The texts before each end of text.
+  static std::vector<std::string> documents(const Dataset& data, const TokenFile& tokens) {
+    std::vector<std::string> found(1);
+    for (int32_t id : all(tokens)) {
+      if (id == 258)
+        found.emplace_back();
+      else
+        found.back() += data.meta.tokenizer->decode(std::span(&id, 1));
+    }
+    EXPECT_EQ(found.back(), "");
+    found.pop_back();
+    return found;
+  }
+  std::vector<std::string> train_documents() { return documents(dataset(), dataset().train); }
+  std::vector<std::string> val_documents() { return documents(dataset(), dataset().val); }
   Ids encode(std::string_view text) { return load_bpe(tokenizer_)->encode(text); }
 
   TemporaryFolder folder_;
@@ -154,20 +170,7 @@ TEST_F(TokenDataset, AFoldersFilesEndWithTheEndOfText) {
   file("corpus/empty", "");
   std::string corpus = folder_ / "corpus";
   EXPECT_THAT(run({.input = corpus}), HasSubstr("documents for train, "));
-  Dataset data = dataset();
-  auto documents = [&](const TokenFile& tokens) {
-    std::vector<std::string> found(1);
-    for (int32_t id : all(tokens)) {
-      if (id == 258)
-        found.emplace_back();
-      else
-        found.back() += data.meta.tokenizer->decode(std::span(&id, 1));
-    }
-    EXPECT_EQ(found.back(), "");
-    found.pop_back();
-    return found;
-  };
-  auto train = documents(data.train), val = documents(data.val);
+  auto train = train_documents(), val = val_documents();
   EXPECT_EQ(train.size() + val.size(), 40u);
   EXPECT_THAT(val.size(),
               testing::AllOf(testing::Ge(4u), testing::Le(5u)));  // a tenth of the bytes
@@ -184,8 +187,140 @@ TEST_F(TokenDataset, AFoldersFilesEndWithTheEndOfText) {
   EXPECT_EQ(train, sorted);
   // The same whatever the threads.
   run({.input = corpus, .threads = 3});
-  EXPECT_EQ(documents(dataset().train), train);
-  EXPECT_EQ(documents(dataset().val), val);
+  EXPECT_EQ(train_documents(), train);
+  EXPECT_EQ(val_documents(), val);
+}
+
+// Four notes and a book: drawn by number, the book could be all of val.
+TEST_F(TokenDataset, AFilesTooLargeForItsShareIsSplitItself) {
+  for (const char* book : {"a", "c", "e"}) {
+    std::filesystem::remove_all(folder_ / "corpus");
+    for (const char* name : {"a", "b", "c", "d", "e"})
+      file(fmt::format("corpus/{}.txt", name),
+           std::string(name == std::string(book) ? 60000 : 500, *name));
+    run({.input = folder_ / "corpus"});
+    double train = double(dataset().train.size()), val = double(dataset().val.size());
+    EXPECT_NEAR(val / (train + val), 0.1, 0.01) << book;
+    // Every file is in both: its end in val.
+    std::vector<std::string> expected_train, expected_val;
+    for (const char* name : {"a", "b", "c", "d", "e"}) {
+      size_t size = name == std::string(book) ? 60000 : 500;
+      expected_train.emplace_back(size - size / 10, *name);
+      expected_val.emplace_back(size / 10, *name);
+    }
+    EXPECT_EQ(train_documents(), expected_train);
+    EXPECT_EQ(val_documents(), expected_val);
+  }
+}
+
+TEST_F(TokenDataset, WhatIsNoTextIsLeftOutAndNamed) {
+  for (int i = 0; i < 30; ++i) file(fmt::format("corpus/{:02}.txt", i), "some text");
+  file("corpus/a.png", "\x89PNG\r\n");
+  file("corpus/b.bin", std::string("a\0b", 3));
+  file("corpus/c/latin1.txt", "caf\xe9 au lait");
+  file("corpus/late.txt", std::string(3 << 20, 'x') + "\xc3");  // cut short at its very end
+  namespace fs = std::filesystem;
+  fs::create_directory_symlink(folder_ / "corpus", folder_ / "corpus/round");
+  fs::create_symlink("itself", folder_ / "corpus/itself");
+  fs::create_symlink("nowhere", folder_ / "corpus/gone");
+  fs::create_symlink("00.txt", folder_ / "corpus/zero.txt");
+  fs::create_hard_link(folder_ / "corpus/01.txt", folder_ / "corpus/one.txt");
+  ASSERT_EQ(mkfifo((folder_ / "corpus/pipe").c_str(), 0600), 0);
+  std::string output = run({.input = folder_ / "corpus"});
+  EXPECT_THAT(output, AllOf(HasSubstr("10 files left out: "), HasSubstr("gone: a link that"),
+                            HasSubstr("itself: a link that"), HasSubstr("one.txt: the same file"),
+                            HasSubstr("01.txt"), HasSubstr("pipe: no regular file"),
+                            HasSubstr("round: a link to a folder"), HasSubstr("and 5 more\n")));
+  EXPECT_EQ(train_documents().size() + val_documents().size(), 30u);
+  // Where they are the only ones, they are all named.
+  for (const char* name : {"gone", "itself", "one.txt", "pipe", "round", "zero.txt"})
+    fs::remove(folder_ / "corpus/" + name);
+  EXPECT_THAT(
+      run({.input = folder_ / "corpus"}),
+      AllOf(HasSubstr("4 files left out: "), HasSubstr("a.png: not UTF-8 (byte 0x89 at offset 0"),
+            HasSubstr("b.bin: not text (a NUL byte at offset 1)"),
+            HasSubstr("latin1.txt: not UTF-8 (byte 0xe9 at offset 3"),
+            HasSubstr("late.txt: not UTF-8 (byte 0xc3 at offset 3145728")));
+  EXPECT_THAT(run({.input = folder_ / "corpus", .strict = true}),
+              AllOf(HasSubstr("a.png: not UTF-8"), HasSubstr("--strict")));
+}
+
+TEST_F(TokenDataset, TheDatasetIsNoPartOfTheFolderThatItIsIn) {
+  for (int i = 0; i < 20; ++i) file(fmt::format("set/{:02}.txt", i), "some text");
+  run({.input = folder_ / "set"});
+  std::string meta = read_file(folder_ / "set/meta.json");
+  EXPECT_THAT(run({.input = folder_ / "set"}), testing::Not(HasSubstr("left out")));
+  EXPECT_EQ(read_file(folder_ / "set/meta.json"), meta);
+}
+
+TEST_F(TokenDataset, ALineOfJsonIsADocument) {
+  std::string lines = "\xef\xbb\xbf", crlf;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 50; ++i) {
+    expected.push_back(fmt::format("the\n{} \u00e9", i));
+    lines += fmt::format(R"({{"id": {}, "text": "the\n{} \u00e9"}})"
+                         "\n",
+                         i, i);
+  }
+  lines.pop_back();  // a last line without its end
+  std::string path = file("in.jsonl", lines + "\r\n\n  \n");
+  EXPECT_THAT(run({.input = path}), HasSubstr("45 documents for train, 5 for val\n"));
+  auto both = train_documents();
+  for (const std::string& document : val_documents()) both.push_back(document);
+  EXPECT_EQ(both, expected);
+  // As one of a folder's files, too.
+  file("corpus/a.jsonl", lines);
+  file("corpus/b.txt", "the text");
+  EXPECT_THAT(run({.input = folder_ / "corpus"}), HasSubstr("documents for train, "));
+  EXPECT_THAT(train_documents(), testing::Contains(expected[0]));
+}
+
+TEST_F(TokenDataset, AFewLinesOfJsonAreSplitToo) {
+  for (int lines : {4, 5, 9, 11}) {
+    std::string text;
+    for (int i = 0; i < lines; ++i) text += "{\"text\": \"words and words\"}\n";
+    std::string path = file("in.jsonl", text);
+    run({.input = path, .val_fraction = 0.15});
+    EXPECT_EQ(val_documents().size(), lines < 11 ? 1u : 2u) << lines;
+  }
+  file("in.jsonl", "{\"text\": \"a\"}\n");
+  EXPECT_THAT(run({.input = folder_ / "in.jsonl"}), HasSubstr("cannot be split so"));
+}
+
+TEST_F(TokenDataset, LinesWithoutADocumentAreLeftOutAndNamed) {
+  std::string lines;
+  for (int i = 1; i <= 40; ++i)
+    lines += i == 3    ? "{\"text\": 5}\n"
+             : i == 7  ? "{\"content\": \"x\"}\n"
+             : i == 8  ? "[\"text\"]\n"
+             : i == 30 ? "{\"text\": \"cut sh\n"
+             : i == 40 ? "{\"text\": \"\xff\"}\n"  // in val
+                       : "{\"text\": \"the words of a document\"}\n";
+  std::string path = file("in.jsonl", lines);
+  for (int64_t threads : {1, 3})
+    EXPECT_THAT(run({.input = path, .threads = threads}),
+                AllOf(HasSubstr("5 lines left out: "), HasSubstr("in.jsonl:3: its \"text\" is no"),
+                      HasSubstr("in.jsonl:7: has no \"text\""), HasSubstr("in.jsonl:8: not a JSON"),
+                      HasSubstr("in.jsonl:30: "), HasSubstr("in.jsonl:40: ")));
+  EXPECT_EQ(train_documents().size() + val_documents().size(), 35u);
+  EXPECT_THAT(run({.input = path, .strict = true}),
+              AllOf(HasSubstr("in.jsonl:3: "), HasSubstr("--strict")));
+}
+
+// Line numbers and documents do not depend on where chunks, of a megabyte, begin.
+TEST_F(TokenDataset, ALongFileOfJsonLinesKeepsItsOrder) {
+  std::string lines;
+  size_t count = 0;
+  for (; lines.size() < 3000000; ++count)
+    lines += fmt::format("{{\"text\": \"{} {}\"}}\n", count, std::string(count % 977, 'x'));
+  lines += "no JSON\n";
+  EXPECT_THAT(run({.input = file("in.jsonl", lines), .threads = 3}),
+              HasSubstr(fmt::format("in.jsonl:{}: ", count + 1)));
+  auto both = train_documents();
+  for (const std::string& document : val_documents()) both.push_back(document);
+  ASSERT_EQ(both.size(), count);
+  for (size_t i = 0; i < count; ++i)
+    ASSERT_EQ(both[i], fmt::format("{} {}", i, std::string(i % 977, 'x')));
 }
 
 TEST_F(TokenDataset, SpecialTokensOnlyWhereTheyAreAllowed) {
@@ -212,7 +347,9 @@ TEST_F(TokenDataset, FailuresNameTheirPlaceAndKeepTheOldDataset) {
   expect_old();
   EXPECT_THAT(run({.input = file("short.txt", "x")}), HasSubstr("cannot be split"));
   file("one/x.txt", "text");
-  EXPECT_THAT(run({.input = folder_ / "one"}), HasSubstr("at least 2"));
+  EXPECT_THAT(run({.input = folder_ / "one"}), HasSubstr("cannot be split so"));
+  file("none/.x", "text");
+  EXPECT_THAT(run({.input = folder_ / "none"}), HasSubstr("no UTF-8 text"));
   EXPECT_THAT(run({.input = folder_ / "one", .tokenizer = "char"}), HasSubstr("--tokenizer=gpt2"));
   EXPECT_THAT(run({.input = folder_ / "in.txt", .tokenizer = folder_ / "none"}),
               AllOf(HasSubstr("none"), HasSubstr("folio download gpt2")));
