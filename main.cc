@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -7,13 +8,13 @@
 
 #include "checkpoint/export_command.h"
 #include "checkpoint/quantize_command.h"
-#include "configs/nearest.h"
+#include "commands/bench_tokenizer_command.h"
+#include "commands/download_command.h"
+#include "commands/prepare_command.h"
 #include "configs/option_table.h"
+#include "core/nearest.h"
 #include "core/output.h"
 #include "core/stop.h"
-#include "data/corpus/prepare_command.h"
-#include "data/hub/download_command.h"
-#include "data/tokenizer/bench_tokenizer_command.h"
 #include "sample/bench/bench_sample_command.h"
 #include "sample/sample_command.h"
 #include "train/bench_train_command.h"
@@ -42,17 +43,26 @@ const std::vector<Command> commands = {
     {"bench tokenizer", folio::bench_tokenizer_command, "time a tokenizer on a text"},
 };
 
-std::string usage() {
-  std::string text = "usage: folio COMMAND [--key=value ...]\n\n";
+// All commands, or those whose name starts with the word `group`.
+std::string usage(const std::string& group = "") {
+  std::string text =
+      fmt::format("usage: folio {}COMMAND [--key=value ...]\n\n", group.empty() ? "" : group + " ");
+  size_t skipped = group.empty() ? 0 : group.size() + 1;
   for (const Command& command : commands)
-    text += fmt::format("  {:17}{}\n", command.name, command.help);
-  return text + "\n`folio COMMAND --help` lists a command's options.\n";
+    if (group.empty() || command.name.starts_with(group + " "))
+      text += fmt::format("  {:17}{}\n", command.name.substr(skipped), command.help);
+  return text + fmt::format("\n`folio {}COMMAND --help` lists a command's options.\n",
+                            group.empty() ? "" : group + " ");
 }
 
 bool has_second_word(std::string_view word) {
   for (const Command& command : commands)
     if (command.name.starts_with(fmt::format("{} ", word))) return true;
   return false;
+}
+
+bool asks_for_help(std::string_view word) {
+  return word == "--help" || word == "-h" || word == "help";
 }
 
 int unknown(const std::string& name) {
@@ -66,16 +76,30 @@ int unknown(const std::string& name) {
   return 2;
 }
 
+int incomplete(const std::string& group) {
+  folio::note("{}", usage(group));
+  return 2;
+}
+
 int run(int argc, char** argv) {
-  if (argc < 2) {
-    folio::note("{}", usage());
-    return 2;
-  }
+  if (argc < 2) return incomplete("");
   std::string name = argv[1];
-  if (name == "--help" || name == "-h" || name == "help") throw folio::HelpRequested{usage()};
   if (name == "--version") throw folio::HelpRequested{"folio 0.1.0\n"};
+  if (asks_for_help(name)) {
+    if (argc == 2) throw folio::HelpRequested{usage()};
+    // `folio help COMMAND` is `folio COMMAND --help`.
+    std::vector<char*> words(argv, argv + argc);
+    std::string help = "--help";
+    std::rotate(words.begin() + 1, words.begin() + 2, words.end());
+    words.back() = help.data();
+    return run(argc, words.data());
+  }
   int words = 1;
-  if (argc > 2 && has_second_word(name)) name += fmt::format(" {}", argv[++words]);
+  if (has_second_word(name)) {
+    if (argc == 2) return incomplete(name);
+    if (asks_for_help(argv[2])) throw folio::HelpRequested{usage(name)};
+    name += fmt::format(" {}", argv[++words]);
+  }
   for (const Command& command : commands)
     if (command.name == name) return command.run(argc - words, argv + words);
   return unknown(name);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "core/nearest.h"
 #include "data/files.h"
 #include "data/fingerprint.h"
 #include "data/parse_json.h"
@@ -54,6 +55,17 @@ void check_size(const TokenFile& file, int64_t tokens, const std::string& direct
         file.path(), file.size(), directory, tokens);
 }
 
+// The dataset beside `directory` whose name is nearest to its name, or "".
+std::string nearest_dataset(const fs::path& directory) {
+  std::vector<std::string> names;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(directory.parent_path(), missing))
+    if (fs::exists(entry.path() / "meta.json", missing) ||
+        fs::exists(entry.path() / "meta.pkl", missing))
+      names.push_back(entry.path().filename());
+  return nearest(directory.filename().string(), names);
+}
+
 // Why there is no description in `directory`, and what the user can do.
 [[noreturn]] void fail_undescribed(const std::string& directory) {
   check(!fs::exists(directory + "/train.bin"),
@@ -62,6 +74,8 @@ void check_size(const TokenFile& file, int64_t tokens, const std::string& direct
         "--data_dir={} --tokenizer=gpt2` writes meta.json for them",
         directory, fs::path(directory).filename().string(),
         fs::path(directory).parent_path().string());
+  std::string near = nearest_dataset(directory);
+  check(near.empty(), "there is no dataset in {}; did you mean {}?", directory, near);
   fail(
       "there is no dataset in {}; make one with `folio prepare shakespeare_char` or `folio prepare "
       "--input=FILE --name=NAME`",

@@ -148,6 +148,10 @@ void add_options(Corpus& corpus) {
   corpus.add("options", "sample", 1,
              "start = \"\\u00e9\\n\"\nstop = [\"a\", \"b\"]\ntemperature = 0.8\ntop_k = 0b11\n"
              "[x.y]\nz = {a = 1979-05-27T07:32:00Z, b = inf}\n[[w]]\n");
+  corpus.add("options", "python", 2,
+             "import time\nout_dir = 'out'  # where\nwandb_run_name = 'ft-' + str(time.time())\n"
+             "batch_size = (5 - 1) * 8 // 3\nmax_iters = 2_000\nlr_decay_iters = max_iters\n"
+             "min_lr = learning_rate / 10 + 2 ** -20\nbias = True\n");
 }
 
 }  // namespace

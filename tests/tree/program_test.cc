@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdio>
+#include <sstream>
 #include <string>
 
 namespace folio {
@@ -51,7 +52,43 @@ TEST(Program, EveryCommandHasItsOwnHelp) {
     EXPECT_THAT(result.text, HasSubstr("--")) << name;
   }
   EXPECT_THAT(run("train --help", "stdout").text, HasSubstr("--gradient_accumulation_steps"));
+  // A pipe is no terminal: 80 columns.
+  for (std::string name : {"train", "sample", "bench sample", "prepare", "download"}) {
+    std::istringstream help(run(name + " --help", "stdout").text);
+    for (std::string line; std::getline(help, line);) EXPECT_LE(line.size(), 80u) << line;
+  }
   EXPECT_THAT(run("sample --help", "stdout").text, HasSubstr("--max_new_tokens"));
+}
+
+TEST(Program, HelpBeforeACommandIsHelpAfterIt) {
+  for (std::string name : {"train", "bench sample", "prepare"}) {
+    Result result = run("help " + name, "stdout");
+    EXPECT_EQ(result.status, 0) << name;
+    EXPECT_EQ(result.text, run(name + " --help", "stdout").text) << name;
+  }
+  EXPECT_EQ(run("help", "stdout").text, run("--help", "stdout").text);
+  Result bench = run("bench --help", "stdout");
+  EXPECT_EQ(bench.status, 0);
+  EXPECT_THAT(bench.text, StartsWith("usage: folio bench COMMAND"));
+  EXPECT_THAT(bench.text, HasSubstr("\n  tokenizer "));
+  EXPECT_THAT(bench.text, Not(HasSubstr("quantize")));
+  EXPECT_EQ(run("help bench", "stdout").text, bench.text);
+  EXPECT_EQ(run("help trian", "stderr").text,
+            "folio: unknown command \"trian\"; did you mean \"train\"?\n");
+}
+
+TEST(Program, BenchCommandsListWhatTheyUseAndRefuseTheRest) {
+  std::string train = run("bench train --help", "stdout").text;
+  for (std::string used : {"--n_layer=", "--dtype=", "--batch_size=", "--iters="})
+    EXPECT_THAT(train, HasSubstr(used));
+  for (std::string other : {"--out_dir=", "--dataset=", "--eval_iters=", "--init_from="})
+    EXPECT_THAT(train, Not(HasSubstr(other)));
+  std::string sample = run("bench sample --help", "stdout").text;
+  for (std::string other : {"--dataset=", "--learning_rate=", "--dropout=", "--recompute="})
+    EXPECT_THAT(sample, Not(HasSubstr(other)));
+  EXPECT_THAT(run("bench train --out_dir=x", "stderr").text,
+              StartsWith("folio: command line: out_dir: this command has no use for it"));
+  EXPECT_THAT(run("bench sample --learning_rate=1", "stderr").text, HasSubstr("has no use for it"));
 }
 
 TEST(Program, VersionIsOneLine) {
@@ -69,12 +106,16 @@ TEST(Program, AnUnknownCommandNamesTheNearest) {
 }
 
 TEST(Program, WithNothingNearItListsTheCommands) {
-  for (std::string name : {"", "bench", "xyzzy"}) {
+  for (std::string name : {"", "xyzzy"}) {
     Result result = run(name, "stderr");
     EXPECT_EQ(result.status, 2) << name;
     EXPECT_THAT(result.text, HasSubstr("usage: folio COMMAND")) << name;
     EXPECT_THAT(result.text, HasSubstr("bench sample")) << name;
   }
+  Result bench = run("bench", "stderr");
+  EXPECT_EQ(bench.status, 2);
+  EXPECT_THAT(bench.text, HasSubstr("usage: folio bench COMMAND"));
+  EXPECT_THAT(bench.text, HasSubstr("\n  sample "));
 }
 
 TEST(Program, AnErrorIsOneLineOnStandardError) {
