@@ -28,6 +28,7 @@ Conversation::Conversation(Gpt& model, std::shared_ptr<const Tokenizer> tokenize
       block_size_(model.config().block_size),
       decoder_(model, {.window = {block_size_, options.past_block, options.keep},
                        .kv_cache = options.kv_cache,
+                       .tokens = options.tokens,
                        .kv_cache_dtype = options.kv_cache_dtype}),
       sampler_(options.sampler) {}
 

@@ -27,6 +27,7 @@ class Generation {
                          .batch_size = std::min(options.batch_size, int64_t(prompts.size())),
                          .max_length = longest(prompts) + options.max_new_tokens - 1,
                          .kv_cache = options.kv_cache,
+                         .tokens = options.tokens,
                          .kv_cache_dtype = options.kv_cache_dtype}) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i, model.config().block_size);
     if (options.past_block == PastBlock::stop) limit_ = model.config().block_size;

@@ -46,7 +46,8 @@ GenerateOptions generate_options(const SampleOptions& o, const Tokenizer& tokeni
                           .keep = o.keep,
                           .batch_size = o.batch_size,
                           .kv_cache_dtype = {},
-                          .end_token = tokenizer.end_of_text().value_or(-1)};
+                          .end_token = tokenizer.end_of_text().value_or(-1),
+                          .tokens = tokenizer.vocab_size()};
   if (!o.kv_cache_dtype.empty()) options.kv_cache_dtype = dtype_named(o.kv_cache_dtype);
   return options;
 }

@@ -85,6 +85,10 @@ SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_si
     int64_t rows = std::min(whole, batch_size), length = std::min(T, left);
     double mean = loss_of(model, batch_of(tokens, {first, rows, length, stride, done}));
     int64_t end = first + (rows - 1) * stride + length;
+    check(std::isfinite(mean),
+          "{}: the model's loss on tokens {} to {} is {}; a weight is NaN or far too large: its "
+          "training diverged, or its file is damaged",
+          tokens.path(), done + 1, end, mean);
     total.loss += mean * double(end - done);
     done = end;
     first += rows * stride;

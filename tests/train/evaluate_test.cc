@@ -132,6 +132,29 @@ TEST(WholeSplitErrors, SayWhatIsWrong) {
   EXPECT_THROW(whole_split_loss(*model, Split(folder, 1).file(), 1), Error);
 }
 
+// One number of one matrix is enough, plain or packed: no loss is printed that is not one.
+TEST(WholeSplitErrors, ALossThatIsNotFiniteIsAnError) {
+  TemporaryFolder folder;
+  TokenFile tokens = Split(folder, 40).file();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (float wrong : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
+    for (bool packed : {false, true}) {
+      auto model = a_model();
+      model->parameters([&](const std::string& name, Parameter& p) {
+        if (name != "transformer.wte.weight") return;
+        std::vector<float> values = to_vector<float>(p.array());
+        values[5] = wrong;
+        p.assign(to_array(values, p.shape()));
+      });
+      if (packed) model->pack();
+      EXPECT_THAT(message_of([&] { whole_split_loss(*model, tokens, 2); }),
+                  testing::AllOf(HasSubstr("split.bin: the model's loss on tokens 1 to 16 is"),
+                                 HasSubstr("nan")))
+          << wrong << (packed ? ", packed" : "");
+    }
+  }
+}
+
 TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
