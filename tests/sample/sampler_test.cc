@@ -120,9 +120,10 @@ TEST(Sampler, OneLogitThatIsNotFiniteIsNamed) {
                                                           {.top_p = 0.5},
                                                           {.min_p = 0.5},
                                                           {.repetition_penalty = 2}}) {
+        Sampler sampler(o);
         std::vector<int32_t> seen{int32_t(at), 5};
         EXPECT_THAT(message_of([&] {
-                      Sampler(o)(values, seen, {1, 6}, 41);
+                      sampler(values, seen, {1, 6}, 41);
                     }),
                     testing::StartsWith(fmt::format(
                         "sample 7, token 42: the model gives id {} the logit {}", at, wrong)));
