@@ -100,10 +100,11 @@ void OptionTable::parse(std::string_view usage, std::span<const std::string> arg
     bool more = i + 1 < args.size();
     if (equals < arg.size()) {
       overrides.emplace_back(name, value_from_text(option, arg.substr(equals + 1)));
-    } else if (std::holds_alternative<bool*>(option.value)) {
+    } else if (std::holds_alternative<bool*>(option.value) || option.bare) {
+      OptionValue bare = option.bare.value_or(true);
       OptionValue next = more ? value_from_text(option, args[i + 1]) : OptionValue("");
-      bool follows = std::holds_alternative<bool>(next);  // else it is a bare flag
-      overrides.emplace_back(name, follows ? next : true);
+      bool follows = next.index() == option.value.index();  // else the option stands alone
+      overrides.emplace_back(name, follows ? next : bare);
       i += follows;
     } else {
       check(more && !args[i + 1].starts_with("--"), "{}: {} needs a value: --{}=VALUE",

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,7 @@ struct Option {
   std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*> value;
   std::string help;
   Rule rule = {};
+  std::optional<OptionValue> bare = {};  // the value of --name, written without one
 };
 
 // Thrown when the arguments ask for help; not an error. `text` ends with a newline.
@@ -48,8 +50,9 @@ class OptionTable {
  public:
   explicit OptionTable(std::vector<Option> rows);
 
-  // A command's arguments, in any order: --key=value, --key value, --flag for a bool, and at most
-  // one TOML file, which the others override. --help or -h throws HelpRequested.
+  // A command's arguments, in any order: --key=value, --key value, --flag for a bool or an option
+  // that has a bare value, and at most one TOML file, which the others override. --help or -h
+  // throws HelpRequested.
   void parse(std::string_view usage, std::span<const std::string> args);
   void read_toml(const std::string& path);
   void set(const std::string& name, const OptionValue& value, const std::string& where);

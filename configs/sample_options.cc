@@ -9,7 +9,16 @@ std::vector<Option> option_rows(SampleOptions& o) {
       {"checkpoint", &o.checkpoint,
        "of a run's folder: best (or, without one yet, the newest) or last: the newest",
        one_of({"best", "last"})},
-      {"start", &o.start, "the prompt, or FILE:prompt.txt to read it from a file"},
+      {"tokenizer", &o.tokenizer,
+       "for a model file without one: gpt2, a folder of Hugging Face's tokenizer files, or a "
+       "dataset's meta.json"},
+      {"dataset", &o.dataset,
+       "for a model file without a tokenizer: the prepared dataset that has it; empty: the one it "
+       "was trained on"},
+      {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's, or datasets"},
+      {"start", &o.start,
+       "the prompt, or FILE:prompt.txt to read it from a file; empty: what texts begin with (the "
+       "end-of-text token, else a newline, else the vocabulary's first token)"},
       {"interactive", &o.interactive, "continue what is typed, line by line, in one long text"},
       {"num_samples", &o.num_samples, "samples to draw, together as one batch", at_least(1)},
       {"max_new_tokens", &o.max_new_tokens, "tokens a sample, beyond block_size if asked",
@@ -27,8 +36,9 @@ std::vector<Option> option_rows(SampleOptions& o) {
       {"seed", &o.seed, "of the draws; the rest of the batch and the threads do not matter",
        at_least(0)},
       {"logprobs", &o.logprobs,
-       "print each token's probability and this many of the likeliest; -1: print text",
-       at_least(-1)},
+       "print each token's probability and this many of the likeliest, among the tokens that the "
+       "tokenizer has; --logprobs alone means 0; -1: print text",
+       at_least(-1), int64_t{0}},
       {"past_block", &o.past_block,
        "a text longer than block_size: block (constant price), slide (nanoGPT's windows) or stop",
        one_of({"block", "slide", "stop"})},

@@ -22,7 +22,7 @@ void set_stop_answer(std::string what_will_happen);
 bool stop_requested();
 int stop_signal();              // the first one that asked; 0: nobody did
 void request_stop(int signal);  // as if the signal had come; async-signal-safe
-void forget_stop();             // for tests: as if none had come
+void forget_stop();             // as if none had come: the next is a first request again
 void throw_if_stopped();        // Interrupted, if a stop was requested
 bool take_save_request();       // true once for each SIGUSR1, or several in a row
 void request_save();

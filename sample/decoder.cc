@@ -108,15 +108,19 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
   if (count == 0 || fresh == 0) return;
   std::vector<int32_t> ids;
   for (int64_t b = row; b < row + count; ++b) {
-    Sequence& sequence = sequences_[size_t(b)];
+    const Sequence& sequence = sequences_[size_t(b)];
     ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
-    sequence.read = int64_t(sequence.tokens.size());
   }
   KvCache rows = cache_.rows(row, row + count);
   Array logits = model_(to_array(ids, {count, fresh}), &rows, /*last_only=*/true).array();
   std::ranges::copy(rows.lengths, cache_.lengths.begin() + row);
   if (logits.dtype() != DType::f32) logits = backend(logits).cast(logits, DType::f32);
   backend(logits).read(logits, logits_.data() + row * vocab_size());
+  // Not before: a forward pass that was interrupted is made again.
+  for (int64_t b = row; b < row + count; ++b) {
+    Sequence& sequence = sequences_[size_t(b)];
+    sequence.read = int64_t(sequence.tokens.size());
+  }
 }
 
 std::span<const float> Decoder::logits(int64_t row) const {

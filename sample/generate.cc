@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/parallel.h"
+#include "core/stop.h"
 #include "sample/decoder.h"
 
 namespace folio {
@@ -37,7 +38,9 @@ class Generation {
 
   Generated run() {
     Clock::time_point start = Clock::now();
+    Interruptible scope;
     while (admit(), !running_.empty()) {
+      throw_if_stopped();
       decoder_.step();
       if (result_.new_tokens == 0) {
         result_.prompt_seconds = seconds_since(start);

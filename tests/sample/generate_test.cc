@@ -3,10 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cmath>
 #include <map>
 
+#include "core/stop.h"
 #include "sample/decoder.h"
 #include "sample/logprobs.h"
 #include "tests/message.h"
@@ -220,6 +222,27 @@ TEST(Generate, MoreTokensThanTheModelHasRowsAreRefused) {
   auto model = a_model();
   EXPECT_THAT(message_of([&] { streams(*model, prompts(1, 3, 1), {.tokens = V + 1}); }),
               testing::HasSubstr("66 tokens, for a model of 65"));
+}
+
+// Ctrl-C at the n-th token: no further one is drawn, with any number of threads.
+TEST(Generate, AStopTakesEffectAtTheNextToken) {
+  auto model = a_model();
+  for (int threads : {1, 3}) {
+    backend(cpu).set_threads(threads);
+    for (int n : {1, 7, 30}) {
+      int drawn = 0;
+      auto stop_at_n = [&](const Draw&) {
+        if (++drawn == n) request_stop(SIGINT);
+        return true;
+      };
+      EXPECT_THROW(generate(*model, prompts(1, 5, 3), {.max_new_tokens = 100},
+                            {.drawn = stop_at_n, .ended = {}}),
+                   Interrupted);
+      EXPECT_EQ(drawn, n);
+      forget_stop();
+    }
+  }
+  backend(cpu).set_threads(0);
 }
 
 TEST(Generate, StopEndsWhereTheContextIsFull) {

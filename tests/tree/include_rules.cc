@@ -42,6 +42,7 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"CLI/", {"data"}},
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
+    {"histedit.h", {"sample"}},
 };
 
 struct Include {
