@@ -93,7 +93,7 @@ void prepare(const PrepareOptions& given) {
   else
     write_token_dataset(input, options, tokenizer, directory);
   say("wrote train.bin, val.bin and meta.json to {}\n", directory);
-  std::fflush(stdout);
+  flush_output();
 }
 
 }  // namespace folio

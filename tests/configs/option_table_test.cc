@@ -56,6 +56,35 @@ TEST_F(OptionTableTest, ReadsEveryTypeFromAFile) {
                                           {"name", file.path + ":5"}}));
 }
 
+TEST(OptionTable, AnOptionWithABareValueMayStandAlone) {
+  int64_t count = -1;
+  bool flag = false;
+  std::string name;
+  auto parse = [&](std::vector<std::string> args) {
+    count = -1;
+    flag = false;
+    OptionTable table{{{"count", &count, "how many", at_least(-1), int64_t{0}},
+                       {"flag", &flag, "a switch"},
+                       {"name", &name, "a text"}}};
+    table.parse("folio test", args);
+    EXPECT_TRUE(table.given().contains("count"));
+    return count;
+  };
+  EXPECT_EQ(parse({"--count"}), 0);
+  EXPECT_EQ(parse({"--count", "--flag"}), 0);
+  EXPECT_TRUE(flag);
+  EXPECT_EQ(parse({"--name", "5", "--count"}), 0);
+  EXPECT_EQ(parse({"--count=3"}), 3);
+  EXPECT_EQ(parse({"--count", "3"}), 3);
+  EXPECT_EQ(parse({"--count", "-1"}), -1);
+  EXPECT_EQ(parse({"--count", "--count=2"}), 2);
+  ConfigFile file("name = \"x\"\n");
+  EXPECT_EQ(parse({"--count", file.path}), 0);
+  EXPECT_EQ(name, "x");
+  EXPECT_THAT(message_of([&] { parse({"--count=many"}); }), HasSubstr("expected an integer"));
+  EXPECT_THAT(message_of([&] { parse({"--count", "--name"}); }), HasSubstr("name needs a value"));
+}
+
 TEST_F(OptionTableTest, ReadsEveryTypeFromTheCommandLine) {
   parse({"--flag=true", "--layers=6", "--rate", "1e-3", "--name", "-a b"});
   EXPECT_TRUE(settings.flag);
