@@ -11,14 +11,15 @@ namespace folio {
 int export_command(int argc, char** argv) {
   std::string init_from = "resume", out_dir = "out", checkpoint = "best", to;
   OptionTable table(
-      {{"to", &to, "the folder to write, in Hugging Face's layout"},
-       {"out_dir", &out_dir, "folder of the checkpoint"},
+      {path_option("to", &to, "folder to write, in Hugging Face's layout"),
+       path_option("init_from", &init_from,
+                   "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
+                   "model"),
+       path_option("out_dir", &out_dir, "folder of the run"),
        {"checkpoint", &checkpoint,
-        "of a run's folder: best (or, without one yet, the newest) or last: the newest",
-        one_of({"best", "last"})},
-
-       {"init_from", &init_from,
-        "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
+        "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
+        "newest)",
+        one_of({"best", "last"})}});
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]", args);
   check(!to.empty(), "export: say where to, with --to=DIR");

@@ -33,16 +33,17 @@ void put_origin(CheckpointFile& file, const OpenedModel& opened) {
 int quantize_command(int argc, char** argv) {
   std::string init_from = "resume", out_dir = "out", checkpoint = "best", to, weights = "int8";
   OptionTable table(
-      {{"to", &to, "the file to write, FILE.h5"},
-       {"weights", &weights, "bfloat16, or blocks of 8 or 4 bits: int8 or int4",
+      {path_option("to", &to, "file to write, FILE.h5"),
+       {"weights", &weights, "format of the weights: bfloat16, or blocks of int8 or int4",
         one_of({"bfloat16", "int8", "int4"})},
-       {"out_dir", &out_dir, "folder of the checkpoint"},
+       path_option("init_from", &init_from,
+                   "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
+                   "model"),
+       path_option("out_dir", &out_dir, "folder of the run"),
        {"checkpoint", &checkpoint,
-        "of a run's folder: best (or, without one yet, the newest) or last: the newest",
-        one_of({"best", "last"})},
-
-       {"init_from", &init_from,
-        "resume: out_dir's best; or gpt2, gpt2-medium, ... or the path of a model"}});
+        "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
+        "newest)",
+        one_of({"best", "last"})}});
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]",
               args);

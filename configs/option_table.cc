@@ -6,8 +6,10 @@
 #include <cmath>
 #include <type_traits>
 
-#include "configs/nearest.h"
+#include "configs/option_text.h"
+#include "configs/other_commands.h"
 #include "core/check.h"
+#include "core/nearest.h"
 
 namespace folio {
 namespace {
@@ -15,35 +17,10 @@ namespace {
 using Texts = std::vector<std::string>;
 constexpr std::string_view wanted_types[] = {"true or false", "an integer", "a number", "text",
                                              "text"};
-constexpr std::string_view short_types[] = {"bool", "integer", "number", "text", "texts"};
 
-double as_number(const OptionValue& value) {
-  if (auto* integer = std::get_if<int64_t>(&value)) return double(*integer);
-  return std::get<double>(value);
-}
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '\n')
-      out += "\\n";
-    else if (c == '"' || c == '\\')
-      out += {'\\', c};
-    else
-      out += c;
-  }
-  return out + '"';
-}
-
-std::string show(const OptionValue& value) {
-  return std::visit(
-      [](const auto& typed) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(typed)>, std::string>)
-          return quoted(typed);
-        else
-          return fmt::format("{}", typed);
-      },
-      value);
+// nanoGPT's options for PyTorch and for a service that draws its curves.
+bool is_nanogpts_alone(std::string_view name) {
+  return name == "compile" || name == "backend" || name.starts_with("wandb_");
 }
 
 OptionValue value_of(const Option& option) {
@@ -57,59 +34,91 @@ OptionValue value_of(const Option& option) {
       option.value);
 }
 
+std::string as_written(const OptionValue& value, std::string_view written) {
+  return written.empty() ? shown(value) : std::string(written);
+}
+
+[[noreturn]] void refuse_type(const std::string& place, const Option& option,
+                              const OptionValue& value, std::string_view written) {
+  bool integer = std::holds_alternative<int64_t*>(option.value);
+  bool digits = written.find_first_not_of("+-_0123456789") == written.npos;
+  if (integer && std::holds_alternative<double>(value) && !written.empty() && digits)
+    fail("{}: expected an integer from -9223372036854775808 to 9223372036854775807, got {}", place,
+         written);
+  fail("{}: expected {}, got {}", place, wanted_types[option.value.index()],
+       as_written(value, written));
+}
+
+void check_rule(const std::string& place, const Rule& rule, const OptionValue& value,
+                const std::string& got) {
+  if (!rule.accepts || rule.accepts(value)) return;
+  const auto* text = std::get_if<std::string>(&value);
+  auto advice = text ? rule.advice.find(*text) : rule.advice.end();
+  fail("{}: must be {}, got {}{}", place, rule.wanted, got,
+       advice == rule.advice.end() ? "" : fmt::format("; {}", advice->second));
+}
+
 }  // namespace
 
-Rule at_least(double low) {
-  return {fmt::format("at least {}", low), [low](auto& value) { return as_number(value) >= low; }};
+Option path_option(std::string name, std::string* value, std::string help, std::string path_after) {
+  return {.name = std::move(name),
+          .value = value,
+          .help = std::move(help),
+          .path_after = std::move(path_after)};
 }
 
-Rule at_least_0_below_1() {
-  return {"at least 0 and below 1",
-          [](auto& value) { return as_number(value) >= 0 && as_number(value) < 1; }};
+std::vector<Option> in_groups(std::vector<std::pair<std::string, std::vector<Option>>> groups) {
+  std::vector<Option> all;
+  for (auto& [heading, rows] : groups) {
+    for (Option& row : rows) {
+      row.group = heading;
+      all.push_back(std::move(row));
+    }
+  }
+  return all;
 }
 
-Rule above_0() {
-  return {"above 0", [](auto& value) { return as_number(value) > 0; }};
-}
-
-Rule above_0_up_to_1() {
-  return {"above 0 and at most 1",
-          [](auto& value) { return as_number(value) > 0 && as_number(value) <= 1; }};
-}
-
-Rule one_of(std::vector<std::string> names) {
-  std::vector<std::string> shown(names.size());
-  std::transform(names.begin(), names.end(), shown.begin(), quoted);
-  return {fmt::format("{}", fmt::join(shown, " or ")), [names](auto& value) {
-            return std::count(names.begin(), names.end(), std::get<std::string>(value)) == 1;
-          }};
+std::vector<Option> for_use(std::vector<Option> rows, std::span<const std::string> names) {
+  for (Option& row : rows)
+    row.unused = std::ranges::count(names, row.name) + std::ranges::count(names, row.group) == 0;
+  return rows;
 }
 
 OptionTable::OptionTable(std::vector<Option> rows) : rows_(std::move(rows)) {}
 
-const Option& OptionTable::find(const std::string& name, const std::string& where) const {
-  for (const Option& row : rows_)
-    if (row.name == name) return row;
+const Option* OptionTable::find(const std::string& name, const std::string& where) {
   std::vector<std::string> names;
-  for (const Option& row : rows_) names.push_back(row.name);
-  std::string known = nearest(name, names);
+  for (const Option& row : rows_) {
+    if (row.name == name) return &row;
+    if (!row.unused) names.push_back(row.name);
+  }
+  if (is_nanogpts_alone(name)) {
+    if (std::ranges::count(ignored_, name) == 0) ignored_.push_back(name);
+    return nullptr;
+  }
+  std::string other = command_with_option(name), known = nearest(name, names);
+  if (!other.empty())
+    fail("{}: unknown key {}; it is an option of `{}`, not of this command", where, quoted(name),
+         other);
   fail("{}: unknown key {}; {}", where, quoted(name),
        known.empty() ? "--help lists the known ones" : fmt::format("did you mean \"{}\"?", known));
 }
 
-void OptionTable::set(const std::string& name, const OptionValue& value, const std::string& where) {
-  const Option& option = find(name, where);
+void OptionTable::set(const std::string& name, const OptionValue& value, const std::string& where,
+                      std::string_view written) {
+  const Option* option = find(name, where);
+  if (!option) return;
+  std::string place = fmt::format("{}: {}", where, name);
   OptionValue typed = value;
-  if (std::holds_alternative<double*>(option.value) && std::holds_alternative<int64_t>(value))
-    typed = as_number(value);
-  size_t type = option.value.index();
-  auto* texts = std::get_if<Texts*>(&option.value);
-  check(typed.index() == type || (texts && std::holds_alternative<std::string>(typed)),
-        "{}: {}: expected {}, got {}", where, name, wanted_types[type], show(value));
+  const auto* integer = std::get_if<int64_t>(&value);
+  if (integer && std::holds_alternative<double*>(option->value)) typed = double(*integer);
+  auto* texts = std::get_if<Texts*>(&option->value);
+  bool right_type =
+      texts ? std::holds_alternative<std::string>(typed) : typed.index() == option->value.index();
+  if (!right_type) refuse_type(place, *option, value, written);
   if (auto* number = std::get_if<double>(&typed))
-    check(std::isfinite(*number), "{}: {}: must be finite, got {}", where, name, *number);
-  check(!option.rule.accepts || option.rule.accepts(typed), "{}: {}: must be {}, got {}", where,
-        name, option.rule.wanted, show(typed));
+    check(std::isfinite(*number), "{}: must be finite, got {}", place, as_written(value, written));
+  check_rule(place, option->rule, typed, as_written(value, written));
   if (texts) {
     if (given_[name] != where) (*texts)->clear();
     (*texts)->push_back(std::get<std::string>(typed));
@@ -119,7 +128,7 @@ void OptionTable::set(const std::string& name, const OptionValue& value, const s
           if constexpr (!std::is_same_v<decltype(member), Texts*>)
             *member = std::get<std::decay_t<decltype(*member)>>(typed);
         },
-        option.value);
+        option->value);
   }
   given_[name] = where;
 }
@@ -132,21 +141,6 @@ OptionValues OptionTable::values() const {
   OptionValues values;
   for (const Option& row : rows_) values[row.name] = value_of(row);
   return values;
-}
-
-std::string OptionTable::help(std::string_view usage) const {
-  size_t name_width = 0, default_width = 0;
-  for (const Option& row : rows_) {
-    name_width = std::max(name_width, row.name.size());
-    default_width = std::max(default_width, show(value_of(row)).size());
-  }
-  std::string text = fmt::format("usage: {}\n\n", usage);
-  for (const Option& row : rows_) {
-    text +=
-        fmt::format("  --{:{}}  {:7}  {:{}}  {}\n", row.name, name_width,
-                    short_types[row.value.index()], show(value_of(row)), default_width, row.help);
-  }
-  return text;
 }
 
 }  // namespace folio

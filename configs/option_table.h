@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -9,33 +8,37 @@
 #include <variant>
 #include <vector>
 
+#include "configs/rules.h"
+
 namespace folio {
 
-using OptionValue = std::variant<bool, int64_t, double, std::string>;
 using OptionValues = std::map<std::string, OptionValue>;   // by option name
 using OptionOrigins = std::map<std::string, std::string>;  // name -> "x.toml:12", "command line"
 
-// What a value must meet beyond its type; `wanted` ends the sentence "must be ...".
-struct Rule {
-  std::string wanted;
-  std::function<bool(const OptionValue&)> accepts;
-};
-Rule at_least(double low);
-Rule at_least_0_below_1();
-Rule above_0();
-Rule above_0_up_to_1();
-Rule one_of(std::vector<std::string> names);
-
 // One option: its name on the command line and in files, where its value lives (whatever stands
-// there is its default), one line of help, and what its value must meet. A list of texts is given
-// by repeating the option, or as a TOML array; setting it elsewhere replaces it.
+// there is its default), a line of help, and what its value must meet. A list of texts is given by
+// repeating the option, or as a TOML array; setting it elsewhere replaces it.
 struct Option {
   std::string name;
   std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*> value;
   std::string help;
   Rule rule = {};
-  std::optional<OptionValue> bare = {};  // the value of --name, written without one
+  std::optional<OptionValue> bare = {};        // its value where it is written without one
+  std::optional<std::string> path_after = {};  // what follows this text in the value is a path
+  std::string group = {};                      // its heading in the help
+  bool unused = false;                         // see for_use
 };
+
+// An option whose value is a path: a leading ~/ stands for the home folder.
+Option path_option(std::string name, std::string* value, std::string help,
+                   std::string path_after = "");
+
+// The rows of all groups, in that order, each with its group's heading.
+std::vector<Option> in_groups(std::vector<std::pair<std::string, std::vector<Option>>> groups);
+
+// For a command that reads another's config files: the rows that it has no use for (those of other
+// groups and names) stay readable in files, are not listed, and are an Error on the command line.
+std::vector<Option> for_use(std::vector<Option> rows, std::span<const std::string> names);
 
 // Thrown when the arguments ask for help; not an error. `text` ends with a newline.
 struct HelpRequested {
@@ -43,30 +46,46 @@ struct HelpRequested {
 };
 
 // Fills the options that its rows point to. Everything that sets a value throws Error for a key
-// that no row has (naming the nearest one), for a value of another type and for one that breaks
-// the row's rule; the message starts with the place the value came from. An integer serves where a
-// number is wanted; a number must be finite.
+// that no row has (naming the nearest one, or the command that has it), for a value of another type
+// and for one that breaks the row's rule; the message starts with the place the value came from and
+// has the value as it was written. An integer serves where a number is wanted; a number must be
+// finite. nanoGPT's options that folio does not need are known, and change nothing.
 class OptionTable {
  public:
   explicit OptionTable(std::vector<Option> rows);
 
-  // A command's arguments, in any order: --key=value, --key value, --flag for a bool or an option
-  // that has a bare value, and at most one TOML file, which the others override. --help or -h
-  // throws HelpRequested.
-  void parse(std::string_view usage, std::span<const std::string> args);
-  void read_toml(const std::string& path);
-  void set(const std::string& name, const OptionValue& value, const std::string& where);
+  // A command's arguments, in any order: --key=value, --key value, --flag for a bool, and at most
+  // one without dashes: the value of the option `positional`, or a config file, which the others
+  // override. Of an option given twice the later value holds. --help or -h throws HelpRequested;
+  // `usage` says how to call the command, and below that line may say more. What was ignored is
+  // said on standard error.
+  void parse(std::string_view usage, std::span<const std::string> args,
+             const std::string& positional = "");
+  void read_config(const std::string& path);  // TOML, or nanoGPT's assignments in a .py file
+  void set(const std::string& name, const OptionValue& value, const std::string& where,
+           std::string_view written = "");
   void set_all(const OptionValues& values, const std::string& where);
 
   OptionValues values() const;
   const OptionOrigins& given() const { return given_; }  // what was set, and where, so far
-  std::string help(std::string_view usage) const;        // with the values of now as defaults
+  // With the values of now as defaults, in lines of `width` columns.
+  std::string help(std::string_view usage, int width) const;
 
  private:
-  const Option& find(const std::string& name, const std::string& where) const;
+  const Option* find(const std::string& name, const std::string& where);  // null: to be ignored
+  void set_by_user(const std::string& name, OptionValue value, const std::string& where,
+                   std::string_view written);
+  void read_toml(const std::string& path, const std::string& content);
+  void read_python(const std::string& path, const std::string& content);
 
   std::vector<Option> rows_;
   OptionOrigins given_;
+  std::vector<std::string> ignored_;
 };
+
+// Which of `now` differ from `defaults`, a line for each place that they were given in:
+// "options of x.toml: batch_size = 12, n_layer = 4". Wrapped to `width` columns; empty if none do.
+std::string differing_options(const OptionValues& now, const OptionValues& defaults,
+                              const OptionOrigins& given, int width = 80);
 
 }  // namespace folio

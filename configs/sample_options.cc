@@ -3,67 +3,83 @@
 namespace folio {
 
 std::vector<Option> option_rows(SampleOptions& o) {
-  return {
-      {"init_from", &o.init_from, "resume: out_dir's checkpoint; or a model's folder or file"},
-      {"out_dir", &o.out_dir, "folder of the checkpoint"},
-      {"checkpoint", &o.checkpoint,
-       "of a run's folder: best (or, without one yet, the newest) or last: the newest",
-       one_of({"best", "last"})},
-      {"tokenizer", &o.tokenizer,
-       "for a model file without one: gpt2, a folder of Hugging Face's tokenizer files, or a "
-       "dataset's meta.json"},
-      {"dataset", &o.dataset,
-       "for a model file without a tokenizer: the prepared dataset that has it; empty: the one it "
-       "was trained on"},
-      {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's, or datasets"},
-      {"start", &o.start,
-       "the prompt, or FILE:prompt.txt to read it from a file; empty: what texts begin with (the "
-       "end-of-text token, else a newline, else the vocabulary's first token)"},
-      {"interactive", &o.interactive, "continue what is typed, line by line, in one long text"},
-      {"num_samples", &o.num_samples, "samples to draw, together as one batch", at_least(1)},
-      {"max_new_tokens", &o.max_new_tokens, "tokens a sample, beyond block_size if asked",
-       at_least(1)},
-      {"stop", &o.stop, "ends a sample where it comes up, and is cut off; may be repeated"},
-      {"temperature", &o.temperature, "below 1 safer, above 1 wilder; 0: always the likeliest",
-       at_least(0)},
-      {"top_k", &o.top_k, "draw among the k likeliest tokens; 0: among all", at_least(0)},
-      {"top_p", &o.top_p, "draw among the likeliest tokens that together have this probability",
-       above_0_up_to_1()},
-      {"min_p", &o.min_p, "drop tokens with less than this share of the likeliest's probability",
-       at_least_0_below_1()},
-      {"repetition_penalty", &o.repetition_penalty,
-       "above 1 avoids tokens of the prompt and the text so far, as Hugging Face's", above_0()},
-      {"seed", &o.seed, "of the draws; the rest of the batch and the threads do not matter",
-       at_least(0)},
-      {"logprobs", &o.logprobs,
-       "print each token's probability and this many of the likeliest, among the tokens that the "
-       "tokenizer has; --logprobs alone means 0; -1: print text",
-       at_least(-1), int64_t{0}},
-      {"past_block", &o.past_block,
-       "a text longer than block_size: block (constant price), slide (nanoGPT's windows) or stop",
-       one_of({"block", "slide", "stop"})},
-      {"keep", &o.keep, "tokens that past_block=block goes on from; 0: half of block_size",
-       at_least(0)},
-      {"batch_size", &o.batch_size, "samples decoded together; the text is the same", at_least(1)},
-      {"kv_cache", &o.kv_cache, "on: keep keys and values; off: recompute, same text, slower"},
-      {"kv_cache_dtype", &o.kv_cache_dtype,
-       "of the cache: float32, bfloat16, int8; empty: the dtype",
-       one_of({"", "float32", "bfloat16", "int8"})},
-      {"device", &o.device, "what computes", one_of({"cpu"})},
-      {"dtype", &o.dtype, "float32 or bfloat16; empty: float32",
-       one_of({"", "float32", "bfloat16", "float64"})},
-      {"weights", &o.weights,
-       "how the matrices are kept: float32, bfloat16, or in blocks of 8 or 4 bits (int8, int4); "
-       "empty: as the file has them",
-       one_of({"", "float32", "bfloat16", "int8", "int4"})},
-      {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
-  };
+  return in_groups({
+      {"model",
+       {path_option("init_from", &o.init_from,
+                    "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
+                    "model"),
+        path_option("out_dir", &o.out_dir, "folder of the run to sample from"),
+        {"checkpoint", &o.checkpoint,
+         "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
+         "newest)",
+         one_of({"best", "last"})},
+        path_option("tokenizer", &o.tokenizer,
+                    "for a model file without one: gpt2, or the path of Hugging Face's tokenizer "
+                    "files or of a dataset's meta.json"),
+        {"dataset", &o.dataset,
+         "for a model file without a tokenizer: the prepared dataset that has it; none given: the "
+         "one it was trained on"},
+        path_option("data_dir", &o.data_dir,
+                    "folder of the prepared datasets; none given: the run's")}},
+      {"text",
+       {path_option("start", &o.start,
+                    "the prompt, or FILE:PATH to read it from a file; none given: the end-of-text "
+                    "token, or a newline, or the vocabulary's first token",
+                    "FILE:"),
+        {"interactive", &o.interactive, "continue what you type, line by line, in one long text"},
+        {"num_samples", &o.num_samples, "number of samples", at_least(1)},
+        {"max_new_tokens", &o.max_new_tokens, "tokens per sample; may exceed block_size",
+         at_least(1)},
+        {"stop", &o.stop, "stop string: ends a sample, and is cut off; may be repeated"},
+        {"logprobs", &o.logprobs,
+         "print each token's probability and those of this many most likely tokens, instead of "
+         "text; they sum to 1 over the tokenizer's tokens; alone: 0; -1: print text",
+         at_least(-1), int64_t(0)}}},
+      {"sampling",
+       {{"temperature", &o.temperature,
+         "below 1 more predictable, above 1 more varied; 0: greedy, always the most likely token",
+         at_least(0)},
+        {"top_k", &o.top_k, "sample from the k most likely tokens; 0: from all", at_least(0)},
+        {"top_p", &o.top_p,
+         "nucleus sampling: from the most likely tokens that together have this probability",
+         above_0_up_to_1()},
+        {"min_p", &o.min_p,
+         "drop tokens less probable than this fraction of the most likely token's probability",
+         at_least_0_below_1()},
+        {"repetition_penalty", &o.repetition_penalty,
+         "above 1 penalizes tokens of the prompt and the text so far, as in Hugging Face's",
+         above_0()},
+        {"seed", &o.seed, "seed of the sampling; results do not depend on batching or threads",
+         at_least(0)}}},
+      {"beyond block_size",
+       {{"past_block", &o.past_block,
+         "block: restart from the last half of the context, at a constant cost per token; slide: "
+         "nanoGPT's sliding window; stop: end the sample",
+         one_of({"block", "slide", "stop"})},
+        {"keep", &o.keep, "tokens that past_block=block restarts from; 0: half of block_size",
+         at_least(0)}}},
+      {"speed and memory",
+       {{"batch_size", &o.batch_size, "samples decoded together; the text stays the same",
+         at_least(1)},
+        {"kv_cache", &o.kv_cache, "cache keys and values; off: recompute them, same text, slower"},
+        {"kv_cache_dtype", &o.kv_cache_dtype,
+         "dtype of the KV cache: float32, bfloat16 or int8; none given: as dtype",
+         one_of({"", "float32", "bfloat16", "int8"})},
+        {"device", &o.device, "device to compute on", a_device()},
+        {"dtype", &o.dtype, "dtype of activations: float32 or bfloat16; none given: float32",
+         a_dtype({""})},
+        {"weights", &o.weights,
+         "format of the weight matrices: float32, bfloat16, or blocks of int8 or int4; none given: "
+         "as in the file",
+         one_of({"", "float32", "bfloat16", "int8", "int4"})},
+        {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
+  });
 }
 
 SampleOptions parse_sample_options(std::span<const std::string> args, OptionOrigins* given) {
   SampleOptions options;
   OptionTable table(option_rows(options));
-  table.parse("folio sample [CONFIG.toml] [--key=value ...]", args);
+  table.parse("folio sample [CONFIG] [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
   if (given) *given = table.given();
   return options;
 }

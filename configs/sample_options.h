@@ -43,7 +43,7 @@ struct SampleOptions {
 // The rows over `options`, for a command that adds its own to them.
 std::vector<Option> option_rows(SampleOptions& options);
 
-// [CONFIG.toml] [--key=value ...] over the defaults, as OptionTable::parse reads them.
+// [CONFIG] [--key=value ...] over the defaults, as OptionTable::parse reads them.
 // `given`, if any, receives what the user set explicitly, and where.
 SampleOptions parse_sample_options(std::span<const std::string> args,
                                    OptionOrigins* given = nullptr);

@@ -5,46 +5,60 @@
 namespace folio {
 
 std::vector<Option> option_rows(TrainOptions& o) {
-  return {
-      {"out_dir", &o.out_dir, "folder for checkpoints and log.csv"},
-      {"eval_interval", &o.eval_interval, "iterations between two evaluations", at_least(1)},
-      {"log_interval", &o.log_interval, "iterations between two lines of progress", at_least(1)},
-      {"eval_iters", &o.eval_iters, "random batches a split in one evaluation", at_least(1)},
-      {"eval_only", &o.eval_only, "evaluate once and stop"},
-      {"always_save_checkpoint", &o.always_save_checkpoint,
-       "save after every evaluation, not only after the best so far"},
-      {"init_from", &o.init_from,
-       "scratch; resume: go on from out_dir; gpt2, gpt2-medium, ... or a path: fine-tune"},
-      {"dataset", &o.dataset, "what `folio prepare` made (nanoGPT's default is openwebtext)"},
-      {"data_dir", &o.data_dir, "folder of the prepared datasets"},
-      {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
-       "micro-batches an iteration, to stand for a larger batch", at_least(1)},
-      {"batch_size", &o.batch_size, "sequences a micro-batch", at_least(1)},
-      {"block_size", &o.block_size, "tokens a sequence: what the model can look back on",
-       at_least(1)},
-      {"n_layer", &o.n_layer, "transformer blocks", at_least(1)},
-      {"n_head", &o.n_head, "attention heads a block; divides n_embd", at_least(1)},
-      {"n_embd", &o.n_embd, "width of the model", at_least(1)},
-      {"dropout", &o.dropout, "share of activations dropped; 0 for pretraining, 0.1 and up to tune",
-       at_least_0_below_1()},
-      {"bias", &o.bias, "biases in Linear and LayerNorm, as in GPT-2; without is a bit faster"},
-      {"learning_rate", &o.learning_rate, "the largest learning rate", at_least(0)},
-      {"max_iters", &o.max_iters, "iterations in all", at_least(0)},
-      {"weight_decay", &o.weight_decay, "AdamW's, on matrices and embeddings only", at_least(0)},
-      {"beta1", &o.beta1, "AdamW's memory of the gradient", at_least_0_below_1()},
-      {"beta2", &o.beta2, "AdamW's memory of its square", at_least_0_below_1()},
-      {"grad_clip", &o.grad_clip, "largest norm of the gradient; 0: no limit", at_least(0)},
-      {"decay_lr", &o.decay_lr, "warm up, then decay along a cosine; else a constant rate"},
-      {"warmup_iters", &o.warmup_iters, "iterations of linear warm-up", at_least(0)},
-      {"lr_decay_iters", &o.lr_decay_iters, "where the decay ends, about max_iters", at_least(0)},
-      {"min_lr", &o.min_lr, "where it ends up, about learning_rate/10", at_least(0)},
-      {"device", &o.device, "what computes", one_of({"cpu"})},
-      {"dtype", &o.dtype, "float32, bfloat16 (f32 master weights) or float64 (for checks)",
-       one_of({"float32", "bfloat16", "float64"})},
-      {"recompute", &o.recompute, "run each block again in backward: less memory, more time"},
-      {"seed", &o.seed, "of the weights, the batches and the dropout masks", at_least(0)},
-      {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
-  };
+  return in_groups({
+      {"run, checkpoints, evaluation",
+       {path_option("out_dir", &o.out_dir, "folder of the run's checkpoints and log.csv"),
+        path_option("init_from", &o.init_from,
+                    "scratch: a new model; resume: continue the run in out_dir; gpt2, gpt2-medium, "
+                    "... or the path of a model: fine-tune it"),
+        {"eval_interval", &o.eval_interval, "iterations between evaluations", at_least(1)},
+        {"eval_iters", &o.eval_iters, "random batches per split in an evaluation", at_least(1)},
+        {"eval_only", &o.eval_only, "evaluate once, then stop"},
+        {"log_interval", &o.log_interval, "iterations between lines of progress", at_least(1)},
+        {"always_save_checkpoint", &o.always_save_checkpoint,
+         "save after every evaluation, not only after the best so far"}}},
+      {"data",
+       {{"dataset", &o.dataset,
+         "name of a dataset made by `folio prepare` (nanoGPT's default is openwebtext)"},
+        path_option("data_dir", &o.data_dir, "folder of the prepared datasets")}},
+      {"batch",
+       {{"batch_size", &o.batch_size, "sequences per micro-batch", at_least(1)},
+        {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
+         "micro-batches per iteration, whose gradients add up to a larger batch's", at_least(1)},
+        {"block_size", &o.block_size, "tokens per sequence: the model's context length",
+         at_least(1)}}},
+      {"model",
+       {{"n_layer", &o.n_layer, "number of transformer blocks", at_least(1)},
+        {"n_head", &o.n_head, "attention heads per block; must divide n_embd", at_least(1)},
+        {"n_embd", &o.n_embd, "embedding width", at_least(1)},
+        {"dropout", &o.dropout, "dropout probability: 0 to pretrain, 0.1 or more to fine-tune",
+         at_least_0_below_1()},
+        {"bias", &o.bias,
+         "biases in Linear and LayerNorm, as GPT-2 has; without is a bit faster"}}},
+      {"optimizer",
+       {{"learning_rate", &o.learning_rate, "peak learning rate", at_least(0)},
+        {"max_iters", &o.max_iters, "number of training iterations", at_least(0)},
+        {"weight_decay", &o.weight_decay, "AdamW's weight decay, of matrices and embeddings only",
+         at_least(0)},
+        {"beta1", &o.beta1, "AdamW's decay rate of the gradient's average", at_least_0_below_1()},
+        {"beta2", &o.beta2, "AdamW's decay rate of the squared gradient's average",
+         at_least_0_below_1()},
+        {"grad_clip", &o.grad_clip, "clip the gradient to this norm; 0: no clipping", at_least(0)},
+        {"decay_lr", &o.decay_lr,
+         "warm up, then decay the learning rate along a cosine; false: keep it constant"},
+        {"warmup_iters", &o.warmup_iters, "iterations of linear warm-up", at_least(0)},
+        {"lr_decay_iters", &o.lr_decay_iters, "iteration where the decay ends, usually max_iters",
+         at_least(0)},
+        {"min_lr", &o.min_lr, "learning rate after the decay, usually learning_rate / 10",
+         at_least(0)},
+        {"seed", &o.seed, "seed of the weights, the batches and dropout", at_least(0)}}},
+      {"speed and memory",
+       {{"device", &o.device, "device to compute on", a_device()},
+        {"dtype", &o.dtype, "float32, or bfloat16 with float32 master weights", a_dtype()},
+        {"recompute", &o.recompute,
+         "gradient checkpointing: recompute activations in the backward pass; less memory, slower"},
+        {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
+  });
 }
 
 static std::string origin(const OptionOrigins& given, const std::string& name) {
@@ -61,7 +75,10 @@ void check_together(const TrainOptions& options, const OptionOrigins& given) {
 TrainOptions parse_train_options(std::span<const std::string> args, OptionOrigins* given) {
   TrainOptions options;
   OptionTable table(option_rows(options));
-  table.parse("folio train [CONFIG.toml] [--key=value ...]", args);
+  table.parse(
+      "folio train [CONFIG] [--key=value ...]\n\n"
+      "CONFIG is a TOML file, or one of nanoGPT's config/*.py.",
+      args);
   check_together(options, table.given());
   if (given) *given = table.given();
   return options;

@@ -57,7 +57,7 @@ std::vector<Option> option_rows(TrainOptions& options);
 // origins.
 void check_together(const TrainOptions& options, const OptionOrigins& given = {});
 
-// [CONFIG.toml] [--key=value ...] over the defaults, as OptionTable::parse reads them. `given`, if
+// [CONFIG] [--key=value ...] over the defaults, as OptionTable::parse reads them. `given`, if
 // any, receives what the user set explicitly, and where: what a resumed run must not contradict.
 TrainOptions parse_train_options(std::span<const std::string> args, OptionOrigins* given = nullptr);
 

@@ -88,21 +88,37 @@ Run run_on_random_tokens(TrainOptions options, int64_t vocab_size) {
   return Run(options, {});
 }
 
+std::vector<Option> rows(TrainOptions& options, BenchOptions& bench) {
+  const std::string used[] = {"batch", "model", "grad_clip", "seed", "speed and memory"};
+  std::vector<Option> all = for_use(option_rows(options), used);
+  for (Option row : std::initializer_list<Option>{
+           {"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)},
+           {"vocab_size", &bench.vocab_size, "vocabulary size of the model", vocabulary_size()},
+           {"json", &bench.json, "print one JSON object"}}) {
+    row.group = "measurement";
+    all.push_back(std::move(row));
+  }
+  return all;
+}
+
 }  // namespace
 
 // folio bench train CONFIG [--key=value ...] [--iters=N] [--json]
 int bench_train_command(int argc, char** argv) {
   BenchOptions bench;
   TrainOptions options;
-  std::vector<Option> rows = option_rows(options);
-  rows.push_back({"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)});
-  rows.push_back({"vocab_size", &bench.vocab_size, "of the random tokens", vocabulary_size()});
-  rows.push_back({"json", &bench.json, "print one JSON object"});
-  OptionTable table(rows);
+  OptionTable table(rows(options, bench));
   std::vector<std::string> args(argv + 1, argv + argc);
-  table.parse("folio bench train [CONFIG.toml] [--key=value ...]", args);
+  table.parse(
+      "folio bench train [CONFIG] [--key=value ...]\n\n"
+      "Times iterations of a new model on random tokens. CONFIG is one of `folio\n"
+      "train`; what it sets beyond these options makes no difference.",
+      args);
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
+  if (options.init_from != "scratch")
+    note("folio: a new model of the options' shape is timed; init_from = {} is not opened\n",
+         options.init_from);
   set_stop_answer("the bench ends without a result");
   Interruptible scope;
   Run run = run_on_random_tokens(options, bench.vocab_size);

@@ -26,24 +26,36 @@ struct EvalOptions {
 };
 
 std::vector<Option> option_rows(EvalOptions& o) {
-  return {
-      {"init_from", &o.init_from, "resume: out_dir's best; gpt2, gpt2-medium, ... or a path"},
-      {"out_dir", &o.out_dir, "folder of the checkpoint"},
-      {"checkpoint", &o.checkpoint,
-       "of a run's folder: best (or, without one yet, the newest) or last: the newest",
-       one_of({"best", "last"})},
-      {"dataset", &o.dataset, "whose splits to evaluate; empty: the one it was trained on"},
-      {"data_dir", &o.data_dir, "folder of the prepared datasets; empty: the run's"},
-      {"dtype", &o.dtype, "float32 or bfloat16", one_of({"float32", "bfloat16"})},
-      {"weights", &o.weights,
-       "as sampling multiplies by them: float32, bfloat16, int8 or int4; empty: as training does, "
-       "or as the file of folio quantize has them",
-       one_of({"", "float32", "bfloat16", "int8", "int4"})},
-      {"stride", &o.stride,
-       "tokens between two windows' starts: fewer give more context; 0: block_size", at_least(0)},
-      {"batch_size", &o.batch_size, "windows at a time; 0: 16,384 tokens' worth", at_least(0)},
-      {"threads", &o.threads, "of the CPU; 0: all", at_least(0)},
-      {"json", &o.json, "print one JSON object"}};
+  return in_groups({
+      {"model",
+       {path_option("init_from", &o.init_from,
+                    "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
+                    "model"),
+        path_option("out_dir", &o.out_dir, "folder of the run to evaluate"),
+        {"checkpoint", &o.checkpoint,
+         "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
+         "newest)",
+         one_of({"best", "last"})},
+        {"weights", &o.weights,
+         "compute as sampling with these weights does: float32, bfloat16, int8 or int4; none "
+         "given: as in training, or as a file of `folio quantize` has them",
+         one_of({"", "float32", "bfloat16", "int8", "int4"})}}},
+      {"data",
+       {{"dataset", &o.dataset,
+         "name of the dataset to evaluate on; none given: the one it was trained on"},
+        path_option("data_dir", &o.data_dir,
+                    "folder of the prepared datasets; none given: the run's"),
+        {"stride", &o.stride,
+         "tokens between the starts of two windows: fewer give each token more context; 0: "
+         "block_size",
+         at_least(0)}}},
+      {"speed and memory",
+       {{"batch_size", &o.batch_size, "windows per batch; 0: as many as make 16,384 tokens",
+         at_least(0)},
+        {"dtype", &o.dtype, "float32 or bfloat16", a_dtype()},
+        {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
+      {"output", {{"json", &o.json, "print one JSON object"}}},
+  });
 }
 
 // What the user gave, else what the model's own run had, else `otherwise`.

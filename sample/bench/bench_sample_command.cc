@@ -27,26 +27,40 @@ struct BenchOptions {
 };
 
 std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
-  std::vector<Option> all = option_rows(model);
+  const std::string used[] = {"init_from", "out_dir", "block_size", "n_layer", "n_head", "n_embd",
+                              "bias",      "seed",    "device",     "dtype",   "threads"};
+  std::vector<Option> all = for_use(option_rows(model), used);
+  for (Option& row : all) {
+    if (row.group != "speed and memory") row.group = "model";
+    if (row.name == "init_from")
+      row.help =
+          "scratch: random weights of the shape given here; gpt2, gpt2-medium, ...: random weights "
+          "of its shape; resume: the checkpoint in out_dir; or the path of a model";
+  }
   for (Option row : std::initializer_list<Option>{
            {"weights", &bench.weights,
-            "float32, bfloat16, int8 or int4; may be repeated; none: each of them, or the file's"},
+            "float32, bfloat16, int8 or int4; may be repeated; none given: all, or the file's"},
            {"kv_cache_dtype", &bench.kv_cache_dtype,
-            "float32, bfloat16 or int8; may be repeated; none: the dtype",
+            "float32, bfloat16 or int8; may be repeated; none given: as dtype",
             one_of({"float32", "bfloat16", "int8"})},
-           {"num_samples", &bench.num_samples, "decoded together; may be repeated"},
-           {"vocab_size", &bench.vocab_size, "of a model of random weights", at_least(1)},
-           {"prompt_tokens", &bench.prompt_tokens, "read first; 0: half of block_size, up to 512",
-            at_least(0)},
+           {"num_samples", &bench.num_samples, "samples decoded together; may be repeated"},
+           {"vocab_size", &bench.vocab_size, "vocabulary size of a model of random weights",
+            at_least(1)},
+           {"prompt_tokens", &bench.prompt_tokens,
+            "tokens per prompt; 0: half of block_size, up to 512", at_least(0)},
            {"max_new_tokens", &bench.max_new_tokens,
-            "decoded a sample, beyond block_size if asked; 0: as many, up to 128", at_least(0)},
-           {"uncached_tokens", &bench.uncached_tokens, "likewise without the cache; 0: not at all",
+            "tokens per sample, which may exceed block_size; 0: what is left of it, up to 128",
             at_least(0)},
-           {"iters", &bench.iters, "runs to time, after one to warm up", at_least(1)},
+           {"uncached_tokens", &bench.uncached_tokens,
+            "tokens per sample without the KV cache; 0: none", at_least(0)},
+           {"iters", &bench.iters, "runs to time, after a warm-up", at_least(1)},
            {"experiment", &bench.experiment,
-            "10 samples of 1,000 tokens, and 500 tokens alone, with the cache and without"},
-           {"json", &bench.json, "print one JSON object"}})
+            "instead: 10 samples of 1,000 tokens, and 500 tokens alone, with the cache and "
+            "without"},
+           {"json", &bench.json, "print one JSON object"}}) {
+    row.group = "measurement";
     all.push_back(std::move(row));
+  }
   return all;
 }
 
@@ -209,7 +223,7 @@ int bench_sample_command(int argc, char** argv) {
   BenchOptions bench;
   OptionTable table(rows(options, bench));
   std::vector<std::string> args(argv + 1, argv + argc);
-  table.parse("folio bench sample [CONFIG.toml] [--init_from=gpt2] [--key=value ...]", args);
+  table.parse("folio bench sample [CONFIG] [--init_from=gpt2] [--key=value ...]", args);
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
 

@@ -9,18 +9,18 @@
 
 namespace folio {
 
-// A TOML file that lives as long as the object.
+// A config file, in TOML or in Python, that lives as long as the object.
 class ConfigFile {
  public:
-  explicit ConfigFile(const std::string& content) {
+  explicit ConfigFile(const std::string& content, const std::string& extension = ".toml")
+      : path(fmt::format("{}folio-{}-{}{}", testing::TempDir(), ::getpid(), ++count_, extension)) {
     std::ofstream(path, std::ios::binary) << content;
   }
   ~ConfigFile() { std::filesystem::remove(path); }
   ConfigFile(const ConfigFile&) = delete;
   ConfigFile& operator=(const ConfigFile&) = delete;
 
-  const std::string path =
-      fmt::format("{}folio-{}-{}.toml", testing::TempDir(), ::getpid(), ++count_);
+  const std::string path;
 
  private:
   static inline int count_ = 0;

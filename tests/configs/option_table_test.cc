@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 
@@ -20,6 +21,9 @@ struct Settings {
   int64_t layers = 12;
   double rate = 6e-4;
   std::string name = "first \"line\"\n";
+  std::string folder = "out";
+  std::string prompt = "";
+  int64_t alternatives = -1;
 };
 
 class OptionTableTest : public testing::Test {
@@ -30,10 +34,14 @@ class OptionTableTest : public testing::Test {
   }
 
   Settings settings;
-  OptionTable table{{{"flag", &settings.flag, "a switch"},
-                     {"layers", &settings.layers, "how many", at_least(1)},
-                     {"rate", &settings.rate, "how fast", at_least_0_below_1()},
-                     {"name", &settings.name, "what to call it"}}};
+  OptionTable table{
+      {{"flag", &settings.flag, "a switch"},
+       {"layers", &settings.layers, "how many", at_least(1)},
+       {"rate", &settings.rate, "how fast", at_least_0_below_1()},
+       {"name", &settings.name, "what to call it"},
+       path_option("folder", &settings.folder, "where"),
+       path_option("prompt", &settings.prompt, "from where", "FILE:"),
+       {"alternatives", &settings.alternatives, "beside the one", at_least(-1), int64_t(0)}}};
 };
 
 TEST_F(OptionTableTest, NothingGivenLeavesTheDefaults) {
@@ -54,35 +62,6 @@ TEST_F(OptionTableTest, ReadsEveryTypeFromAFile) {
                                           {"layers", file.path + ":3"},
                                           {"rate", file.path + ":4"},
                                           {"name", file.path + ":5"}}));
-}
-
-TEST(OptionTable, AnOptionWithABareValueMayStandAlone) {
-  int64_t count = -1;
-  bool flag = false;
-  std::string name;
-  auto parse = [&](std::vector<std::string> args) {
-    count = -1;
-    flag = false;
-    OptionTable table{{{"count", &count, "how many", at_least(-1), int64_t{0}},
-                       {"flag", &flag, "a switch"},
-                       {"name", &name, "a text"}}};
-    table.parse("folio test", args);
-    EXPECT_TRUE(table.given().contains("count"));
-    return count;
-  };
-  EXPECT_EQ(parse({"--count"}), 0);
-  EXPECT_EQ(parse({"--count", "--flag"}), 0);
-  EXPECT_TRUE(flag);
-  EXPECT_EQ(parse({"--name", "5", "--count"}), 0);
-  EXPECT_EQ(parse({"--count=3"}), 3);
-  EXPECT_EQ(parse({"--count", "3"}), 3);
-  EXPECT_EQ(parse({"--count", "-1"}), -1);
-  EXPECT_EQ(parse({"--count", "--count=2"}), 2);
-  ConfigFile file("name = \"x\"\n");
-  EXPECT_EQ(parse({"--count", file.path}), 0);
-  EXPECT_EQ(name, "x");
-  EXPECT_THAT(message_of([&] { parse({"--count=many"}); }), HasSubstr("expected an integer"));
-  EXPECT_THAT(message_of([&] { parse({"--count", "--name"}); }), HasSubstr("name needs a value"));
 }
 
 TEST_F(OptionTableTest, ReadsEveryTypeFromTheCommandLine) {
@@ -138,8 +117,9 @@ TEST_F(OptionTableTest, AnIntegerServesAsANumberButNotTheOtherWayRound) {
   EXPECT_EQ(settings.rate, 0.0);
   parse({"--rate=0"});
   ConfigFile fraction("layers = 6.0\n");
-  EXPECT_EQ(parse_error({fraction.path}), fraction.path + ":1: layers: expected an integer, got 6");
-  EXPECT_THAT(parse_error({"--layers=6.0"}), HasSubstr("expected an integer"));
+  EXPECT_EQ(parse_error({fraction.path}),
+            fraction.path + ":1: layers: expected an integer, got 6.0");
+  EXPECT_EQ(parse_error({"--layers=6.0"}), "command line: layers: expected an integer, got 6.0");
 }
 
 TEST_F(OptionTableTest, AnUnknownKeyNamesTheNearest) {
@@ -171,7 +151,163 @@ TEST_F(OptionTableTest, AWrongTypeSaysWhatWasThere) {
   EXPECT_EQ(parse_error({"--flag=yes"}), "command line: flag: expected true or false, got \"yes\"");
   EXPECT_EQ(parse_error({"--rate=1e-3x"}), "command line: rate: expected a number, got \"1e-3x\"");
   EXPECT_THAT(parse_error({"--layers="}), HasSubstr("expected an integer, got \"\""));
-  EXPECT_THAT(parse_error({"--layers=99999999999999999999"}), HasSubstr("expected an integer"));
+  EXPECT_EQ(parse_error({"--layers=99999999999999999999"}),
+            "command line: layers: expected an integer from -9223372036854775808 to "
+            "9223372036854775807, got 99999999999999999999");
+}
+
+// As it stands there, not as it is read.
+TEST_F(OptionTableTest, AMessageHasTheValueAsItWasWritten) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"layers = 2e1  # more", "expected an integer, got 2e1"},
+      {"layers = 1_0.50", "expected an integer, got 1_0.50"},
+      {"\"l\\u0061yers\"=1.0", "expected an integer, got 1.0"},
+      {"flag = 0x10", "expected true or false, got 0x10"},
+      {"name = -0.0", "expected text, got -0.0"},
+      {"rate = 1.50", "must be at least 0 and below 1, got 1.50"},
+      {"layers = 'é'", "expected an integer, got \"é\""},
+  };
+  for (const auto& [text, message] : cases) {
+    ConfigFile file("# é\n" + text + "\n");
+    EXPECT_THAT(parse_error({file.path}), testing::EndsWith(message)) << text;
+  }
+  EXPECT_EQ(parse_error({"--layers=2e1"}), "command line: layers: expected an integer, got 2e1");
+  EXPECT_EQ(parse_error({"--flag=1"}), "command line: flag: expected true or false, got 1");
+  EXPECT_EQ(parse_error({"--rate=True"}), "command line: rate: expected a number, got True");
+  EXPECT_EQ(parse_error({"--rate=1.0"}),
+            "command line: rate: must be at least 0 and below 1, got 1.0");
+}
+
+TEST_F(OptionTableTest, NumbersMayBeWrittenAsPythonDoes) {
+  parse({"--layers=1_000", "--rate=.5e-1"});
+  EXPECT_EQ(settings.layers, 1000);
+  EXPECT_EQ(settings.rate, 0.05);
+  EXPECT_THAT(parse_error({"--layers=1__0"}), HasSubstr("expected an integer, got \"1__0\""));
+  EXPECT_THAT(parse_error({"--layers=10_"}), HasSubstr("expected an integer, got \"10_\""));
+}
+
+TEST_F(OptionTableTest, OfAnOptionGivenTwiceTheLaterHolds) {
+  parse({"--layers=3", "--rate=0.5", "--layers", "4"});
+  EXPECT_EQ(settings.layers, 4);
+}
+
+TEST_F(OptionTableTest, AValueMayLookLikeAnOption) {
+  parse({"--name=--layers=3"});
+  EXPECT_EQ(settings.name, "--layers=3");
+  EXPECT_EQ(settings.layers, 12);
+}
+
+TEST_F(OptionTableTest, AnOptionMayStandWithoutAValueWhereItHasOneForThat) {
+  parse({"--alternatives"});
+  EXPECT_EQ(settings.alternatives, 0);
+  parse({"--alternatives", "3"});
+  EXPECT_EQ(settings.alternatives, 3);
+  parse({"--alternatives=4"});
+  EXPECT_EQ(settings.alternatives, 4);
+  parse({"--alternatives", "--layers=2"});
+  EXPECT_EQ(settings.alternatives, 0);
+  EXPECT_EQ(settings.layers, 2);
+  ConfigFile file("layers = 5\n");
+  parse({"--alternatives", file.path});
+  EXPECT_EQ(settings.alternatives, 0);
+  EXPECT_EQ(settings.layers, 5);
+  EXPECT_THAT(parse_error({"--alternatives=-2"}), HasSubstr("must be at least -1, got -2"));
+}
+
+TEST_F(OptionTableTest, ATildeIsTheHomeFolder) {
+  std::string before = std::getenv("HOME") ? std::getenv("HOME") : "";
+  ::setenv("HOME", "/home/me", 1);
+  parse({"--folder=~/x y"});
+  EXPECT_EQ(settings.folder, "/home/me/x y");
+  parse({"--folder", "~"});
+  EXPECT_EQ(settings.folder, "/home/me");
+  parse({"--prompt=FILE:~/p.txt"});
+  EXPECT_EQ(settings.prompt, "FILE:/home/me/p.txt");
+  for (std::string extension : {".toml", ".py"}) {
+    ConfigFile file("folder = '~/y'\n", extension);
+    parse({file.path});
+    EXPECT_EQ(settings.folder, "/home/me/y");
+  }
+  EXPECT_THAT(parse_error({"~/none.toml"}), StartsWith("/home/me/none.toml: there is no such"));
+
+  parse({"--folder=a~/x", "--prompt=~/p", "--name=~/n"});  // no home in these
+  EXPECT_EQ(settings.folder, "a~/x");
+  EXPECT_EQ(settings.prompt, "~/p");
+  EXPECT_EQ(settings.name, "~/n");
+  EXPECT_THAT(parse_error({"--folder=~you/x"}),
+              StartsWith("command line: folder: ~you/x: folio knows ~/ as your home folder"));
+  EXPECT_EQ(settings.folder, "a~/x");
+  ::unsetenv("HOME");
+  EXPECT_THAT(parse_error({"--folder=~/x"}), HasSubstr("HOME, which ~ stands for, is not set"));
+  ::setenv("HOME", before.c_str(), 1);
+}
+
+TEST_F(OptionTableTest, WhatACheckpointHasIsNoPathToBeRead) {
+  table.set("folder", std::string("~/x"), "ckpt.h5");
+  EXPECT_EQ(settings.folder, "~/x");
+}
+
+TEST_F(OptionTableTest, NanoGptsOwnOptionsAreKnownIgnoredAndSaidOnce) {
+  ConfigFile toml("wandb_log = true\nlayers = 3\n");
+  auto said = [&](std::vector<std::string> args) {
+    testing::internal::CaptureStderr();
+    parse(args);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said({toml.path, "--compile=False", "--backend=nccl", "--wandb_run_name=--x",
+                  "--compile", "True", "--wandb_log", "--layers=4"}),
+            "folio: compile, backend, wandb_run_name, wandb_log: nanoGPT's options that folio does "
+            "not need; ignored\n");
+  EXPECT_EQ(settings.layers, 4);
+  EXPECT_FALSE(table.given().contains("compile"));
+  table.set_all({{"compile", true}, {"layers", int64_t(5)}}, "ckpt.h5");
+  EXPECT_EQ(settings.layers, 5);
+  EXPECT_THAT(parse_error({"--compiled=False"}), HasSubstr("unknown key \"compiled\""));
+}
+
+TEST_F(OptionTableTest, AnOptionOfAnotherCommandNamesIt) {
+  EXPECT_EQ(parse_error({"--top_k=3"}),
+            "command line: unknown key \"top_k\"; it is an option of `folio sample`, not of this "
+            "command");
+  EXPECT_THAT(parse_error({"--eval_interval=3"}), HasSubstr("`folio train`"));
+}
+
+TEST(OptionTable, WhatACommandHasNoUseForStaysReadableInFiles) {
+  std::string folder = "out", shown;
+  int64_t layers = 1;
+  const std::string used[] = {"shape", "shown"};
+  OptionTable table(for_use(in_groups({{"run", {{"folder", &folder, "where"}}},
+                                       {"shape", {{"layers", &layers, "how many"}}},
+                                       {"other", {{"shown", &shown, "what"}}}}),
+                            used));
+  ConfigFile file("folder = 'x'\nlayers = 2\n"), wrong("folder = 1\n");
+  table.parse("folio test", std::vector{file.path});
+  EXPECT_EQ(layers, 2);
+  EXPECT_THAT(message_of([&] { table.parse("folio test", std::vector{wrong.path}); }),
+              HasSubstr("expected text, got 1"));
+  EXPECT_THAT(
+      message_of([&] { table.parse("folio test", std::vector<std::string>{"--folder=y"}); }),
+      StartsWith("command line: folder: this command has no use for it"));
+  EXPECT_THAT(message_of([&] { table.parse("folio test", std::vector<std::string>{"--folde=y"}); }),
+              testing::Not(HasSubstr("did you mean")));
+  std::string help = table.help("folio test", 80);
+  EXPECT_THAT(help, testing::Not(HasSubstr("folder")));
+  EXPECT_THAT(help, HasSubstr("\nshape\n  --layers=2"));
+  EXPECT_THAT(help, testing::Not(HasSubstr("\nrun\n")));
+}
+
+TEST(OptionTable, TheWordWithoutDashesMayBeAnOption) {
+  std::string name;
+  OptionTable table({{"name", &name, "whose"}});
+  auto parse = [&](std::vector<std::string> args) { table.parse("folio test NAME", args, "name"); };
+  parse({"a"});
+  EXPECT_EQ(name, "a");
+  parse({"--name=b"});
+  EXPECT_EQ(name, "b");
+  EXPECT_EQ(message_of([&] {
+              parse({"a", "b"});
+            }),
+            "command line: one name at most, got \"a\" and \"b\"");
 }
 
 TEST_F(OptionTableTest, AValueOutOfRangeSaysTheRange) {
@@ -192,9 +328,15 @@ TEST_F(OptionTableTest, AMissingValueIsAnError) {
 TEST_F(OptionTableTest, AtMostOneFileThatMustBeReadableToml) {
   EXPECT_EQ(parse_error({"a.toml", "b.toml"}),
             "command line: one config file at most, got \"a.toml\" and \"b.toml\"");
-  EXPECT_EQ(parse_error({"/no/such.toml"}), "/no/such.toml: the config file cannot be read");
+  EXPECT_EQ(parse_error({"/no/such.toml"}), "/no/such.toml: there is no such config file");
   std::string folder = std::filesystem::temp_directory_path();
   EXPECT_EQ(parse_error({folder}), folder + ": the config file cannot be read");
+  EXPECT_EQ(parse_error({"layers=3"}),
+            "layers=3: there is no such config file; for an option write --layers=3");
+  ConfigFile near("layers = 1\n");
+  std::string typo = near.path.substr(0, near.path.size() - 5) + "x.toml";
+  EXPECT_EQ(parse_error({typo}),
+            typo + ": there is no such config file; did you mean " + near.path + "?");
   ConfigFile broken("layers = 1\nrate = \n");
   EXPECT_THAT(parse_error({broken.path}), StartsWith(broken.path + ":2: not valid TOML: "));
   ConfigFile twice("layers = 1\nlayers = 2\n");
@@ -224,7 +366,7 @@ TEST_F(OptionTableTest, ASectionIsAnUnknownKey) {
   EXPECT_THAT(parse_error({file.path}), HasSubstr(":1: unknown key \"model\""));
 }
 
-TEST_F(OptionTableTest, HelpListsEveryOptionWithTypeDefaultAndPurpose) {
+TEST_F(OptionTableTest, HelpListsEveryOptionWithDefaultAndPurpose) {
   for (std::string ask : {"--help", "-h"}) {
     try {
       parse({"--layers=3", ask});
@@ -232,21 +374,55 @@ TEST_F(OptionTableTest, HelpListsEveryOptionWithTypeDefaultAndPurpose) {
     } catch (const HelpRequested& help) {
       EXPECT_EQ(help.text,
                 "usage: folio test [FILE]\n\n"
-                "  --flag    bool     false               a switch\n"
-                "  --layers  integer  12                  how many\n"
-                "  --rate    number   0.0006              how fast\n"
-                "  --name    text     \"first \\\"line\\\"\\n\"  what to call it\n");
+                "options, each with its default:\n"
+                "  --flag=false               a switch\n"
+                "  --layers=12                how many\n"
+                "  --rate=0.0006              how fast\n"
+                "  --name=\"first \\\"line\\\"\\n\"  what to call it\n"
+                "  --folder=out               where\n"
+                "  --prompt=TEXT              from where\n"
+                "  --alternatives=-1          beside the one\n");
     }
   }
+}
+
+TEST(OptionTable, HelpIsGroupedAndWrappedToTheTerminal) {
+  double rate = 1;
+  std::string path;
+  std::vector<std::string> several{"a", "b c"};
+  OptionTable table(in_groups(
+      {{"first group",
+        {{"rate", &rate, "one two three four five six seven eight nine ten eleven"},
+         path_option("a_name_that_is_much_too_long", &path, "of a file in the café of the house")}},
+       {"second", {{"several", &several, "texts"}}}}));
+  EXPECT_EQ(table.help("folio test", 45),
+            "usage: folio test\n\n"
+            "options, each with its default:\n"
+            "\n"
+            "first group\n"
+            "  --rate=1.0  one two three four five six\n"
+            "              seven eight nine ten eleven\n"
+            "  --a_name_that_is_much_too_long=PATH\n"
+            "              of a file in the café of the\n"
+            "              house\n"
+            "\n"
+            "second\n"
+            "  --several=a --several=\"b c\"\n"
+            "              texts\n");
+  std::string wide = table.help("folio test", 1000);
+  EXPECT_THAT(wide, HasSubstr("eight nine ten eleven\n"));
 }
 
 TEST_F(OptionTableTest, ValuesGoOutAndComeBackUnchanged) {
   parse({"--flag", "--layers=7", "--rate=0.1", "--name=n"});
   OptionValues values = table.values();
-  EXPECT_EQ(
-      values,
-      (OptionValues{
-          {"flag", true}, {"layers", int64_t(7)}, {"rate", 0.1}, {"name", std::string("n")}}));
+  EXPECT_EQ(values, (OptionValues{{"flag", true},
+                                  {"layers", int64_t(7)},
+                                  {"rate", 0.1},
+                                  {"name", std::string("n")},
+                                  {"folder", std::string("out")},
+                                  {"prompt", std::string()},
+                                  {"alternatives", int64_t(-1)}}));
   settings = Settings();
   table.set_all(values, "ckpt.h5");
   EXPECT_EQ(table.values(), values);
@@ -263,6 +439,24 @@ TEST_F(OptionTableTest, ValuesFromElsewhereAreCheckedLikewise) {
   EXPECT_EQ(set("layers", int64_t(0)), "ckpt.h5: layers: must be at least 1, got 0");
   EXPECT_EQ(set("rate", std::numeric_limits<double>::quiet_NaN()),
             "ckpt.h5: rate: must be finite, got nan");
+}
+
+TEST(DifferingOptions, AreSaidWithThePlaceTheyCameFrom) {
+  using namespace std::string_literals;
+  OptionValues defaults{{"bias", false}, {"layers", int64_t(12)}, {"name", "n"s}, {"rate", 0.5}};
+  EXPECT_EQ(differing_options(defaults, defaults, {{"bias", "command line"}}), "");
+  OptionValues now{{"bias", true}, {"layers", int64_t(4)}, {"name", "a b\n"s}, {"rate", 1.0}};
+  EXPECT_EQ(differing_options(now, defaults,
+                              {{"bias", "command line"},
+                               {"layers", "configs/x.toml:12"},
+                               {"rate", "configs/x.toml:3"}}),
+            "options: name = \"a b\\n\"\n"
+            "options of configs/x.toml: layers = 4, rate = 1.0\n"
+            "options of the command line: bias = true\n");
+  EXPECT_EQ(differing_options({{"layers", int64_t(4)}, {"name", "0123456789"s}}, defaults,
+                              {{"layers", "last.h5"}, {"name", "last.h5"}}, 40),
+            "options of last.h5: layers = 4, name =\n"
+            "    \"0123456789\"\n");
 }
 
 TEST(Rules, HoldAtTheirEdges) {

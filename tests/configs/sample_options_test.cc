@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "tests/configs/config_file.h"
 #include "tests/message.h"
 
@@ -95,6 +97,33 @@ TEST(SampleOptions, PromptsArriveAsTyped) {
   EXPECT_EQ(parse({"--start=", "--seed=2"}).start, "");
   EXPECT_EQ(parse({"--start=--x\n é = y"}).start, "--x\n é = y");
   EXPECT_EQ(parse({"--start", "ROMEO: what?"}).start, "ROMEO: what?");
+}
+
+TEST(SampleOptions, LogprobsAloneMeansNoAlternatives) {
+  EXPECT_EQ(parse({"--logprobs"}).logprobs, 0);
+  EXPECT_EQ(parse({"--logprobs", "--num_samples=2"}).logprobs, 0);
+  EXPECT_EQ(parse({"--logprobs", "3"}).logprobs, 3);
+}
+
+TEST(SampleOptions, NanoGptsCommandLineWorks) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(parse({"--out_dir=out-x", "--device=cpu", "--compile=False"}).out_dir, "out-x");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "folio: compile: nanoGPT's options that folio does not need; ignored\n");
+  EXPECT_THAT(parse_error({"--device=cuda"}), HasSubstr("folio computes on the CPU"));
+  EXPECT_THAT(parse_error({"--dtype=float16"}), HasSubstr("bfloat16 is as small"));
+  EXPECT_THAT(parse_error({"--eval_interval=1"}), HasSubstr("an option of `folio train`"));
+}
+
+TEST(SampleOptions, APromptsFileMayLieInTheHomeFolder) {
+  std::string home = std::getenv("HOME") ? std::getenv("HOME") : "";
+  ::setenv("HOME", "/h", 1);
+  SampleOptions o = parse({"--start=FILE:~/p.txt", "--out_dir=~/o", "--init_from=~/m"});
+  EXPECT_EQ(o.start, "FILE:/h/p.txt");
+  EXPECT_EQ(o.out_dir, "/h/o");
+  EXPECT_EQ(o.init_from, "/h/m");
+  EXPECT_EQ(parse({"--start=~/p"}).start, "~/p");
+  ::setenv("HOME", home.c_str(), 1);
 }
 
 TEST(SampleOptions, StopStringsAddUp) {

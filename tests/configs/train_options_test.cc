@@ -66,7 +66,8 @@ TEST(TrainOptions, EveryRowWritesItsOwnMemberAndHasHelp) {
     std::visit([&](auto* member) { members.insert(member); }, row.value);
     names.insert(row.name);
     EXPECT_FALSE(row.help.empty()) << row.name;
-    EXPECT_LE(row.help.size(), 80u) << row.name;
+    EXPECT_LE(row.help.size(), 120u) << row.name;
+    EXPECT_FALSE(row.group.empty()) << row.name;
   }
   EXPECT_EQ(members.size(), option_rows(options).size());
   EXPECT_EQ(names.size(), option_rows(options).size());
@@ -113,10 +114,17 @@ TEST(TrainOptions, EveryRangeIsChecked) {
     for (std::string value : {"1", "-0.5"})
       EXPECT_EQ(parse_error({"--" + name + "=" + value}),
                 "command line: " + name + ": must be at least 0 and below 1, got " + value);
-  EXPECT_EQ(parse_error({"--device=cuda"}), "command line: device: must be \"cpu\", got \"cuda\"");
-  EXPECT_EQ(parse_error({"--dtype=float16"}),
-            "command line: dtype: must be \"float32\" or \"bfloat16\" or \"float64\", got "
-            "\"float16\"");
+  EXPECT_EQ(
+      parse_error({"--device=cuda"}),
+      "command line: device: must be \"cpu\", got \"cuda\"; folio computes on the CPU, on all "
+      "its cores; leave --device out");
+  for (std::string device : {"mps", "cuda:1"})
+    EXPECT_THAT(parse_error({"--device=" + device}), HasSubstr("folio computes on the CPU"));
+  EXPECT_EQ(
+      parse_error({"--dtype=float16"}),
+      "command line: dtype: must be \"float32\" or \"bfloat16\", got \"float16\"; bfloat16 is "
+      "as small, and needs no loss scaling");
+  EXPECT_THAT(parse_error({"--dtype=float64"}), HasSubstr("float32 is the widest"));
 }
 
 TEST(TrainOptions, HelpNamesEveryOption) {
@@ -124,9 +132,9 @@ TEST(TrainOptions, HelpNamesEveryOption) {
     parse({"--help"});
     FAIL() << "no help";
   } catch (const HelpRequested& help) {
-    EXPECT_THAT(help.text, HasSubstr("folio train [CONFIG.toml]"));
+    EXPECT_THAT(help.text, HasSubstr("folio train [CONFIG]"));
     for (const auto& [name, value] : option_values({}))
-      EXPECT_THAT(help.text, HasSubstr("--" + name + " "));
+      EXPECT_THAT(help.text, HasSubstr("--" + name + "="));
     EXPECT_THAT(help.text, HasSubstr("0.0006"));
     EXPECT_THAT(help.text, HasSubstr("openwebtext"));
   }
@@ -136,6 +144,35 @@ TEST(TrainOptions, ACheckpointsValuesComeBack) {
   TrainOptions options = parse({"--n_layer=3", "--dropout=0.2", "--bias", "--out_dir=x"});
   OptionValues values = option_values(options);
   EXPECT_EQ(option_values(train_options_from(values, "ckpt.h5")), values);
+}
+
+// The command line that nanoGPT's documentation gives for a laptop.
+TEST(TrainOptions, NanoGptsCommandLineWorks) {
+  testing::internal::CaptureStderr();
+  TrainOptions o = parse({"--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=1",
+                          "--block_size=64", "--batch_size=12", "--n_layer=4", "--n_head=4",
+                          "--n_embd=128", "--max_iters=2000", "--lr_decay_iters=2000",
+                          "--dropout=0.0", "--wandb_log=False", "--wandb_project=owt"});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "folio: compile, wandb_log, wandb_project: nanoGPT's options that folio does not need; "
+            "ignored\n");
+  EXPECT_EQ(o.eval_iters, 20);
+  EXPECT_EQ(o.dropout, 0.0);
+}
+
+TEST(TrainOptions, ACheckpointsKeysThatMeanNothingHereAreSkipped) {
+  OptionValues values = option_values({});
+  values["compile"] = true;
+  values["wandb_project"] = std::string("owt");
+  EXPECT_EQ(option_values(train_options_from(values, "ckpt.h5")), option_values({}));
+}
+
+TEST(TrainOptions, PathsAreMarkedAsSuch) {
+  TrainOptions options;
+  std::set<std::string> paths;
+  for (const Option& row : option_rows(options))
+    if (row.path_after) paths.insert(row.name);
+  EXPECT_EQ(paths, (std::set<std::string>{"out_dir", "init_from", "data_dir"}));
 }
 
 TEST(TrainOptions, AnOlderCheckpointLacksAnOptionANewerOneHasOneTooMany) {

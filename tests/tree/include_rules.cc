@@ -24,6 +24,8 @@ const std::map<std::string, std::set<std::string>> folder_rules = {
     {"train", {"checkpoint", "nn", "autograd", "data", "configs", "core"}},
     {"sample", {"checkpoint", "nn", "autograd", "data", "configs", "core"}},
     {"inspect", {"checkpoint", "nn", "autograd", "data", "configs", "core"}},
+    {"commands",
+     {"train", "sample", "inspect", "checkpoint", "nn", "autograd", "data", "configs", "core"}},
 };
 
 // a vendor's header, by how its path starts -> the folders that may include it
@@ -39,7 +41,6 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"openssl/", {"data"}},
     {"nlohmann/", {"data", "sample", "train"}},  // the last two: what commands print with --json
     {"toml++/", {"configs"}},
-    {"CLI/", {"data"}},
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
     {"histedit.h", {"sample"}},

@@ -61,8 +61,9 @@ TEST_F(SeededTree, AFolderAboveIsNamedWithItsLine) {
 }
 
 TEST_F(SeededTree, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
-  const std::vector<std::string> folders = {"core",       "autograd", "nn",     "data",   "configs",
-                                            "checkpoint", "train",    "sample", "inspect"};
+  const std::vector<std::string> folders = {"core",    "autograd",   "nn",    "data",
+                                            "configs", "checkpoint", "train", "sample",
+                                            "inspect", "commands"};
   const std::map<std::string, std::string> allowed = {
       {"core", "core"},
       {"autograd", "autograd core"},
@@ -72,7 +73,8 @@ TEST_F(SeededTree, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
       {"checkpoint", "checkpoint nn autograd data configs core"},
       {"train", "train checkpoint nn autograd data configs core"},
       {"sample", "sample checkpoint nn autograd data configs core"},
-      {"inspect", "inspect checkpoint nn autograd data configs core"}};
+      {"inspect", "inspect checkpoint nn autograd data configs core"},
+      {"commands", "commands train sample inspect checkpoint nn autograd data configs core"}};
   for (const std::string& from : folders) {
     for (const std::string& to : folders) {
       bool may = (" " + allowed.at(from) + " ").find(" " + to + " ") != std::string::npos;

@@ -5,12 +5,10 @@
 
 #include <random>
 
-#include "data/corpus/prepare_command.h"
 #include "data/files.h"
 #include "data/meta.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
-#include "tests/command.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 
@@ -140,20 +138,6 @@ TEST_F(Prepare, RejectsNamesAndInputsThatAreNone) {
   EXPECT_THAT(error("mine", ""), HasSubstr("--input=FILE"));
   EXPECT_THAT(error("mine", folder_ / "none"), HasSubstr("No such file"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "mine"));
-}
-
-TEST_F(Prepare, CommandTakesNameInputAndFolder) {
-  write_file(folder_ / "in.txt", "some text");
-  auto run = [&](std::vector<std::string> words) {
-    return output_of(prepare_command, std::move(words));
-  };
-  std::string input = "--input=" + folder_ / "in.txt", data_dir = "--data_dir=" + folder_.path();
-  EXPECT_THAT(run({input, "--name=a", data_dir}), HasSubstr("length of dataset"));
-  EXPECT_THAT(run({"shakespeare_char", input, data_dir}), HasSubstr("length of dataset"));
-  EXPECT_EQ(open_dataset(folder_ / "a").train.size(), 8);
-  EXPECT_EQ(open_dataset(folder_ / "shakespeare_char").train.size(), 8);
-  EXPECT_THAT(run({"--help"}), HasSubstr("--data_dir"));
-  EXPECT_THAT(run({"--inptu=x"}), AllOf(HasSubstr("--inptu"), HasSubstr("--help")));
 }
 
 TEST_F(Prepare, MetaThatIsDamagedOrOfAnotherDatasetIsNamed) {

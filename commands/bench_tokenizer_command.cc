@@ -1,10 +1,9 @@
-#include "data/tokenizer/bench_tokenizer_command.h"
+#include "commands/bench_tokenizer_command.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 
-#include "core/check.h"
+#include "configs/option_table.h"
 #include "core/machine.h"
 #include "core/output.h"
 #include "core/stop.h"
@@ -17,29 +16,24 @@ namespace {
 
 struct BenchOptions {
   std::string input, tokenizer = "gpt2";
-  int iters = 20;
+  int64_t iters = 20;
   bool json = false;
 };
 
-void parse(BenchOptions& options, int argc, char** argv) {
-  CLI::App app(
-      "Time a BPE tokenizer on a text, on one thread.\n\n"
-      "  folio bench tokenizer --input=FILE [--tokenizer=gpt2]\n",
-      "folio bench tokenizer");
-  app.add_option("--input", options.input, "the text")->required();
-  app.add_option("--tokenizer", options.tokenizer, "gpt2, or a folder or file with one")
-      ->capture_default_str();
-  app.add_option("--iters", options.iters, "times to encode it")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
-  app.add_flag("--json", options.json, "print one JSON object");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& e) {
-    std::exit(app.exit(e));
-  } catch (const CLI::ParseError& e) {
-    fail("bench tokenizer: {}; see folio bench tokenizer --help", e.what());
-  }
+BenchOptions parse(int argc, char** argv) {
+  BenchOptions o;
+  OptionTable table(
+      {path_option("input", &o.input, "the text"),
+       path_option("tokenizer", &o.tokenizer, "gpt2, or the folder or file of a tokenizer"),
+       {"iters", &o.iters, "times to encode it", at_least(1)},
+       {"json", &o.json, "print one JSON object"}});
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse(
+      "folio bench tokenizer --input=FILE [--tokenizer=gpt2]\n\n"
+      "Times a BPE tokenizer on a text, on one thread.",
+      args);
+  check(!o.input.empty(), "bench tokenizer: say which text, with --input=FILE");
+  return o;
 }
 
 template <class F>
@@ -52,15 +46,14 @@ double seconds(F&& f) {
 }  // namespace
 
 int bench_tokenizer_command(int argc, char** argv) {
-  BenchOptions options;
-  parse(options, argc, argv);
+  BenchOptions options = parse(argc, argv);
   set_stop_answer("the bench ends without a result");
   std::shared_ptr<const BpeTokenizer> tokenizer;
   double load = seconds([&] { tokenizer = find_tokenizer(options.tokenizer); });
   std::string text = read_file(options.input), decoded;
   std::vector<int32_t> ids;
   std::vector<double> times;
-  for (int i = 0; i < options.iters; ++i) {
+  for (int64_t i = 0; i < options.iters; ++i) {
     throw_if_stopped();
     times.push_back(seconds([&] { ids = tokenizer->encode(text); }));
   }

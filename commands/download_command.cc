@@ -1,0 +1,29 @@
+#include "commands/download_command.h"
+
+#include "configs/option_table.h"
+#include "core/output.h"
+#include "data/hub/download_model.h"
+
+namespace folio {
+
+// folio download NAME
+int download_command(int argc, char** argv) {
+  std::string name;
+  OptionTable table({{"name", &name, "gpt2, gpt2-medium, gpt2-large, gpt2-xl or OWNER/NAME"}});
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse(
+      "folio download NAME\n\n"
+      "Gets a GPT-2 model from the Hugging Face hub, or sees that it is there: its\n"
+      "weights, config and tokenizer, each checked, into the cache that Hugging Face's\n"
+      "libraries use.\n\n"
+      "  folio download gpt2\n"
+      "  folio sample --init_from=gpt2\n\n"
+      "Environment: HF_HOME and HF_HUB_CACHE (where to), HF_ENDPOINT (where from), HF_TOKEN,\n"
+      "HF_HUB_OFFLINE, and https_proxy, http_proxy, all_proxy, no_proxy.",
+      args, "name");
+  check(!name.empty(), "download: say which model: folio download gpt2");
+  say("{}\n", download_model(name).string());
+  return 0;
+}
+
+}  // namespace folio

@@ -1,0 +1,45 @@
+#include "commands/prepare_command.h"
+
+#include "configs/option_table.h"
+#include "data/corpus/prepare.h"
+
+namespace folio {
+
+// folio prepare NAME [--input=FILE|FOLDER|-] [--key=value ...]
+int prepare_command(int argc, char** argv) {
+  PrepareOptions o;
+  OptionTable table(in_groups({
+      {"text",
+       {{"name", &o.name,
+         "what to call the dataset; shakespeare and shakespeare_char need no --input"},
+        path_option("input", &o.input,
+                    "a text, a folder of texts, or - for standard input; none given: tiny "
+                    "Shakespeare, downloaded"),
+        {"val_fraction", &o.val_fraction,
+         "fraction of the data for validation: the end of a text; of a folder, files drawn at "
+         "random",
+         at_least_0_below_1()}}},
+      {"tokens",
+       {path_option("tokenizer", &o.tokenizer,
+                    "char, gpt2, or the folder or file of a byte-level BPE tokenizer; none given: "
+                    "gpt2 for shakespeare, otherwise char"),
+        {"allow_special", &o.allow_special,
+         "read <|endoftext|> in a text as the token, not as those characters"}}},
+      {"output", {path_option("data_dir", &o.data_dir, "folder of the prepared datasets")}},
+      {"speed and memory",
+       {{"threads", &o.threads, "CPU threads; 0: one per core; the result is the same",
+         at_least(0)}}},
+  }));
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse(
+      "folio prepare NAME [--input=FILE|FOLDER|-] [--key=value ...]\n\n"
+      "Makes a dataset from UTF-8 text: train.bin, val.bin and meta.json in\ndata_dir/NAME.\n\n"
+      "  folio prepare shakespeare_char\n"
+      "  folio prepare shakespeare --tokenizer=gpt2\n"
+      "  folio prepare NAME --input=FILE --tokenizer=gpt2",
+      args, "name");
+  prepare(o);
+  return 0;
+}
+
+}  // namespace folio
