@@ -54,6 +54,7 @@ std::string current_answer() {
       request_save();
       continue;
     }
+    if (!stop_requested()) requests = 0;  // those before were forgotten: this is a first again
     // Terminals and supervisors may send one request twice, to the process and to its group.
     Clock::time_point now = Clock::now();
     if (requests > 0 && now - last < std::chrono::seconds(1)) continue;
