@@ -148,6 +148,7 @@ TEST(Sampler, AnIdWithoutALogitIsNotPenalised) {
   std::vector<int32_t> seen{1, 5, 99};
   Sampler greedy({.repetition_penalty = 1.6, .temperature = 0});
   EXPECT_EQ(greedy(logits, seen, {1, 2}, 0), 3);
+  EXPECT_EQ(greedy(std::vector<float>{-3, -1, -2}, seen, {1, 2}, 0), 1);
 }
 
 // A full sort, and Hugging Face's processors one after the other as their documentation gives them:
