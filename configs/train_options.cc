@@ -16,7 +16,7 @@ std::vector<Option> option_rows(TrainOptions& o) {
         {"eval_only", &o.eval_only, "evaluate once, then stop"},
         {"log_interval", &o.log_interval, "iterations between lines of progress", at_least(1)},
         {"always_save_checkpoint", &o.always_save_checkpoint,
-         "save after every evaluation, not only after the best so far"}}},
+         "nanoGPT's; folio saves the best (ckpt.h5) and the newest (last.h5) whatever it says"}}},
       {"data",
        {{"dataset", &o.dataset,
          "name of a dataset made by `folio prepare` (nanoGPT's default is openwebtext)"},

@@ -86,6 +86,8 @@ void Report::start(Run& run) {
   flops_per_iteration_ = run.model->training_flops_per_token() * double(tokens_per_iteration_);
   first_ = run.iter;
   for (const std::string& note : run.notes) print(note + "\n");
+  print(differing_options(option_values(o), option_values(TrainOptions{}), run.origins,
+                          terminal_width(STDOUT_FILENO)));
   print(fmt::format("tokens per iteration will be: {}\n", tokens_per_iteration_));
   print(fmt::format("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6));
   if (!run.taken_over.empty()) print(run.taken_over + "\n");
