@@ -102,7 +102,9 @@ TEST_F(DatasetFiles, DigestsAreEqualWhereContentsAre) {
   std::string both = read_file(folder_ / "a/train.bin") + read_file(folder_ / "a/val.bin");
   write_file(folder_ / "c/train.bin", both.substr(0, 4));
   write_file(folder_ / "c/val.bin", both.substr(4));
+  testing::internal::CaptureStdout();
   describe_dataset(folder_ / "c", open_dataset(folder_ / "a").meta.tokenizer);
+  testing::internal::GetCapturedStdout();
   EXPECT_NE(digest("a"), digest("c"));
 }
 
