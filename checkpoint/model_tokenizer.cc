@@ -37,13 +37,6 @@ std::string saved_option(const OpenedModel& opened, const std::string& key) {
   return text ? *text : "";
 }
 
-// As many tokens as rows, or rows padded to a multiple of 64 as nanoGPT's: what was found by name
-// alone must fit, or it is another vocabulary of the same name.
-bool fits(const Tokenizer& tokenizer, int64_t rows) {
-  int64_t tokens = tokenizer.vocab_size();
-  return rows == tokens || rows == (tokens + 63) / 64 * 64;
-}
-
 std::string from_its_dataset(OpenedModel& opened, const TokenizerPlace& place) {
   const int64_t rows = opened.model->config().vocab_size;
   std::string name = saved_option(opened, "dataset"), why = "it names no dataset";
@@ -53,7 +46,7 @@ std::string from_its_dataset(OpenedModel& opened, const TokenizerPlace& place) {
     why = fmt::format("its dataset is not in {}", folder.string());
     if (fs::exists(folder)) {
       Found found = dataset_tokenizer(folder);
-      if (fits(*found, rows)) {
+      if (rows_fit(rows, *found)) {  // else it is another vocabulary of the same name
         opened.tokenizer = found;
         return fmt::format("it has no tokenizer; that of its dataset, {}, is used",
                            folder.string());

@@ -77,16 +77,6 @@ OpenedModel open_run(const std::string& out_dir, Purpose purpose, Which which) {
        which == Which::best ? "ckpt.h5 or last.h5" : "last.h5", out_dir);
 }
 
-// nanoGPT rounds the rows of GPT-2's 50257 tokens up to 50304, others to other multiples. A table
-// of characters is never padded: more rows are another text's characters.
-bool is_padded(int64_t rows, const Tokenizer& tokenizer) {
-  if (!dynamic_cast<const BpeTokenizer*>(&tokenizer)) return false;
-  int64_t tokens = tokenizer.vocab_size();
-  for (int64_t multiple = 8; multiple <= 1024; multiple *= 2)
-    if (rows == (tokens + multiple - 1) / multiple * multiple) return true;
-  return false;
-}
-
 }  // namespace
 
 std::string OpenedModel::described() const {
@@ -138,6 +128,15 @@ void pack(OpenedModel& opened, const PackOptions& options) {
         opened.source, *opened.weights, options.format);
 }
 
+bool rows_fit(int64_t rows, const Tokenizer& tokenizer) {
+  int64_t tokens = tokenizer.vocab_size();
+  if (rows == tokens) return true;
+  if (!dynamic_cast<const BpeTokenizer*>(&tokenizer)) return false;
+  for (int64_t multiple = 8; multiple <= 1024; multiple *= 2)
+    if (rows == (tokens + multiple - 1) / multiple * multiple) return true;
+  return false;
+}
+
 std::string check_vocabulary(const OpenedModel& opened, const Meta& dataset, bool allow_other) {
   return check_vocabulary(opened.source, opened.model->config().vocab_size, opened.tokenizer.get(),
                           dataset, allow_other);
@@ -148,7 +147,7 @@ std::string check_vocabulary(const std::string& source, int64_t rows, const Toke
   int64_t tokens = dataset.tokenizer->vocab_size();
   bool same = tokenizer ? *tokenizer == *dataset.tokenizer : rows == tokens;
   if (same && tokens <= rows) return "";
-  if (!tokenizer && is_padded(rows, *dataset.tokenizer))
+  if (!tokenizer && rows_fit(rows, *dataset.tokenizer))
     return fmt::format(
         "{}: the model has {} rows for the dataset's {} tokens: the others are taken to be padding",
         source, rows, tokens);

@@ -43,9 +43,14 @@ Which checkpoint_named(const std::string& name);  // "best" or "last"
 // another format.
 void pack(OpenedModel& opened, const PackOptions& options);
 
+// Whether a model of `rows` rows may be the tokenizer's, as far as numbers tell: it has as many
+// rows as there are tokens, or those of a BPE tokenizer rounded up to a multiple of 8 to 1024, as
+// nanoGPT rounds GPT-2's 50257 up to 50304. A table of characters is never padded: more rows are
+// another text's characters.
+bool rows_fit(int64_t rows, const Tokenizer& tokenizer);
+
 // Throws Error unless the ids of a dataset mean the same to the model: its own tokenizer made them
-// or, where it has none, it has as many rows as the dataset has tokens, or those of a BPE tokenizer
-// rounded up to a multiple of 8 to 1024, as nanoGPT does. `allow_other` takes any vocabulary that
+// or, where it has none, its rows fit. `allow_other` takes any vocabulary that
 // has no more tokens than the model has rows. -> what the user should know of it, or "".
 std::string check_vocabulary(const OpenedModel& opened, const Meta& dataset,
                              bool allow_other = false);

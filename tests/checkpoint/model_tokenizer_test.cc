@@ -6,6 +6,7 @@
 
 #include "data/files.h"
 #include "data/hugging_face/tokenizer_files.h"
+#include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"
@@ -40,12 +41,14 @@ class ModelTokenizer : public testing::Test {
     return opened;
   }
   // meta.json alone: a tokenizer needs no tokens of text.
-  fs::path dataset(const std::string& name, int64_t tokens) const {
+  fs::path dataset(const std::string& name, std::shared_ptr<const Tokenizer> tokenizer) const {
     fs::path folder = fs::path(folder_.path()) / name;
     fs::create_directories(folder);
-    auto tokenizer = std::make_shared<CharTokenizer>(characters(tokens));
     write_file((folder / "meta.json").string(), to_json(Meta{tokenizer, 1, 1, "a text"}));
     return folder;
+  }
+  fs::path dataset(const std::string& name, int64_t tokens) const {
+    return dataset(name, std::make_shared<CharTokenizer>(characters(tokens)));
   }
   std::string files(const std::string& name, int64_t tokens) const {
     fs::path folder = fs::path(folder_.path()) / name;
@@ -82,17 +85,21 @@ TEST_F(ModelTokenizer, IsTheNamedOne) {
               HasSubstr("/no/such"));
 }
 
-// 64 rows for 60 tokens: nanoGPT pads so. Other sizes are another text of that name.
+// As many rows as tokens, or those of a BPE padded as nanoGPT pads them; else it is another text of
+// that name.
 TEST_F(ModelTokenizer, OrThatOfTheDatasetWhichTheRunNames) {
-  fs::path folder = dataset("text", 60);
-  for (int64_t rows : {60, 64}) {
-    OpenedModel opened = trained_on("text", rows);
-    EXPECT_EQ(
-        find_tokenizer_of(opened, {}),
-        fmt::format("it has no tokenizer; that of its dataset, {}, is used", folder.string()));
-    EXPECT_EQ(*opened.tokenizer, characters(60));
+  dataset("text", 60);
+  BpeVocabulary bytes;
+  for (int byte = 0; byte < 256; ++byte) bytes.tokens.push_back(std::string(1, char(byte)));
+  dataset("bpe", std::make_shared<BpeTokenizer>(bytes, "bytes"));
+  for (auto [name, rows] :
+       {std::pair<std::string, int64_t>{"text", 60}, {"bpe", 256}, {"bpe", 512}}) {
+    OpenedModel opened = trained_on(name, rows);
+    EXPECT_EQ(find_tokenizer_of(opened, {}),
+              "it has no tokenizer; that of its dataset, " + (folder_ / name) + ", is used");
+    EXPECT_EQ(opened.tokenizer->vocab_size(), name == "text" ? 60 : 256);
   }
-  for (int64_t rows : {4, 59, 61, 128}) {
+  for (int64_t rows : {4, 59, 61, 64, 128}) {
     OpenedModel opened = trained_on("text", rows);
     EXPECT_THAT(message_of([&] { find_tokenizer_of(opened, {}); }),
                 HasSubstr(fmt::format("has 60 tokens, the model {}", rows)));
