@@ -47,6 +47,15 @@ class DatasetFiles : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(DatasetFiles, AMissingOneNamesTheNearest) {
+  prepare_text("shakespeare", "some text");
+  fs::create_directory(folder_ / "shakespear2");  // a folder, but no dataset
+  EXPECT_EQ(open_error("shakespear"),
+            "there is no dataset in " + (folder_ / "shakespear") + "; did you mean shakespeare?");
+  EXPECT_THAT(open_error("letters"), HasSubstr("make one with `folio prepare"));
+  EXPECT_THAT(open_error("none/letters"), HasSubstr("make one with `folio prepare"));
+}
+
 // What a prepare that is killed between two renames leaves, and what hands may mix: texts of the
 // same length and the same characters, so that sizes and vocabulary tell nothing.
 TEST_F(DatasetFiles, OfTwoRunsAreRefused) {
