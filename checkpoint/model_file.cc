@@ -58,13 +58,16 @@ void check_sizes(const CheckpointFile& file, const GptConfig& config) {
     saved_parameter(file, fmt::format("transformer.h.{}.ln_1.weight", i), {config.n_embd});
 }
 
+void check_full_weights(const CheckpointFile& file) {
+  if (!file.has("weights")) return;
+  fail(
+      "{}: holds {} weights, for inference alone (folio sample, folio eval); to train, export or "
+      "quantise, take the model that they were made from",
+      file.path.string(), file.attribute<std::string>("weights"));
+}
+
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
-  if (file.has("weights")) {
-    fail(
-        "{}: holds {} weights, for inference alone (folio sample, folio eval); to train, export or "
-        "quantise, take the model that they were made from",
-        file.path.string(), file.attribute<std::string>("weights"));
-  }
+  check_full_weights(file);
   GptConfig config = model_config(file);
   check_sizes(file, config);
   auto model = std::make_unique<Gpt>(config);

@@ -25,8 +25,10 @@ void put_config(CheckpointFile& file, const GptConfig& config);
 // unless `file` has tensors as long for every block.
 void check_sizes(const CheckpointFile& file, const GptConfig& config);
 
+// Throws Error for a file of quantised weights (quantized_file.h), saying what they are for.
+void check_full_weights(const CheckpointFile& file);
 // A model of that shape with the file's parameters. An Error names one that is missing or has
-// another shape; a file of quantised weights (quantized_file.h) is an Error that says so.
+// another shape; the weights must be full.
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
 // The configuration and every parameter of `model`.
 void put_parameters(CheckpointFile& file, Gpt& model);

@@ -6,6 +6,7 @@
 #include "configs/option_table.h"
 #include "core/machine.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/files.h"
 #include "data/progress_line.h"
 #include "data/tokenizer/find_tokenizer.h"
@@ -46,13 +47,16 @@ double seconds(F&& f) {
 
 int bench_tokenizer_command(int argc, char** argv) {
   BenchOptions options = parse(argc, argv);
+  set_stop_answer("the bench ends without a result");
   std::shared_ptr<const BpeTokenizer> tokenizer;
   double load = seconds([&] { tokenizer = find_tokenizer(options.tokenizer); });
   std::string text = read_file(options.input), decoded;
   std::vector<int32_t> ids;
   std::vector<double> times;
-  for (int64_t i = 0; i < options.iters; ++i)
+  for (int64_t i = 0; i < options.iters; ++i) {
+    throw_if_stopped();
     times.push_back(seconds([&] { ids = tokenizer->encode(text); }));
+  }
   double first = times.front(), megabytes = double(text.size()) / 1e6;
   std::ranges::sort(times);
   double median = times[times.size() / 2];

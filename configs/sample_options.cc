@@ -12,9 +12,20 @@ std::vector<Option> option_rows(SampleOptions& o) {
         {"checkpoint", &o.checkpoint,
          "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
          "newest)",
-         one_of({"best", "last"})}}},
+         one_of({"best", "last"})},
+        path_option("tokenizer", &o.tokenizer,
+                    "for a model file without one: gpt2, or the path of Hugging Face's tokenizer "
+                    "files or of a dataset's meta.json"),
+        {"dataset", &o.dataset,
+         "for a model file without a tokenizer: the prepared dataset that has it; none given: the "
+         "one it was trained on"},
+        path_option("data_dir", &o.data_dir,
+                    "folder of the prepared datasets; none given: the run's")}},
       {"text",
-       {path_option("start", &o.start, "the prompt, or FILE:PATH to read it from a file", "FILE:"),
+       {path_option("start", &o.start,
+                    "the prompt, or FILE:PATH to read it from a file; none given: the end-of-text "
+                    "token, or a newline, or the vocabulary's first token",
+                    "FILE:"),
         {"interactive", &o.interactive, "continue what you type, line by line, in one long text"},
         {"num_samples", &o.num_samples, "number of samples", at_least(1)},
         {"max_new_tokens", &o.max_new_tokens, "tokens per sample; may exceed block_size",
@@ -22,7 +33,7 @@ std::vector<Option> option_rows(SampleOptions& o) {
         {"stop", &o.stop, "stop string: ends a sample, and is cut off; may be repeated"},
         {"logprobs", &o.logprobs,
          "print each token's probability and those of this many most likely tokens, instead of "
-         "text; alone: 0; -1: print text",
+         "text; they sum to 1 over the tokenizer's tokens; alone: 0; -1: print text",
          at_least(-1), int64_t(0)}}},
       {"sampling",
        {{"temperature", &o.temperature,

@@ -14,7 +14,10 @@ struct SampleOptions {
   std::string init_from = "resume";
   std::string out_dir = "out";
   std::string checkpoint = "best";
-  std::string start = "\n";
+  std::string tokenizer = "";
+  std::string dataset = "";
+  std::string data_dir = "";
+  std::string start = "";
   bool interactive = false;
   int64_t num_samples = 10;
   int64_t max_new_tokens = 500;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -16,7 +17,10 @@
 namespace folio {
 namespace {
 
-std::atomic<int> asked = 0;  // 0: nobody asked
+// The signal that asked; 0: none did; below 0: none did, and so many checks are left until one
+// does.
+std::atomic<int> asked = 0;
+std::atomic<int> asks_later = 0;
 std::atomic<bool> save_requested = false;
 std::mutex answering;
 std::string stop_answer = "stopping";
@@ -27,17 +31,12 @@ std::string_view name_of(int signal) {
       return "Ctrl-C";
     case SIGTERM:
       return "SIGTERM";
-    case SIGHUP:
-      return "SIGHUP";
     default:
-      return "the output has no reader";
+      return "SIGHUP";
   }
 }
 
-void answer(const std::string& line) {
-  std::string text = "\nfolio: " + line + "\n";
-  write_aside(text);
-}
+void answer(const std::string& line) { note("\nfolio: {}\n", line); }
 
 std::string current_answer() {
   std::lock_guard lock(answering);
@@ -55,6 +54,7 @@ std::string current_answer() {
       request_save();
       continue;
     }
+    if (!stop_requested()) requests = 0;  // those before were forgotten: this is a first again
     // Terminals and supervisors may send one request twice, to the process and to its group.
     Clock::time_point now = Clock::now();
     if (requests > 0 && now - last < std::chrono::seconds(1)) continue;
@@ -91,18 +91,26 @@ void set_stop_answer(std::string what_will_happen) {
   stop_answer = std::move(what_will_happen);
 }
 
-int stop_signal() { return asked.load(std::memory_order_relaxed); }
+int stop_signal() { return std::max(0, asked.load(std::memory_order_relaxed)); }
 
 bool stop_requested() { return stop_signal() != 0; }
 
 void request_stop(int signal) {
-  int nobody = 0;
-  asked.compare_exchange_strong(nobody, signal);
+  int now = asked.load();
+  while (now <= 0 && !asked.compare_exchange_weak(now, signal)) {
+  }
+}
+
+void request_stop_at_check(int signal, int n) {
+  asks_later = signal;
+  asked = -n;
 }
 
 void forget_stop() { asked = 0; }
 
 void throw_if_stopped() {
+  if (asked.load(std::memory_order_relaxed) == 0) return;
+  if (!stop_requested() && asked.fetch_add(1) == -1) request_stop(asks_later);
   if (int signal = stop_signal()) throw Interrupted{signal};
 }
 

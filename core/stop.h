@@ -22,9 +22,11 @@ void set_stop_answer(std::string what_will_happen);
 bool stop_requested();
 int stop_signal();              // the first one that asked; 0: nobody did
 void request_stop(int signal);  // as if the signal had come; async-signal-safe
-void forget_stop();             // for tests: as if none had come
-void throw_if_stopped();        // Interrupted, if a stop was requested
-bool take_save_request();       // true once for each SIGUSR1, or several in a row
+void forget_stop();             // as if none had come: the next is a first request again
+// For tests: as if it came just before throw_if_stopped is called for the n-th time from now on.
+void request_stop_at_check(int signal, int n);
+void throw_if_stopped();   // Interrupted, if a stop was requested
+bool take_save_request();  // true once for each SIGUSR1, or several in a row
 void request_save();
 
 // While one lives, parallel loops that its thread starts throw Interrupted at their next piece of

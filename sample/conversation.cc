@@ -1,24 +1,12 @@
 #include "sample/conversation.h"
 
-#include <unistd.h>
+#include <signal.h>
 
-#include <optional>
+#include "core/output.h"
+#include "core/stop.h"
+#include "sample/start.h"
 
 namespace folio {
-namespace {
-
-// A line without its newline; nothing at the end of the file.
-std::optional<std::string> read_line(std::FILE* in) {
-  std::string line;
-  for (int c; (c = std::fgetc(in)) != EOF;) {
-    if (c == '\n') return line;
-    line += char(c);
-  }
-  if (line.empty()) return {};
-  return line;
-}
-
-}  // namespace
 
 Conversation::Conversation(Gpt& model, std::shared_ptr<const Tokenizer> tokenizer,
                            const GenerateOptions& options, std::vector<std::string> stop)
@@ -28,15 +16,16 @@ Conversation::Conversation(Gpt& model, std::shared_ptr<const Tokenizer> tokenize
       block_size_(model.config().block_size),
       decoder_(model, {.window = {block_size_, options.past_block, options.keep},
                        .kv_cache = options.kv_cache,
+                       .tokens = options.tokens,
                        .kv_cache_dtype = options.kv_cache_dtype}),
-      sampler_(options.sampler) {}
+      sampler_(options.sampler),
+      newline_(can_spell(*tokenizer_, "\n") ? "\n" : "") {}
 
 bool Conversation::full() const {
   return options_.past_block == PastBlock::stop && length() > block_size_;
 }
 
-bool Conversation::turn(const std::string& text,
-                        const std::function<void(const std::string&)>& print) {
+void Conversation::add(const std::string& text) {
   std::vector<int32_t> tokens = tokenizer_->encode(unread_ + text);
   check(!tokens.empty() || length() > 0, "type something: the model continues a text");
   unread_.clear();
@@ -45,57 +34,70 @@ bool Conversation::turn(const std::string& text,
   else
     decoder_.append(0, tokens);
   seen_.add(tokens);
+}
 
+bool Conversation::go_on(const Print& print) {
   TextStream stream(*tokenizer_, stop_);
-  for (int64_t i = 0; i < options_.max_new_tokens && !stream.stopped() && !full(); ++i) {
-    decoder_.step();
-    int32_t token =
-        sampler_(decoder_.logits(0), seen_.distinct(), RandomStream{options_.seed, 0}, drawn_++);
-    if (token == options_.end_token) break;
-    decoder_.append(0, std::span(&token, 1));
-    seen_.add(std::span(&token, 1));
-    print(stream.push(token));
+  Interruptible scope;
+  try {
+    for (int64_t i = 0; i < options_.max_new_tokens && !stream.stopped() && !full(); ++i) {
+      throw_if_stopped();
+      decoder_.step();
+      int32_t token =
+          sampler_(decoder_.logits(0), seen_.distinct(), RandomStream{options_.seed, 0}, drawn_);
+      ++drawn_;
+      if (token == options_.end_token) break;
+      decoder_.append(0, std::span(&token, 1));
+      seen_.add(std::span(&token, 1));
+      print(stream.push(token));
+    }
+  } catch (const Interrupted& stop) {
+    if (stop.signal != SIGPIPE) print(stream.finish());
+    throw;
   }
   print(stream.finish());
   return !full();
 }
 
-int Conversation::run(std::FILE* in, std::FILE* out) {
-  bool terminal = isatty(fileno(in)) == 1;
+void Conversation::run(LineEditor& lines, const Print& print) {
   bool at_line_start = true;
-  auto print = [&](const std::string& text) {
+  Print show = [&](const std::string& text) {
     if (text.empty()) return;
-    std::fwrite(text.data(), 1, text.size(), out);
-    std::fflush(out);
+    print(text);
     at_line_start = text.ends_with('\n');
   };
-  if (terminal) fmt::print(stderr, "Type what the model shall continue; Ctrl-D ends.\n");
   while (true) {
-    if (terminal) fmt::print(stderr, "> ");
-    std::optional<std::string> line = read_line(in);
-    if (!line) break;
+    set_stop_answer("the conversation ends");
+    std::optional<std::string> line = lines.read();
+    if (!line) return;
     if (line->ends_with('\\'))
       line->pop_back();
     else
-      *line += '\n';
+      *line += newline_;
     try {
-      if (!turn(*line, print)) {
-        fmt::print(stderr,
-                   "folio: the text fills the model's context of {} tokens; --past_block=block "
-                   "goes on\n",
-                   block_size_);
-        return 0;
-      }
+      add(*line);
     } catch (const Error& error) {
-      fmt::print(stderr, "folio: {}\n", error.what());
+      note("folio: {}\n", error.what());
+      continue;
     }
-    if (!at_line_start) print("\n");
+    if (lines.on_terminal()) set_stop_answer("the answer ends here");
+    bool room = true;
+    try {
+      room = go_on(show);
+    } catch (const Interrupted& stop) {
+      if (!lines.on_terminal() || stop.signal != SIGINT) throw;
+    }
+    // Also a Ctrl-C that came as the answer ended by itself: it was not meant for the conversation.
+    if (lines.on_terminal() && stop_signal() == SIGINT) forget_stop();
+    if (!at_line_start) show("\n");
+    if (!room) {
+      note(
+          "folio: the text fills the model's context of {} tokens; --past_block=block goes "
+          "on\n",
+          block_size_);
+      return;
+    }
   }
-  if (terminal) {
-    fmt::print(stderr, "\n{} tokens; KV cache {:.1f} MB\n", length(),
-               double(decoder_.cache_bytes()) / 1e6);
-  }
-  return 0;
 }
 
 }  // namespace folio

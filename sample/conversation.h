@@ -1,5 +1,4 @@
 #pragma once
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +6,7 @@
 #include "data/tokenizer.h"
 #include "sample/decoder.h"
 #include "sample/generate.h"
+#include "sample/line_editor.h"
 #include "sample/text_stream.h"
 
 namespace folio {
@@ -20,14 +20,24 @@ class Conversation {
 
   // Text that goes before the first line.
   void begin_with(std::string text) { unread_ = std::move(text); }
-  // Adds `text` and lets the model go on until an end-of-text token, a stop string or
-  // max_new_tokens; `print` gets its text as it comes. False: the model's context is full, and
-  // past_block=stop. Error for text that the vocabulary cannot spell; nothing is added then.
-  bool turn(const std::string& text, const std::function<void(const std::string&)>& print);
-  // A turn for each line of `in`; a line that ends with a backslash is added without a newline.
-  int run(std::FILE* in, std::FILE* out);
+  // Adds `text`. Error for text that the vocabulary cannot spell; nothing is added then.
+  void add(const std::string& text);
+  // Lets the model go on until an end-of-text token, a stop string or max_new_tokens; `print` gets
+  // its text as it comes. False: the model's context is full, and past_block=stop. Throws
+  // Interrupted once a stop is requested (core/stop.h); what was printed then stays, and the text
+  // can go on from there.
+  bool go_on(const Print& print);
+  bool turn(const std::string& text, const Print& print) {
+    add(text);
+    return go_on(print);
+  }
+  // A turn for each line; one that ends with a backslash is added without a newline, and so is
+  // every line if the vocabulary has none. On a terminal, Ctrl-C ends the model's turn and not the
+  // conversation.
+  void run(LineEditor& lines, const Print& print);
 
   int64_t length() const { return decoder_.size() > 0 ? int64_t(decoder_.tokens(0).size()) : 0; }
+  size_t cache_bytes() const { return decoder_.cache_bytes(); }
 
  private:
   bool full() const;
@@ -39,7 +49,7 @@ class Conversation {
   Decoder decoder_;
   Sampler sampler_;
   SeenTokens seen_;
-  std::string unread_;
+  std::string unread_, newline_;
   uint64_t drawn_ = 0;
 };
 

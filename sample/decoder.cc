@@ -24,7 +24,10 @@ Decoder::Decoder(Gpt& model, const Options& options)
   check(options.window.block_size <= model.config().block_size,
         "decoder: a window of {} tokens exceeds the model's block_size {}",
         options.window.block_size, model.config().block_size);
-  logits_.resize(size_t(options.batch_size * model.config().vocab_size));
+  if (options_.tokens == 0) options_.tokens = vocab_size();
+  check(0 < options_.tokens && options_.tokens <= vocab_size(),
+        "decoder: {} tokens, for a model of {}", options_.tokens, vocab_size());
+  logits_.resize(size_t(options.batch_size * vocab_size()));
 }
 
 Decoder::Prefix Decoder::prefill(std::vector<int32_t> tokens) {
@@ -51,7 +54,7 @@ void Decoder::add(const Prefix& prefix) {
   add(prefix.tokens);
   int64_t row = size() - 1;
   cache_.copy_row(prefix.cache, 0, row);
-  std::ranges::copy(prefix.logits, logits_.begin() + row * model_.config().vocab_size);
+  std::ranges::copy(prefix.logits, logits_.begin() + row * vocab_size());
   auto length = int64_t(prefix.tokens.size());
   Sequence& sequence = sequences_.back();
   sequence.start = options_.window.start(length);
@@ -68,8 +71,8 @@ void Decoder::remove(int64_t row) {
   if (row != last) {
     sequences_[size_t(row)] = std::move(sequences_.back());
     cache_.copy_row(cache_, last, row);
-    std::span<const float> moved = logits(last);
-    std::ranges::copy(moved, logits_.begin() + row * int64_t(moved.size()));
+    std::copy_n(logits_.begin() + last * vocab_size(), vocab_size(),
+                logits_.begin() + row * vocab_size());
   }
   sequences_.pop_back();
 }
@@ -105,20 +108,23 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
   if (count == 0 || fresh == 0) return;
   std::vector<int32_t> ids;
   for (int64_t b = row; b < row + count; ++b) {
-    Sequence& sequence = sequences_[size_t(b)];
+    const Sequence& sequence = sequences_[size_t(b)];
     ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
-    sequence.read = int64_t(sequence.tokens.size());
   }
   KvCache rows = cache_.rows(row, row + count);
   Array logits = model_(to_array(ids, {count, fresh}), &rows, /*last_only=*/true).array();
   std::ranges::copy(rows.lengths, cache_.lengths.begin() + row);
   if (logits.dtype() != DType::f32) logits = backend(logits).cast(logits, DType::f32);
-  backend(logits).read(logits, logits_.data() + row * model_.config().vocab_size);
+  backend(logits).read(logits, logits_.data() + row * vocab_size());
+  // Not before: a forward pass that was interrupted is made again.
+  for (int64_t b = row; b < row + count; ++b) {
+    Sequence& sequence = sequences_[size_t(b)];
+    sequence.read = int64_t(sequence.tokens.size());
+  }
 }
 
 std::span<const float> Decoder::logits(int64_t row) const {
-  auto V = size_t(model_.config().vocab_size);
-  return std::span(logits_).subspan(size_t(row) * V, V);
+  return std::span(logits_).subspan(size_t(row * vocab_size()), size_t(options_.tokens));
 }
 
 }  // namespace folio

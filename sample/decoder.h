@@ -22,6 +22,7 @@ class Decoder {
     int64_t batch_size = 1;  // sequences at most
     int64_t max_length = 0;  // tokens that a sequence will have at most, for the cache; 0: any
     bool kv_cache = true;    // off: every step computes every window
+    int64_t tokens = 0;      // n: ids from n on are rows without a token; 0: every row has one
     std::optional<DType> kv_cache_dtype = {};  // the model's, unless given
   };
   // The model must have been packed.
@@ -42,9 +43,11 @@ class Decoder {
   // The last row takes this one's place.
   void remove(int64_t row);
 
-  // Reads the tokens that were added. Error for a sequence without tokens.
+  // Reads the tokens that were added. Error for a sequence without tokens. Interrupted (see
+  // core/stop.h), it can be called again.
   void step();
-  // Of the token that follows row's, [V], as of the last step(); valid until the next, or remove().
+  // Of the token that follows row's, [options.tokens], as of the last step(); valid until the next,
+  // or remove(). Rows of the model without a token are left out here, and so everywhere.
   std::span<const float> logits(int64_t row) const;
 
   int64_t size() const { return int64_t(sequences_.size()); }
@@ -57,6 +60,7 @@ class Decoder {
     int64_t start = 0;  // the token at position 0 of the cache's row
     int64_t read = 0;   // tokens that the logits know
   };
+  int64_t vocab_size() const { return model_.config().vocab_size; }
   int64_t prepare(int64_t row);
   void forward(int64_t row, int64_t count, int64_t fresh);
 
@@ -64,7 +68,7 @@ class Decoder {
   Options options_;
   KvCache cache_;
   std::vector<Sequence> sequences_;
-  std::vector<float> logits_;  // [batch_size, V]
+  std::vector<float> logits_;  // [batch_size, V]: of every row of the model
 };
 
 }  // namespace folio

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/parallel.h"
+#include "core/stop.h"
 #include "sample/decoder.h"
 
 namespace folio {
@@ -27,6 +28,7 @@ class Generation {
                          .batch_size = std::min(options.batch_size, int64_t(prompts.size())),
                          .max_length = longest(prompts) + options.max_new_tokens - 1,
                          .kv_cache = options.kv_cache,
+                         .tokens = options.tokens,
                          .kv_cache_dtype = options.kv_cache_dtype}) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i, model.config().block_size);
     if (options.past_block == PastBlock::stop) limit_ = model.config().block_size;
@@ -36,7 +38,9 @@ class Generation {
 
   Generated run() {
     Clock::time_point start = Clock::now();
+    Interruptible scope;
     while (admit(), !running_.empty()) {
+      throw_if_stopped();
       decoder_.step();
       if (result_.new_tokens == 0) {
         result_.prompt_seconds = seconds_since(start);

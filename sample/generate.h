@@ -20,6 +20,7 @@ struct GenerateOptions {
   int64_t batch_size = 64;  // samples decoded together; the others wait until one ends
   std::optional<DType> kv_cache_dtype = {};  // the model's, unless given
   int32_t end_token = -1;                    // ends a sample, and is not part of it; -1: none
+  int64_t tokens = 0;  // the tokenizer's: ids from there on are never drawn; 0: the model's
 };
 
 enum class Ending {
@@ -34,7 +35,7 @@ struct Sample {
   Ending ending = Ending::max_new_tokens;
 };
 
-// A token of sample `sample` that has just been drawn from logits [V].
+// A token of sample `sample` that has just been drawn from logits [tokens].
 struct Draw {
   size_t sample = 0;
   int32_t token = 0;
@@ -56,6 +57,7 @@ struct Generated {
   size_t cache_bytes = 0;
 };
 
+// Throws Interrupted once a stop is requested (core/stop.h), also inside a prompt.
 // Continues each prompt; equal neighbours share one reading. A sample is the same whatever
 // batch_size, kv_cache and the number of threads are. The model must have been packed.
 Generated generate(Gpt& model, std::span<const std::vector<int32_t>> prompts,

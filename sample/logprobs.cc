@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/check.h"
 #include "data/utf8.h"
 #include "sample/top_k.h"
 
@@ -12,8 +13,13 @@ namespace folio {
 
 std::vector<TokenProbability> token_probabilities(std::span<const float> logits, int32_t token,
                                                   int64_t alternatives) {
-  double largest = *std::ranges::max_element(logits), sum = 0;
-  for (float logit : logits) sum += std::exp(double(logit) - largest);
+  double largest = *std::ranges::max_element(logits), smallest = largest, sum = 0;
+  for (float logit : logits) {
+    sum += std::exp(double(logit) - largest);
+    smallest = std::min(smallest, double(logit));
+  }
+  // NaN and infinity make the sum NaN; minus infinity adds nothing to it.
+  check(std::isfinite(sum) && std::isfinite(smallest), "logprobs: a logit is NaN or infinite");
   auto probability = [&](float logit) { return std::exp(double(logit) - largest) / sum; };
 
   std::vector<TokenProbability> all{{token, probability(logits[size_t(token)])}};

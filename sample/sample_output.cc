@@ -4,9 +4,9 @@
 
 namespace folio {
 
-SampleOutput::SampleOutput(std::FILE* out, const Tokenizer& tokenizer, std::string prompt,
+SampleOutput::SampleOutput(Print print, const Tokenizer& tokenizer, std::string prompt,
                            const SampleOptions& options)
-    : out_(out),
+    : print_(std::move(print)),
       tokenizer_(tokenizer),
       prompt_(std::move(prompt)),
       separator_(options.num_samples > 1 ? "\n---------------\n" : "\n"),
@@ -17,7 +17,7 @@ SampleOutput::SampleOutput(std::FILE* out, const Tokenizer& tokenizer, std::stri
     prompt_ += probability_header(logprobs_);
     separator_.erase(0, 1);
   }
-  print(prompt_);
+  print_(prompt_);
 }
 
 bool SampleOutput::show(const Draw& draw) {
@@ -26,31 +26,42 @@ bool SampleOutput::show(const Draw& draw) {
   if (logprobs_ >= 0) {
     text = probability_row(tokenizer_, token_probabilities(draw.logits, draw.token, logprobs_));
   }
+  pages_[draw.sample].begun = true;
   add(draw.sample, text);
   return !stream.stopped();
 }
 
 void SampleOutput::end(size_t sample) {
-  std::string rest = pages_[sample].text.finish();
-  add(sample, (logprobs_ < 0 ? rest : "") + separator_);
+  add(sample, rest(sample));
   pages_[sample].ended = true;
   while (open_ < pages_.size() && pages_[open_].ended) {
     if (++open_ == pages_.size()) break;
-    print(prompt_ + pages_[open_].waiting);
+    print_(prompt_ + pages_[open_].waiting);
     pages_[open_].waiting.clear();
   }
 }
 
-void SampleOutput::add(size_t sample, const std::string& text) {
-  if (sample == open_)
-    print(text);
-  else
-    pages_[sample].waiting += text;
+void SampleOutput::break_off() {
+  for (size_t sample = open_; sample < pages_.size(); ++sample) {
+    Page& page = pages_[sample];
+    if (!page.begun && sample != open_) continue;
+    std::string before = sample == open_ ? "" : prompt_ + page.waiting;
+    print_(before + (page.ended ? "" : rest(sample)));
+  }
+  open_ = pages_.size();
 }
 
-void SampleOutput::print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), out_);
-  std::fflush(out_);
+// What ends a sample.
+std::string SampleOutput::rest(size_t sample) {
+  std::string text = pages_[sample].text.finish();
+  return (logprobs_ < 0 ? text : "") + separator_;
+}
+
+void SampleOutput::add(size_t sample, const std::string& text) {
+  if (sample == open_)
+    print_(text);
+  else
+    pages_[sample].waiting += text;
 }
 
 }  // namespace folio

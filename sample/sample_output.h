@@ -1,5 +1,4 @@
 #pragma once
-#include <cstdio>
 #include <vector>
 
 #include "configs/sample_options.h"
@@ -12,12 +11,14 @@ namespace folio {
 // comes, those behind it when it has. As text, or with options.logprobs as a table of tokens.
 class SampleOutput {
  public:
-  // `prompt` is printed before each sample. Prints to `out`, which outlives this.
-  SampleOutput(std::FILE* out, const Tokenizer& tokenizer, std::string prompt,
+  // `prompt` is printed before each sample.
+  SampleOutput(Print print, const Tokenizer& tokenizer, std::string prompt,
                const SampleOptions& options);
 
   bool show(const Draw& draw);  // false: the sample ends, with a stop string
   void end(size_t sample);
+  // Prints what there is of the samples that have begun and not ended: no more will come.
+  void break_off();
 
  private:
   struct Page {
@@ -26,9 +27,9 @@ class SampleOutput {
     bool begun = false, ended = false;
   };
   void add(size_t sample, const std::string& text);
-  void print(const std::string& text);
+  std::string rest(size_t sample);
 
-  std::FILE* out_;
+  Print print_;
   const Tokenizer& tokenizer_;
   std::string prompt_, separator_;
   int64_t logprobs_;

@@ -1,7 +1,9 @@
 #include "sample/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
 
 #include "core/check.h"
 #include "core/parallel.h"
@@ -15,11 +17,30 @@ double uniform(const RandomStream& stream, uint64_t draw) {
   return double((uint64_t(bits[0]) << 21) ^ (bits[1] >> 11)) * 0x1p-53;
 }
 
-int32_t most_likely(std::span<const float> logits) {
+struct Largest {
+  int32_t id = 0;
+  bool finite = true;  // all logits are
+};
+
+// The first of the largest logits, and in the same pass, without a branch, whether one is NaN or
+// infinite: those have all bits of the exponent set.
+Largest largest_of(std::span<const float> logits) {
   size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i)
+  uint32_t magnitude = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    magnitude = std::max(magnitude, std::bit_cast<uint32_t>(logits[i]) << 1);
     if (logits[i] > logits[best]) best = i;
-  return int32_t(best);
+  }
+  return {int32_t(best), magnitude < 0xff000000};
+}
+
+[[noreturn]] void fail_not_finite(std::span<const float> logits, const RandomStream& stream,
+                                  uint64_t draw) {
+  auto bad = std::ranges::find_if(logits, [](float logit) { return !std::isfinite(logit); });
+  fail(
+      "sample {}, token {}: the model gives id {} the logit {}; a weight is NaN or far too large: "
+      "its training diverged, or its file is damaged",
+      stream.stream + 1, draw + 1, bad - logits.begin(), *bad);
 }
 
 double sum_of_weights(std::span<const Candidate> candidates) {
@@ -42,10 +63,9 @@ void SeenTokens::add(std::span<const int32_t> tokens) {
 int32_t Sampler::operator()(std::span<const float> logits, std::span<const int32_t> seen,
                             const RandomStream& stream, uint64_t draw) {
   if (options_.repetition_penalty != 1) logits = penalised(logits, seen);
-  int32_t first = most_likely(logits);
+  auto [first, finite] = largest_of(logits);
+  if (!finite) fail_not_finite(logits, stream, draw);
   float best = logits[size_t(first)];
-  check(std::isfinite(best),
-        "sample: the model's logits are not finite; its weights are damaged or diverged");
   if (options_.temperature == 0) return first;
 
   choose_candidates(logits, best);
@@ -65,9 +85,12 @@ std::span<const float> Sampler::penalised(std::span<const float> logits,
                                           std::span<const int32_t> seen) {
   penalised_.assign(logits.begin(), logits.end());
   auto penalty = float(options_.repetition_penalty);
+  constexpr float most = std::numeric_limits<float>::max();
   for (int32_t token : seen) {
+    if (size_t(token) >= logits.size()) continue;
     float& logit = penalised_[size_t(token)];
-    logit = logit > 0 ? logit / penalty : logit * penalty;
+    if (!std::isfinite(logit)) continue;  // the model's, of which operator() complains
+    logit = std::clamp(logit > 0 ? logit / penalty : logit * penalty, -most, most);
   }
   return penalised_;
 }

@@ -37,7 +37,9 @@ class Sampler {
   explicit Sampler(const SamplerOptions& options) : options_(options) {}
 
   // A token from logits [V] of the tokens that follow a sequence with the distinct tokens `seen`,
-  // with random number `draw` of `stream`. Equal logits are ranked by token id.
+  // with random number `draw` of `stream`. Equal logits are ranked by token id. Ids in `seen` from
+  // V on have no logit here and change nothing. Error, which calls the stream a sample and the draw
+  // its token, for a logit that is NaN or infinite.
   int32_t operator()(std::span<const float> logits, std::span<const int32_t> seen,
                      const RandomStream& stream, uint64_t draw);
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "data/tokenizer.h"
@@ -6,6 +7,9 @@
 #include "sample/stop_strings.h"
 
 namespace folio {
+
+// Shows a text to whoever waits for it, at once.
+using Print = std::function<void(const std::string& text)>;
 
 // The text of one sample as its tokens come: whole characters, and nothing that a stop string may
 // yet claim.

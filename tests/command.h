@@ -16,7 +16,13 @@ inline std::string output_of(int (*command)(int argc, char** argv), std::vector<
   for (std::string& arg : args) argv.push_back(arg.data());
   int status = 0;
   testing::internal::CaptureStdout();
-  std::string error = error_of([&] { status = command(int(argv.size()), argv.data()); });
+  std::string error;
+  try {
+    error = error_of([&] { status = command(int(argv.size()), argv.data()); });
+  } catch (...) {  // Interrupted is no Error
+    testing::internal::GetCapturedStdout();
+    throw;
+  }
   std::string output = testing::internal::GetCapturedStdout();
   EXPECT_EQ(status, 0) << output;
   return output + error;

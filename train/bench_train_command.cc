@@ -9,6 +9,7 @@
 
 #include "core/machine.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "train/train.h"
@@ -18,37 +19,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Random ids in a folder that goes away: a bench needs no data.
-class RandomDataset {
+class TemporaryFolder {
  public:
-  RandomDataset(int64_t tokens, int64_t vocab_size) {
+  TemporaryFolder() {
     std::string name = (fs::temp_directory_path() / "folio-bench-XXXXXX").string();
     check(mkdtemp(name.data()) != nullptr, "{}: cannot make a folder for the bench", name);
-    folder_ = name;
-    fs::create_directory(folder_ / "random");
-    std::u32string characters;
-    for (char32_t c = U'!'; characters.size() < size_t(vocab_size); ++c) characters += c;
-    RandomStream stream{.seed = 65};
-    std::string ids;
-    for (int64_t i = 0; i < tokens; ++i) {
-      uint64_t id = uniform_below(uint64_t(vocab_size), stream, uint64_t(i));
-      ids += char(id & 0xff);
-      ids += char(id >> 8);
-    }
-    write_file(folder_ / "random/train.bin", ids);
-    write_file(folder_ / "random/val.bin", ids);
-    Meta meta{std::make_shared<CharTokenizer>(characters), tokens, tokens, "random numbers"};
-    write_file(folder_ / "random/meta.json", to_json(meta));
+    path_ = name;
   }
-  ~RandomDataset() { fs::remove_all(folder_); }
-  RandomDataset(const RandomDataset&) = delete;
-  RandomDataset& operator=(const RandomDataset&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
-  const fs::path& folder() const { return folder_; }
+  const fs::path& path() const { return path_; }
 
  private:
-  fs::path folder_;
+  fs::path path_;
 };
+
+// `count` of them, in order: all but those that UTF-8 has no place for.
+std::u32string some_characters(int64_t count) {
+  std::u32string characters;
+  for (char32_t c = U'!'; std::ssize(characters) < count; ++c)
+    if (c < 0xd800 || c > 0xdfff) characters += c;
+  return characters;
+}
+
+// A prepared dataset of random ids.
+void write_random_dataset(const fs::path& folder, int64_t tokens, int64_t vocab_size) {
+  fs::create_directory(folder);
+  RandomStream stream{.seed = 65};
+  std::string ids;
+  for (int64_t i = 0; i < tokens; ++i) {
+    uint64_t id = uniform_below(uint64_t(vocab_size), stream, uint64_t(i));
+    ids += char(id & 0xff);
+    ids += char(id >> 8);
+  }
+  write_file(folder / "train.bin", ids);
+  write_file(folder / "val.bin", ids);
+  auto tokenizer = std::make_shared<CharTokenizer>(some_characters(vocab_size));
+  write_file(folder / "meta.json", to_json(Meta{tokenizer, tokens, tokens, "random numbers"}));
+}
 
 struct BenchOptions {
   int64_t iters = 20;
@@ -56,12 +69,31 @@ struct BenchOptions {
   bool json = false;
 };
 
+Rule vocabulary_size() {
+  constexpr int64_t most = CharTokenizer::max_vocab_size;  // token files hold 16-bit ids
+  return {fmt::format("1 to {}", most), [](const OptionValue& value) {
+            return std::get<int64_t>(value) >= 1 && std::get<int64_t>(value) <= most;
+          }};
+}
+
+// A bench needs no data of the user's. The files are mapped: once they are open, the folder can go,
+// and whatever ends the bench then leaves none behind.
+Run run_on_random_tokens(TrainOptions options, int64_t vocab_size) {
+  TemporaryFolder folder;
+  int64_t tokens = std::max<int64_t>(100000, 40 * options.block_size);
+  write_random_dataset(folder.path() / "random", tokens, vocab_size);
+  options.data_dir = folder.path().string();
+  options.dataset = "random";
+  options.init_from = "scratch";
+  return Run(options, {});
+}
+
 std::vector<Option> rows(TrainOptions& options, BenchOptions& bench) {
   const std::string used[] = {"batch", "model", "grad_clip", "seed", "speed and memory"};
   std::vector<Option> all = for_use(option_rows(options), used);
   for (Option row : std::initializer_list<Option>{
            {"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)},
-           {"vocab_size", &bench.vocab_size, "vocabulary size of the model", at_least(1)},
+           {"vocab_size", &bench.vocab_size, "vocabulary size of the model", vocabulary_size()},
            {"json", &bench.json, "print one JSON object"}}) {
     row.group = "measurement";
     all.push_back(std::move(row));
@@ -84,14 +116,12 @@ int bench_train_command(int argc, char** argv) {
       args);
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
-  RandomDataset dataset(std::max<int64_t>(100000, 40 * options.block_size), bench.vocab_size);
   if (options.init_from != "scratch")
     note("folio: a new model of the options' shape is timed; init_from = {} is not opened\n",
          options.init_from);
-  options.data_dir = dataset.folder().string();
-  options.dataset = "random";
-  options.init_from = "scratch";
-  Run run(options, {});
+  set_stop_answer("the bench ends without a result");
+  Interruptible scope;
+  Run run = run_on_random_tokens(options, bench.vocab_size);
 
   std::vector<double> ms;
   constexpr int warm_up = 3;

@@ -5,6 +5,7 @@
 #include "checkpoint/open_model.h"
 #include "configs/option_table.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "train/evaluate.h"
 
 namespace folio {
@@ -110,6 +111,8 @@ int eval_command(int argc, char** argv) {
       .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
   backend(cpu).set_threads(int(options.threads));
 
+  set_stop_answer("the evaluation ends without a result");
+  Interruptible scope;
   OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
                                   checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));

@@ -71,7 +71,8 @@ double perplexity(const SplitLoss& split) { return std::exp(split.loss); }
 
 SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size,
                            int64_t stride) {
-  Evaluating scope(model);
+  Evaluating evaluating(model);
+  Interruptible scope;
   int64_t T = model.config().block_size;
   if (stride == 0) stride = T;
   check(stride > 0 && stride <= T,
@@ -80,11 +81,16 @@ SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_si
   SplitLoss total{.loss = 0, .tokens = tokens.size() - 1};
   check(total.tokens > 0, "{}: needs two tokens or more to have a loss", tokens.path());
   for (int64_t first = 0, done = 0; done < total.tokens;) {
+    throw_if_stopped();
     int64_t left = total.tokens - first;
     int64_t whole = left < T ? 1 : (left - T) / stride + 1;
     int64_t rows = std::min(whole, batch_size), length = std::min(T, left);
     double mean = loss_of(model, batch_of(tokens, {first, rows, length, stride, done}));
     int64_t end = first + (rows - 1) * stride + length;
+    check(std::isfinite(mean),
+          "{}: the model's loss on tokens {} to {} is {}; a weight is NaN or far too large: its "
+          "training diverged, or its file is damaged",
+          tokens.path(), done + 1, end, mean);
     total.loss += mean * double(end - done);
     done = end;
     first += rows * stride;

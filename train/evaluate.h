@@ -25,7 +25,8 @@ double perplexity(const SplitLoss& split);  // exp(loss)
 // block_size, T, that start `stride` tokens apart (0: T, so that they do not overlap). The first
 // predicts all its tokens, the others their last `stride`, each of which sees T - stride tokens of
 // context or more. (https://huggingface.co/docs/transformers/perplexity.) Error for a stride above
-// T and for a split of fewer than two tokens.
+// T, for a split of fewer than two tokens, and for a loss that is NaN or infinite.
+// Throws Interrupted once a stop is requested (core/stop.h).
 SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size,
                            int64_t stride = 0);
 

@@ -60,6 +60,7 @@ void Report::attempt(bool& broken, Write&& write) {
     write();
   } catch (const Interrupted&) {
     broken = true;
+    note("folio: standard output has no reader any more; the run stops, as for Ctrl-C\n");
   } catch (const Error& error) {
     broken = true;
     complete_ = false;

@@ -14,9 +14,11 @@ namespace fs = std::filesystem;
 // A model to fine-tune: nanoGPT's init_from=gpt2. Only dropout and a shorter block_size are the
 // user's.
 std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& given,
-                                const Meta& dataset) {
+                                const Meta& dataset, std::vector<std::string>& notes) {
   OpenedModel opened = open_model(options.init_from, options.out_dir);
-  check_vocabulary(opened, dataset);
+  notes.push_back("fine-tuning " + opened.described());
+  std::string remark = check_vocabulary(opened, dataset, options.allow_other_vocab);
+  if (!remark.empty()) notes.push_back(remark);
   keep_shape(options, given, opened.model->config(), opened.source, true);
   if (options.block_size < opened.model->config().block_size)
     opened.model->crop_block_size(options.block_size);
@@ -65,6 +67,7 @@ Run::Start Run::start_of(const TrainOptions& options, const OptionOrigins& given
   if (!options.eval_only && fs::exists(options.out_dir))
     start.folder = std::make_unique<RunFolder>(options.out_dir);
   start.resumed = state_to_resume(options);
+  check_full_weights(*start.resumed);
   start.options = resumed_options(*start.resumed, options, given, start.origins, start.notes);
   return start;
 }
@@ -94,7 +97,7 @@ Run::Run(Start start)
     model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
                                   uint64_t(options.seed));
   } else {
-    model = pretrained(options, origins, data.meta);
+    model = pretrained(options, origins, data.meta, notes);
   }
   Context& context = model->context();
   context.dtype = dtype_named(options.dtype);

@@ -7,6 +7,7 @@
 #include "checkpoint/open_model.h"
 #include "configs/train_options.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "sample/bench/report.h"
 
 namespace folio {
@@ -226,6 +227,8 @@ int bench_sample_command(int argc, char** argv) {
   check_together(options, table.given());
   backend(device_named(options.device)).set_threads(int(options.threads));
 
+  set_stop_answer("the bench ends without a result");
+  Interruptible scope;
   OpenedModel opened = model_to_time(options, bench.vocab_size);
   opened.model->context().dtype = dtype_named(options.dtype);
   std::vector<BenchRow> rows = measure_all(opened, bench);

@@ -23,7 +23,10 @@ TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
   SampleOptions o = parse({});
   EXPECT_EQ(o.init_from, "resume");
   EXPECT_EQ(o.out_dir, "out");
-  EXPECT_EQ(o.start, "\n");
+  EXPECT_EQ(o.start, "");
+  EXPECT_EQ(o.tokenizer, "");
+  EXPECT_EQ(o.dataset, "");
+  EXPECT_EQ(o.data_dir, "");
   EXPECT_FALSE(o.interactive);
   EXPECT_TRUE(o.stop.empty());
   EXPECT_EQ(o.min_p, 0.0);

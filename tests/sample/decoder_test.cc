@@ -3,10 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cmath>
 #include <map>
 
+#include "core/stop.h"
 #include "tiny_model.h"
 
 namespace folio {
@@ -192,6 +194,30 @@ TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnSize) {
   };
   EXPECT_EQ(2 * bytes(DType::bf16), bytes(DType::f32));
   EXPECT_EQ(16 * bytes(DType::i8), 5 * bytes(DType::f32));  // heads of 16: 64 bytes or 16 + 4
+}
+
+// Inside a window's forward pass; the sequences are as they were, and the next step reads all.
+TEST(Decoder, AnInterruptedStepCanBeMadeAgain) {
+  auto model = a_model();
+  for (PastBlock past_block : {PastBlock::block, PastBlock::slide}) {
+    ContextWindow w = window(past_block, past_block == PastBlock::block ? 5 : 0);
+    Decoder decoder(*model, {.window = w, .batch_size = 2});
+    decoder.add(random_tokens(3, 1));
+    decoder.add(random_tokens(9, 2));
+    for (int64_t step = 0; step < 3 * T; ++step) {
+      {
+        Interruptible scope;
+        request_stop(SIGINT);
+        EXPECT_THROW(decoder.step(), Interrupted);
+        forget_stop();
+      }
+      decoder.step();
+      for (int64_t row : {0, 1}) {
+        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w));
+        decoder.append(row, random_tokens(step % 3 ? 1 : 2, uint32_t(step)));
+      }
+    }
+  }
 }
 
 TEST(Decoder, ErrorsSayWhatIsWrong) {

@@ -3,11 +3,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cmath>
 #include <map>
 
+#include "core/stop.h"
 #include "sample/decoder.h"
+#include "sample/logprobs.h"
+#include "tests/message.h"
 #include "tiny_model.h"
 
 namespace folio {
@@ -167,6 +171,78 @@ TEST(Generate, SamplesThatEndLeaveTheOthersAsTheyWere) {
     EXPECT_LT(ends, 11);
     EXPECT_EQ(generated.new_tokens, new_tokens);
   }
+}
+
+// Rows beyond the tokenizer's tokens, as nanoGPT pads its vocabulary: with weights that make them
+// by far the likeliest, the text is that of a model without them, however tokens are chosen.
+TEST(Generate, IdsWithoutATokenAreNeverDrawn) {
+  constexpr int64_t padded = V + 31;
+  auto model = a_model(V);
+  auto wide = std::make_unique<Gpt>(
+      GptConfig{.block_size = T, .vocab_size = padded, .n_layer = 2, .n_head = 2, .n_embd = 32}, 5);
+  std::vector<Array> weights;
+  model->parameters([&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
+  size_t i = 0;
+  wide->parameters([&](const std::string& name, Parameter& p) {
+    const Array& from = weights[i++];
+    if (name != "transformer.wte.weight") return p.assign(from);
+    std::vector<float> rows = to_vector<float>(from);
+    for (size_t k = 0; k < 31 * 32; ++k) rows.push_back(100 * rows[k]);
+    p.assign(to_array(rows, {padded, 32}));
+  });
+  wide->pack();
+  std::vector<Tokens> batch = prompts(6, 5, 3);
+  for (SamplerOptions sampler : std::vector<SamplerOptions>{{.temperature = 0},
+                                                            {},
+                                                            {.top_k = 5},
+                                                            {.top_p = 0.7},
+                                                            {.min_p = 0.05},
+                                                            {.repetition_penalty = 1.3}}) {
+    GenerateOptions options{.max_new_tokens = 2 * T, .sampler = sampler};
+    std::vector<Tokens> expected = streams(*model, batch, options);
+    EXPECT_NE(streams(*wide, batch, options), expected);  // the rows are likely indeed
+    options.tokens = V;
+    auto note = [&](const Draw& draw) {
+      EXPECT_EQ(std::ssize(draw.logits), V);
+      double sum = 0;
+      for (const TokenProbability& p : token_probabilities(draw.logits, draw.token, V))
+        sum += p.probability;
+      sum -= token_probabilities(draw.logits, draw.token, 0)[0].probability;  // it is there twice
+      EXPECT_NEAR(sum, 1, 1e-9);
+      return true;
+    };
+    std::vector<Tokens> got;
+    for (const Sample& s : generate(*wide, batch, options, {.drawn = note, .ended = {}}).samples)
+      got.push_back(s.tokens);
+    EXPECT_EQ(got, expected);
+  }
+}
+
+TEST(Generate, MoreTokensThanTheModelHasRowsAreRefused) {
+  auto model = a_model();
+  EXPECT_THAT(message_of([&] { streams(*model, prompts(1, 3, 1), {.tokens = V + 1}); }),
+              testing::HasSubstr("66 tokens, for a model of 65"));
+}
+
+// Ctrl-C at the n-th token: no further one is drawn, with any number of threads.
+TEST(Generate, AStopTakesEffectAtTheNextToken) {
+  auto model = a_model();
+  for (int threads : {1, 3}) {
+    backend(cpu).set_threads(threads);
+    for (int n : {1, 7, 30}) {
+      int drawn = 0;
+      auto stop_at_n = [&](const Draw&) {
+        if (++drawn == n) request_stop(SIGINT);
+        return true;
+      };
+      EXPECT_THROW(generate(*model, prompts(1, 5, 3), {.max_new_tokens = 100},
+                            {.drawn = stop_at_n, .ended = {}}),
+                   Interrupted);
+      EXPECT_EQ(drawn, n);
+      forget_stop();
+    }
+  }
+  backend(cpu).set_threads(0);
 }
 
 TEST(Generate, StopEndsWhereTheContextIsFull) {

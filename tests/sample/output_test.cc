@@ -1,10 +1,14 @@
 // What is printed: characters, samples in order, tables of probabilities, and turns.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/stop.h"
+#include "data/tokenizer/char_tokenizer.h"
 #include "sample/conversation.h"
 #include "sample/logprobs.h"
 #include "sample/sample_output.h"
@@ -35,17 +39,30 @@ class ByteTokenizer : public Tokenizer {
   nlohmann::ordered_json to_json() const override { return {}; }
 };
 
+// What was printed.
 class Page {
  public:
-  ~Page() { std::fclose(file); }
-  std::string text() const {
-    std::fflush(file);
-    std::rewind(file);
-    std::string all;
-    for (int c; (c = std::fgetc(file)) != EOF;) all += char(c);
-    return all;
+  std::string text() const { return text_; }
+  Print print() {
+    return [this](const std::string& text) { text_ += text; };
   }
-  std::FILE* file = std::tmpfile();
+
+ private:
+  std::string text_;
+};
+
+// Lines that a conversation reads.
+class Typed {
+ public:
+  explicit Typed(const std::string& text) : file_(std::tmpfile()) {
+    std::fputs(text.c_str(), file_);
+    std::rewind(file_);
+  }
+  ~Typed() { std::fclose(file_); }
+  std::FILE* file() { return file_; }
+
+ private:
+  std::FILE* file_;
 };
 
 int32_t id(char c) { return static_cast<unsigned char>(c); }
@@ -53,7 +70,7 @@ int32_t id(char c) { return static_cast<unsigned char>(c); }
 TEST(SampleOutput, SamplesDrawnTogetherArePrintedInOrder) {
   Page page;
   ByteTokenizer tokenizer;
-  SampleOutput output(page.file, tokenizer, "say: ", {.num_samples = 3});
+  SampleOutput output(page.print(), tokenizer, "say: ", {.num_samples = 3});
   auto show = [&](size_t sample, char c) { EXPECT_TRUE(output.show({sample, id(c), {}})); };
   show(2, 'x');
   show(0, 'a');
@@ -73,7 +90,7 @@ TEST(SampleOutput, SamplesDrawnTogetherArePrintedInOrder) {
 TEST(SampleOutput, NeitherHalfACharacterNorAPartOfAStopString) {
   Page page;
   ByteTokenizer tokenizer;
-  SampleOutput output(page.file, tokenizer, "", {.num_samples = 1, .stop = {"END"}});
+  SampleOutput output(page.print(), tokenizer, "", {.num_samples = 1, .stop = {"END"}});
   for (char c : std::string("\xe2\x82")) output.show({0, id(c), {}});
   EXPECT_EQ(page.text(), "");
   output.show({0, 0xac, {}});
@@ -88,10 +105,30 @@ TEST(SampleOutput, NeitherHalfACharacterNorAPartOfAStopString) {
 TEST(SampleOutput, ATextThatEndsInsideACharacterSaysSo) {
   Page page;
   ByteTokenizer tokenizer;
-  SampleOutput output(page.file, tokenizer, "", {.num_samples = 1, .stop = {"END"}});
+  SampleOutput output(page.print(), tokenizer, "", {.num_samples = 1, .stop = {"END"}});
   for (char c : std::string("EN\xe2\x82")) output.show({0, id(c), {}});
   output.end(0);
   EXPECT_EQ(page.text(), "EN\xef\xbf\xbd\n");
+}
+
+// Interrupted: what the samples have by then, in order, and nothing of those that had not begun.
+TEST(SampleOutput, BrokenOffItPrintsWhatThereIs) {
+  ByteTokenizer tokenizer;
+  const std::string line = "\n---------------\n";
+  for (bool second_ended : {false, true}) {
+    Page page;
+    SampleOutput output(page.print(), tokenizer, "say: ", {.num_samples = 4, .stop = {"END"}});
+    for (char c : std::string("aE")) output.show({0, id(c), {}});
+    output.show({1, id('p'), {}});
+    output.show({2, id('x'), {}});
+    if (second_ended) output.end(1);
+    EXPECT_EQ(page.text(), "say: a");
+    output.break_off();
+    EXPECT_EQ(page.text(), "say: aE" + line + "say: p" + line + "say: x" + line);
+  }
+  Page page;
+  SampleOutput(page.print(), tokenizer, "say:", {.num_samples = 1}).break_off();
+  EXPECT_EQ(page.text(), "say:\n");
 }
 
 TEST(Logprobs, AreTheSoftmaxAndItsLikeliest) {
@@ -117,7 +154,7 @@ TEST(Logprobs, ARowIsReadable) {
   EXPECT_EQ(quoted_token(tokenizer, 256), "\"<|endoftext|>\"");
 
   Page page;
-  SampleOutput output(page.file, tokenizer, "say:", {.num_samples = 1, .logprobs = 0});
+  SampleOutput output(page.print(), tokenizer, "say:", {.num_samples = 1, .logprobs = 0});
   std::vector<float> even(257, 0);
   output.show({0, 'x', even});
   output.end(0);
@@ -177,15 +214,81 @@ TEST(Conversation, ALineThatCannotBeSpelledAddsNothing) {
 
 TEST(Conversation, ReadsLinesUntilTheEndOfTheFile) {
   auto model = a_model(257);
-  Page in, out;
-  std::fputs("first\\\nsecond\n", in.file);
-  std::rewind(in.file);
+  Typed typed("first\\\nsecond\n");
+  LineEditor lines(typed.file());
+  Page out;
   GenerateOptions options = short_turns();
   options.max_new_tokens = 1;
   options.sampler.temperature = 0;
   Conversation turns(*model, std::make_shared<ByteTokenizer>(), options, {});
-  EXPECT_EQ(turns.run(in.file, out.file), 0);
+  turns.run(lines, out.print());
   EXPECT_EQ(turns.length(), 5 + 1 + 7 + 1);
+}
+
+// The vocabulary of a text of one line: Enter adds nothing to the text.
+TEST(Conversation, LinesGoOnWithoutANewlineWhereTheVocabularyHasNone) {
+  auto model = a_model(4);
+  Typed typed("AC\nGT\n");
+  LineEditor lines(typed.file());
+  Page out;
+  Conversation turns(*model, std::make_shared<CharTokenizer>(U"ACGT"), {.max_new_tokens = 3}, {});
+  turns.run(lines, out.print());
+  EXPECT_EQ(turns.length(), 2 + 3 + 2 + 3);
+}
+
+// Whatever a turn had added is printed and stays, and the text goes on as if the stop had been its
+// end.
+TEST(Conversation, AStopEndsATurnAndTheTextCanGoOn) {
+  auto model = a_model(257);
+  auto tokenizer = std::make_shared<ByteTokenizer>();
+  GenerateOptions options = short_turns();
+  options.end_token = -1;
+  options.max_new_tokens = 3;
+  Conversation uninterrupted(*model, tokenizer, options, {});
+  Page expected;
+  uninterrupted.turn("once", expected.print());
+  uninterrupted.turn("upon", expected.print());
+
+  options.max_new_tokens = 100;
+  Conversation turns(*model, tokenizer, options, {});
+  Page page;
+  for (std::string line : {"once", "upon"}) {
+    int printed = 0;
+    auto stop_at_the_third = [&](const std::string& text) {
+      page.print()(text);
+      if (++printed == 3) request_stop(SIGINT);
+    };
+    EXPECT_THROW(turns.turn(line, stop_at_the_third), Interrupted);
+    forget_stop();
+  }
+  EXPECT_EQ(turns.length(), uninterrupted.length());
+  EXPECT_EQ(page.text(), expected.text());
+}
+
+// From a pipe that is open and empty.
+TEST(LineEditor, AStopEndsTheWaitForALine) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::FILE* in = fdopen(ends[0], "r");
+  LineEditor lines(in);
+  EXPECT_FALSE(lines.on_terminal());
+  ASSERT_EQ(write(ends[1], "a\nb", 3), 3);
+  EXPECT_EQ(lines.read(), "a");
+  request_stop(SIGTERM);
+  EXPECT_THROW(lines.read(), Interrupted);
+  forget_stop();
+  close(ends[1]);
+  EXPECT_EQ(lines.read(), "b");
+  EXPECT_EQ(lines.read(), std::nullopt);
+  std::fclose(in);
+}
+
+TEST(Conversation, WhatCannotBePrintedEndsIt) {
+  auto model = a_model(257);
+  Typed typed("a\nb\n");
+  LineEditor lines(typed.file());
+  Conversation turns(*model, std::make_shared<ByteTokenizer>(), short_turns(), {});
+  EXPECT_THROW(turns.run(lines, [](const std::string&) { fail("no space"); }), Error);
 }
 
 TEST(Conversation, StopsWhereTheContextIsFull) {

@@ -1,5 +1,6 @@
 #include "sample/sampler.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include "core/check.h"
+#include "sample/logprobs.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
@@ -101,6 +104,50 @@ TEST(Sampler, LogitsThatAreNotFiniteAreAnError) {
   EXPECT_THROW(Sampler({})(bad, {}, {}, 0), Error);
   bad.assign(4, -std::numeric_limits<float>::infinity());
   EXPECT_THROW(Sampler({})(bad, {}, {}, 0), Error);
+}
+
+// One of many, wherever it stands and however tokens are chosen: the others look healthy.
+TEST(Sampler, OneLogitThatIsNotFiniteIsNamed) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (float wrong : {std::numeric_limits<float>::quiet_NaN(), -infinity, infinity}) {
+    for (size_t at : {0, 1, 30, 63}) {
+      std::vector<float> values(64);
+      for (size_t i = 0; i < values.size(); ++i) values[i] = float(i % 7);
+      values[at] = wrong;
+      for (SamplerOptions o : std::vector<SamplerOptions>{{},
+                                                          {.temperature = 0},
+                                                          {.top_k = 3},
+                                                          {.top_p = 0.5},
+                                                          {.min_p = 0.5},
+                                                          {.repetition_penalty = 2}}) {
+        Sampler sampler(o);
+        std::vector<int32_t> seen{int32_t(at), 5};
+        EXPECT_THAT(message_of([&] {
+                      sampler(values, seen, {1, 6}, 41);
+                    }),
+                    testing::StartsWith(fmt::format(
+                        "sample 7, token 42: the model gives id {} the logit {}", at, wrong)));
+      }
+      EXPECT_THROW(token_probabilities(values, 5, 2), Error);
+    }
+  }
+}
+
+// The largest and smallest floats are numbers, and a penalty makes no infinity of them.
+TEST(Sampler, LogitsAtTheEndsOfFloatAreDrawnFrom) {
+  const float most = std::numeric_limits<float>::max();
+  std::vector<float> values{-most, most, 0};
+  EXPECT_EQ(Sampler({})(values, {}, {}, 0), 1);
+  std::vector<int32_t> all{0, 1, 2};
+  EXPECT_EQ(Sampler({.repetition_penalty = 1e30})(values, all, {}, 0), 1);
+  EXPECT_EQ(Sampler({.repetition_penalty = 1e-30})(values, all, {}, 0), 1);
+}
+
+// A sequence may hold ids that have no logit, because no token stands behind them.
+TEST(Sampler, AnIdWithoutALogitIsNotPenalised) {
+  std::vector<int32_t> seen{1, 5, 99};
+  Sampler greedy({.repetition_penalty = 1.6, .temperature = 0});
+  EXPECT_EQ(greedy(logits, seen, {1, 2}, 0), 3);
 }
 
 // A full sort, and Hugging Face's processors one after the other as their documentation gives them:

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
+#include "core/stop.h"
 #include "tests/command.h"
 #include "tests/train/tiny_run.h"
 #include "train/eval_command.h"
@@ -132,6 +134,29 @@ TEST(WholeSplitErrors, SayWhatIsWrong) {
   EXPECT_THROW(whole_split_loss(*model, Split(folder, 1).file(), 1), Error);
 }
 
+// One number of one matrix is enough, plain or packed: no loss is printed that is not one.
+TEST(WholeSplitErrors, ALossThatIsNotFiniteIsAnError) {
+  TemporaryFolder folder;
+  TokenFile tokens = Split(folder, 40).file();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (float wrong : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
+    for (bool packed : {false, true}) {
+      auto model = a_model();
+      model->parameters([&](const std::string& name, Parameter& p) {
+        if (name != "transformer.wte.weight") return;
+        std::vector<float> values = to_vector<float>(p.array());
+        values[5] = wrong;
+        p.assign(to_array(values, p.shape()));
+      });
+      if (packed) model->pack();
+      EXPECT_THAT(message_of([&] { whole_split_loss(*model, tokens, 2); }),
+                  testing::AllOf(HasSubstr("split.bin: the model's loss on tokens 1 to 16 is"),
+                                 HasSubstr("nan")))
+          << wrong << (packed ? ", packed" : "");
+    }
+  }
+}
+
 TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
@@ -180,6 +205,18 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
               HasSubstr("name a dataset with --dataset"));
   EXPECT_THAT(output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--stride=4"}),
               HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
+}
+
+TEST(EvalCommand, AStopEndsItWithoutAResult) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  folio::Run run(options, {});
+  std::filesystem::create_directories(options.out_dir);
+  save(best_checkpoint(options.out_dir), run.snapshot());
+  request_stop(SIGTERM);
+  EXPECT_THROW(whole_split_loss(*run.model, run.data.val, 16), Interrupted);
+  EXPECT_THROW(output_of(eval_command, {"--out_dir=" + options.out_dir}), Interrupted);
+  forget_stop();
 }
 
 TEST(EvalCommand, AnotherVocabularyIsRefused) {

@@ -43,6 +43,7 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"toml++/", {"configs"}},
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
+    {"histedit.h", {"sample"}},
 };
 
 struct Include {

@@ -1,0 +1,59 @@
+// Standard output is written in one place, which checks that it was written: core/output.cc.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+
+#include "include_rules.h"
+
+namespace folio {
+namespace {
+
+// Uses of standard output in a source, but for questions about it. A FILE* of one's own, a log for
+// instance, is another matter.
+std::vector<std::string> writes(const std::string& source) {
+  static const std::regex write(
+      R"(\bstdout\b)"
+      R"(|(\w*\s*\()?\bSTDOUT_FILENO\b)"
+      R"(|\bstd::cout\b|\bv?printf\s*\(|\bputs\s*\(|\bputchar\s*\()"
+      R"(|\bfmt::(v?print|println)\s*\(\s*["f])");  // a text or fmt::...: no FILE* before it
+  std::vector<std::string> found;
+  for (std::sregex_iterator at(source.begin(), source.end(), write), end; at != end; ++at) {
+    std::string match = at->str();
+    if (match.starts_with("isatty(") || match.starts_with("terminal_width(")) continue;
+    auto line = std::count(source.begin(), source.begin() + at->position(), '\n') + 1;
+    found.push_back(fmt::format("line {}: {}", line, match));
+  }
+  return found;
+}
+
+TEST(OutputRules, OneSourceWritesStandardOutput) {
+  size_t sources = 0;
+  for (const std::filesystem::path& file : program_sources(FOLIO_SOURCE_DIR)) {
+    if (file == "core/output.cc") continue;
+    std::ifstream in(std::filesystem::path(FOLIO_SOURCE_DIR) / file);
+    EXPECT_THAT(writes({std::istreambuf_iterator<char>(in), {}}), testing::IsEmpty()) << file;
+    ++sources;
+  }
+  EXPECT_GT(sources, 50u);
+}
+
+TEST(OutputRules, EveryWayToWriteItIsSeen) {
+  for (std::string source :
+       {"printf(\"x\");", "std::printf (text);", "puts(text);", "std::cout << 1;", "putchar('a');",
+        "fmt::print(\"{}\", 1);", "fmt::print(\n    \"{}\");", "fmt::print(stdout, \"x\");",
+        "std::fwrite(t, 1, n, stdout);", "std::fflush(stdout);", "fmt::print(fmt::runtime(t));",
+        "write(STDOUT_FILENO, t, n);", "dup2(fd, STDOUT_FILENO);"})
+    EXPECT_THAT(writes("int a;\n" + source), testing::SizeIs(1)) << source;
+  for (std::string source :
+       {"fmt::print(stderr, \"x\");", "fmt::print(log_, \"{}\", 1);", "std::fprintf(file, \"x\");",
+        "snprintf(b, n, \"x\");", "std::fputs(\"x\", stderr);", "isatty(STDOUT_FILENO) == 1",
+        "terminal_width(STDOUT_FILENO)", "say(\"{}\", 1);", "print(text);", "inputs(x);"})
+    EXPECT_THAT(writes(source), testing::IsEmpty()) << source;
+}
+
+}  // namespace
+}  // namespace folio
