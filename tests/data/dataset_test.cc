@@ -48,10 +48,10 @@ class DatasetFiles : public testing::Test {
 };
 
 TEST_F(DatasetFiles, AMissingOneNamesTheNearest) {
-  prepare_text("shakespeare", "some text");
-  fs::create_directory(folder_ / "shakespear2");  // a folder, but no dataset
-  EXPECT_EQ(open_error("shakespear"),
-            "there is no dataset in " + (folder_ / "shakespear") + "; did you mean shakespeare?");
+  prepare_text("sonnets", "some text");
+  fs::create_directory(folder_ / "sonnet");  // a folder, but no dataset
+  EXPECT_EQ(open_error("sonets"),
+            "there is no dataset in " + (folder_ / "sonets") + "; did you mean sonnets?");
   EXPECT_THAT(open_error("letters"), HasSubstr("make one with `folio prepare"));
   EXPECT_THAT(open_error("none/letters"), HasSubstr("make one with `folio prepare"));
 }
