@@ -47,6 +47,15 @@ class DatasetFiles : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(DatasetFiles, AMissingOneNamesTheNearest) {
+  prepare_text("sonnets", "some text");
+  fs::create_directory(folder_ / "sonnet");  // a folder, but no dataset
+  EXPECT_EQ(open_error("sonets"),
+            "there is no dataset in " + (folder_ / "sonets") + "; did you mean sonnets?");
+  EXPECT_THAT(open_error("letters"), HasSubstr("make one with `folio prepare"));
+  EXPECT_THAT(open_error("none/letters"), HasSubstr("make one with `folio prepare"));
+}
+
 // What a prepare that is killed between two renames leaves, and what hands may mix: texts of the
 // same length and the same characters, so that sizes and vocabulary tell nothing.
 TEST_F(DatasetFiles, OfTwoRunsAreRefused) {
