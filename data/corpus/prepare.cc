@@ -45,12 +45,10 @@ void check_options(const PrepareOptions& options) {
 void spool_stdin(ReplacementFile& file, const std::string& path) {
   std::string buffer(1 << 20, '\0');
   for (;;) {
-    ssize_t n = read(STDIN_FILENO, buffer.data(), buffer.size());
+    ssize_t n = retry_on_signal([&] { return read(STDIN_FILENO, buffer.data(), buffer.size()); });
+    if (n < 0) fail_errno("standard input", "read");
     if (n == 0) return;
-    if (n > 0)
-      write_all(file.fd(), std::string_view(buffer).substr(0, size_t(n)), path);
-    else if (errno != EINTR)
-      fail_errno("standard input", "read");
+    write_all(file.fd(), std::string_view(buffer).substr(0, size_t(n)), path);
   }
 }
 
