@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "checkpoint/quantize_command.h"
 #include "configs/nearest.h"
 #include "configs/option_table.h"
+#include "core/memory_limit.h"
 #include "core/output.h"
 #include "core/stop.h"
 #include "data/corpus/prepare_command.h"
@@ -97,6 +100,13 @@ int main(int argc, char** argv) {
     return status;
   } catch (const folio::Interrupted& interrupted) {
     return 128 + interrupted.signal;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "folio: out of memory: {} bytes are left; make what is asked for smaller\n",
+               folio::available_memory());
+    return 1;
+  } catch (const std::length_error& error) {
+    fmt::print(stderr, "folio: a size that was asked for is too large ({})\n", error.what());
+    return 1;
   } catch (const std::exception& error) {
     folio::note("folio: {}\n", error.what());
     return 1;

@@ -1,5 +1,8 @@
 #include "configs/sample_options.h"
 
+#include "core/check.h"
+#include "core/memory_limit.h"
+
 namespace folio {
 
 std::vector<Option> option_rows(SampleOptions& o) {
@@ -41,7 +44,7 @@ std::vector<Option> option_rows(SampleOptions& o) {
        one_of({"", "float32", "bfloat16", "int8"})},
       {"device", &o.device, "what computes", one_of({"cpu"})},
       {"dtype", &o.dtype, "float32 or bfloat16; empty: float32",
-       one_of({"", "float32", "bfloat16", "float64"})},
+       one_of({"", "float32", "bfloat16"})},
       {"weights", &o.weights,
        "how the matrices are kept: float32, bfloat16, or in blocks of 8 or 4 bits (int8, int4); "
        "empty: as the file has them",
@@ -55,6 +58,10 @@ SampleOptions parse_sample_options(std::span<const std::string> args, OptionOrig
   OptionTable table(option_rows(options));
   table.parse("folio sample [CONFIG.toml] [--key=value ...]", args);
   if (given) *given = table.given();
+  constexpr double least = 128;  // bytes a sample, without a token
+  check_memory(least * double(options.num_samples),
+               fmt::format("num_samples={}: so many samples", options.num_samples),
+               "draw fewer at once");
   return options;
 }
 

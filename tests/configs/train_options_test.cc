@@ -115,8 +115,19 @@ TEST(TrainOptions, EveryRangeIsChecked) {
                 "command line: " + name + ": must be at least 0 and below 1, got " + value);
   EXPECT_EQ(parse_error({"--device=cuda"}), "command line: device: must be \"cpu\", got \"cuda\"");
   EXPECT_EQ(parse_error({"--dtype=float16"}),
-            "command line: dtype: must be \"float32\" or \"bfloat16\" or \"float64\", got "
+            "command line: dtype: must be \"float32\" or \"bfloat16\", got "
             "\"float16\"");
+}
+
+// Before anything computes with them: sizes whose products overflow, in bytes.
+TEST(TrainOptions, SizesThatCannotBeCountedNameThemselvesAndTheirBytes) {
+  for (std::string option :
+       {"n_embd=9223372036854775806", "n_embd=4611686018427387904",
+        "batch_size=4611686018427387904", "batch_size=2305843009213693952",
+        "batch_size=1152921504606846976", "block_size=9223372036854775807",
+        "n_layer=9223372036854775807", "gradient_accumulation_steps=9223372036854775807"})
+    EXPECT_THAT(parse_error({"--" + option, "--n_head=1"}),
+                testing::AllOf(HasSubstr(option), HasSubstr("bytes"), HasSubstr("are left")));
 }
 
 TEST(TrainOptions, HelpNamesEveryOption) {
