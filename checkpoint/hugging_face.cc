@@ -98,6 +98,7 @@ void check_tied(const Weights& weights, const Gpt2Config& config) {
   Array wte = weights.tensor("transformer.wte.weight", shape);
   bool same =
       head.dtype() == wte.dtype() && std::memcmp(head.address(), wte.address(), head.bytes()) == 0;
+  check_mapped_files();
   check(same,
         "{}: lm_head.weight differs from wte.weight; folio's GPT-2 ties the two and cannot run "
         "this model",
@@ -143,11 +144,12 @@ std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, bool read_only) {
     Backend& device = backend(values);
     if (conv1d) {
       values = device.transpose(values, DType::f32);
-    } else if (!read_only || values.dtype() != DType::f32) {
+    } else if (!read_only || values.dtype() != DType::f32 || name != "transformer.wte.weight") {
       values = device.cast(values, DType::f32);
     }
     parameter = Parameter::leaf(std::move(values));
   });
+  check_mapped_files();
   return model;
 }
 

@@ -14,9 +14,9 @@ namespace folio {
 bool is_hugging_face(const std::filesystem::path& folder);
 
 // The model of a folder, or of a weights file that has its config.json beside it, in f32 whatever
-// the file's weights are (f32, f16 or bf16). Parameters that are `read_only` may lie in the mapped
-// file instead of a copy. Throws Error that names the file and the key or tensor that is missing,
-// has another shape, or belongs to a model that folio does not compute.
+// the file's weights are (f32, f16 or bf16). The token embedding of a `read_only` model may lie in
+// the mapped file instead of a copy. Throws Error that names the file and the key or tensor that is
+// missing, has another shape, or belongs to a model that folio does not compute.
 std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, bool read_only = false);
 
 // Writes config.json, generation_config.json, model.safetensors and `tokenizer`'s files into

@@ -8,6 +8,7 @@
 #include "checkpoint/quantized_file.h"
 #include "data/hub/hub_cache.h"
 #include "data/hugging_face/tokenizer_files.h"
+#include "data/mapped_file.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/torch_file/torch_file.h"
 
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 OpenedModel open_quantized(CheckpointFile file) {
   bool has_tokenizer = file.has("tokenizer") || file.has("vocabulary");
-  return {.model = load_quantized(file),
+  return {.model = take_quantized(file),
           .weights = quantized_weights(file),
           .tokenizer = has_tokenizer ? saved_tokenizer(file) : nullptr,
           .source = file.path.string(),
@@ -29,7 +30,7 @@ OpenedModel open_checkpoint(const fs::path& path, Purpose purpose) {
   CheckpointFile file = load(path);
   if (purpose == Purpose::inference && quantized_weights(file))
     return open_quantized(std::move(file));
-  return {.model = load_model(file),
+  return {.model = take_model(file),
           .weights = {},
           .tokenizer = saved_tokenizer(file),
           .source = path.string(),
@@ -46,7 +47,7 @@ OpenedModel open_hugging_face(const fs::path& path, Purpose purpose) {
 
 OpenedModel open_nanogpt(const fs::path& path) {
   CheckpointFile file = load_nanogpt(path.string(), NanogptParts::model).state;
-  return {.model = load_model(file),
+  return {.model = take_model(file),
           .weights = {},
           .tokenizer = nullptr,
           .source = path.string(),
@@ -120,6 +121,7 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
 void pack(OpenedModel& opened, const PackOptions& options) {
   if (!opened.weights) {
     opened.model->pack(options);
+    check_mapped_files();
     return;
   }
   check(opened.weights == options.format,

@@ -116,8 +116,8 @@ class Download {
     std::error_code error;
     fs::remove(temporary, error);
     fs::create_symlink(fs::path("../../blobs") / digest, temporary, error);
-    if (!error) fs::rename(temporary, link, error);
     check(!error, "{}: cannot link to the file downloaded: {}", link.string(), error.message());
+    rename_file(temporary.string(), link.string());
   }
 
   std::optional<Entry> look_up(const std::string& name) {

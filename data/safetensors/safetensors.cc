@@ -45,7 +45,8 @@ nlohmann::json read_index(const std::string& path) {
   MappedFile file(path);
   check(file.bytes().size() <= 100'000'000, "{}: {} bytes are too many for an index of shards",
         path, file.bytes().size());
-  auto index = parse_json<nlohmann::json>(file.bytes(), path);
+  auto index =
+      file.read([&](std::string_view text) { return parse_json<nlohmann::json>(text, path); });
   try {
     return index.at("weight_map").get<std::map<std::string, std::string>>();
   } catch (const nlohmann::json::exception& error) {
@@ -65,7 +66,9 @@ Safetensors::Safetensors(const std::string& path) : path_(path) {
 
 void Safetensors::add_file(const std::string& path) {
   auto file = std::make_shared<const MappedFile>(path);
-  for (auto& [name, entry] : read_safetensors_header(file->bytes(), path).tensors) {
+  SafetensorsHeader header =
+      file->read([&](std::string_view bytes) { return read_safetensors_header(bytes, path); });
+  for (auto& [name, entry] : header.tensors) {
     bool fresh = tensors_.emplace(name, Place{file, std::move(entry)}).second;
     check(fresh, "{}: tensor {} is in another shard too", path, name);
   }
@@ -102,12 +105,14 @@ const Shape& Safetensors::shape(const std::string& name) const { return place(na
 Array Safetensors::tensor(const std::string& name) const {
   const auto& [file, entry] = place(name);
   std::string_view bytes = file->bytes().substr(entry.begin, entry.end - entry.begin);
-  if (entry.dtype == "F16") return from_half(bytes, entry.shape);
+  if (entry.dtype == "F16")
+    return file->read([&](std::string_view) { return from_half(bytes, entry.shape); });
   check(entry.dtype == "F32" || entry.dtype == "BF16",
         "{}: tensor {} is {}; folio reads weights in F32, F16 and BF16", path_, name, entry.dtype);
   DType dtype = entry.dtype == "F32" ? DType::f32 : DType::bf16;
   bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % size_of(dtype) == 0;
-  return aligned ? mapped(file, entry, dtype) : copied(bytes, entry.shape, dtype);
+  if (aligned) return mapped(file, entry, dtype);
+  return file->read([&](std::string_view) { return copied(bytes, entry.shape, dtype); });
 }
 
 void write_safetensors(const std::string& path, std::vector<SafetensorsSource> tensors,

@@ -24,7 +24,8 @@ class Safetensors {
   // Throws Error for a name that the files lack.
   const Shape& shape(const std::string& name) const;
   // f32 (also for f16 in the file) or bf16. Where it can, the array lies in the mapped file: it
-  // must not be written to. Throws Error for a name that the files lack and for other dtypes.
+  // must not be written to, and check_mapped_files() says whether what was read there is true.
+  // Throws Error for a name that the files lack and for other dtypes.
   Array tensor(const std::string& name) const;
 
  private:

@@ -21,7 +21,7 @@ Json parse(const fs::path& path) {
   MappedFile file(path.string());
   check(file.bytes().size() <= max_bytes, "{}: {} bytes; a tokenizer's file has at most {}",
         path.string(), file.bytes().size(), max_bytes);
-  return parse_json<Json>(file.bytes(), path.string());
+  return file.read([&](std::string_view text) { return parse_json<Json>(text, path.string()); });
 }
 
 // The start of a value, for a message.
@@ -57,7 +57,7 @@ std::shared_ptr<const BpeTokenizer> load_pair(const fs::path& vocab, const fs::p
       builder.add_special(token, id, added.string());
     });
   MappedFile lines(merges.string());
-  builder.add_merges(lines.bytes(), merges.string());
+  lines.read([&](std::string_view text) { builder.add_merges(text, merges.string()); });
   return std::make_shared<BpeTokenizer>(builder.finish(where), where);
 }
 

@@ -35,6 +35,27 @@ TEST(LoadModel, MakesNoModelLargerThanItsTensors) {
   }
 }
 
+TEST(TakeModel, HasTheFilesOwnArrays) {
+  CheckpointFile shared = tiny_checkpoint(), file;
+  file.attributes = shared.attributes;
+  std::map<std::string, const void*> places;
+  for (const auto& [name, array] : shared.tensors) {
+    file.tensors[name] = backend(array).cast(array, array.dtype());
+    places[name] = file.tensors[name].address();
+  }
+  take_model(file)->parameters([&](const std::string& name, Parameter& parameter) {
+    EXPECT_EQ(parameter.array().address(), places.at("model/" + name)) << name;
+    EXPECT_FALSE(file.has("model/" + name)) << name;
+  });
+  // What others see is copied: an optimiser must not write there.
+  CheckpointFile another = shared;
+  take_model(another)->parameters([&](const std::string& name, Parameter& parameter) {
+    const Array& original = shared.tensor("model/" + name);
+    EXPECT_NE(parameter.array().address(), original.address()) << name;
+    EXPECT_EQ(to_vector<float>(parameter.array()), to_vector<float>(original)) << name;
+  });
+}
+
 TEST(LoadModel, NamesTheTensorThatIsWrong) {
   CheckpointFile file = tiny_checkpoint();
   file.tensors["model/transformer.h.0.mlp.c_fc.weight"] = zeros({8, 3}, DType::f32);
