@@ -7,9 +7,9 @@ namespace folio {
 
 // Where a user says that a model's tokenizer is; empty: not said.
 struct TokenizerPlace {
-  std::string tokenizer;  // Hugging Face's files, a meta.json, a folder with either, or gpt2, ...
-  std::string dataset;    // a prepared dataset of data_dir
-  std::string data_dir;
+  std::string tokenizer = {};  // Hugging Face's files, a meta.json, their folder, or gpt2, ...
+  std::string dataset = {};    // a prepared dataset of data_dir
+  std::string data_dir = {};
 };
 
 // Sees to it that `opened` has a tokenizer: its own; else the one at `place`; else that of the
