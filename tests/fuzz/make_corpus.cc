@@ -114,6 +114,8 @@ void add_torch_file(Corpus& corpus) {
   corpus.add("torch_file", "protocol4", 1,
              "\x80\4\x95\x20\0\0\0\0\0\0\0}\x94(\x8c\1aK\7\x8c\1bM\1\2\x8c\1cJ\1\2\3\4"
              "\x8c\1d\x8c\5torch\x8c\4int8\x93h\0N\x88\x86u."s);
+  corpus.add("torch_file", "meta", 2,
+             "\x80\4}(\x8c\nvocab_sizeK\1\x8c\4itos}K\0\x8c\1as\x8c\4stoi}\x8c\1aK\0su."s);
 }
 
 void add_tokenizers(Corpus& corpus, const TemporaryFolder& folder) {

@@ -1,5 +1,6 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
+#include "data/torch_file/meta_pickle.h"
 #include "data/torch_file/torch_file.h"
 #include "tests/data/torch_file/torch_file_writer.h"
 #include "tests/fuzz/input_file.h"
@@ -37,8 +38,9 @@ void read(std::string_view bytes) {
 }  // namespace
 }  // namespace folio
 
-// The first byte says what the rest is: a whole zip archive; or its pickle alone, which is put into
-// an archive with the right CRC-32 and the storages 0 to 3, so that changed bytes reach the reader.
+// The first byte says what the rest is: 2, a dataset's meta.pkl; or else a whole zip archive; or
+// its pickle alone, which is put into an archive with the right CRC-32 and the storages 0 to 3, so
+// that changed bytes reach the reader.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
   if (size == 0) return 0;
@@ -51,7 +53,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     input = torch_writer::zip(entries);
   }
   try {
-    read(input);
+    if (data[0] == 2) {
+      load_meta_pkl(input, "meta.pkl");
+    } else {
+      read(input);
+    }
   } catch (const Error&) {
   }
   require_little_memory();
