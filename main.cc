@@ -7,8 +7,8 @@
 
 #include "checkpoint/export_command.h"
 #include "checkpoint/quantize_command.h"
-#include "configs/nearest.h"
 #include "configs/option_table.h"
+#include "core/nearest.h"
 #include "core/output.h"
 #include "core/stop.h"
 #include "data/corpus/prepare_command.h"

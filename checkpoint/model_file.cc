@@ -1,5 +1,6 @@
 #include "checkpoint/model_file.h"
 
+#include "core/finite.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 
@@ -69,7 +70,9 @@ std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
   check_sizes(file, config);
   auto model = std::make_unique<Gpt>(config);
   model->parameters([&](const std::string& name, Parameter& parameter) {
-    parameter.assign(saved_parameter(file, name, parameter.shape()));
+    const Array& values = saved_parameter(file, name, parameter.shape());
+    check_finite(values, file.path.string(), "model/" + name);
+    parameter.assign(values);
   });
   return model;
 }
@@ -87,6 +90,14 @@ const Array& saved_parameter(const CheckpointFile& file, const std::string& name
   check(values.shape() == shape, "{}: tensor model/{} is {}, the model needs {}",
         file.path.string(), name, values.shape(), shape);
   return values;
+}
+
+void check_finite(const Array& values, const std::string& path, const std::string& name) {
+  check(
+      all_finite(values),
+      "{}: tensor {} holds NaN or infinity, so the model computes nothing; take a checkpoint from "
+      "before it diverged",
+      path, name);
 }
 
 void put_tokenizer(CheckpointFile& file, const Tokenizer& tokenizer) {

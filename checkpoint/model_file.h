@@ -25,14 +25,18 @@ void put_config(CheckpointFile& file, const GptConfig& config);
 // unless `file` has tensors as long for every block.
 void check_sizes(const CheckpointFile& file, const GptConfig& config);
 
-// A model of that shape with the file's parameters. An Error names one that is missing or has
-// another shape; a file of quantised weights (quantized_file.h) is an Error that says so.
+// A model of that shape with the file's parameters. An Error names one that is missing, has another
+// shape or holds a number that is not finite; a file of quantised weights (quantized_file.h) is an
+// Error that says so.
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
 // The configuration and every parameter of `model`.
 void put_parameters(CheckpointFile& file, Gpt& model);
 // The tensor "model/NAME". Throws Error unless it has that shape.
 const Array& saved_parameter(const CheckpointFile& file, const std::string& name,
                              const Shape& shape);
+
+// Throws Error, naming the file and the tensor, if one of its numbers is NaN or infinite.
+void check_finite(const Array& values, const std::string& path, const std::string& name);
 
 // A character tokenizer is the attribute "vocabulary", its characters in order; any other is the
 // attribute "tokenizer", whole, as to_text writes it.

@@ -54,13 +54,15 @@ OpenedModel open_folder(const fs::path& folder, Purpose purpose) {
   if (is_hugging_face(folder)) return open_hugging_face(folder, purpose);
   fs::path checkpoint = best_checkpoint(folder);
   if (fs::exists(checkpoint)) return open_checkpoint(checkpoint, purpose);
-  fail("{}: holds no model that folio knows: no config.json with model.safetensors, no ckpt.h5",
+  fail("{}: holds no model that folio knows: no config.json with its weights, no ckpt.h5",
        folder.string());
 }
 
 }  // namespace
 
-OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose) {
+namespace {
+
+OpenedModel open(const std::string& init_from, const std::string& out_dir, Purpose purpose) {
   if (init_from == "resume") return open_checkpoint(best_checkpoint(out_dir), purpose);
   fs::path path = init_from;
   if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
@@ -69,11 +71,29 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
         "that `folio download` got, or the path of a model",
         init_from);
   if (fs::is_directory(path)) return open_folder(path, purpose);
-  if (path.extension() == ".safetensors") return open_hugging_face(path, purpose);
+  bool has_config = is_hugging_face(path.parent_path());
+  if (path.extension() == ".safetensors" || (path.extension() == ".bin" && has_config))
+    return open_hugging_face(path, purpose);
   if (path.extension() == ".h5") return open_checkpoint(path, purpose);
   if (is_torch_file(path.string())) return open_nanogpt(path);
   fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
        init_from);
+}
+
+}  // namespace
+
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose) {
+  OpenedModel opened = open(init_from, out_dir, purpose);
+  if (opened.tokenizer) check_tokenizer(opened, *opened.tokenizer);
+  return opened;
+}
+
+void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer) {
+  int64_t tokens = tokenizer.vocab_size(), rows = opened.model->config().vocab_size;
+  check(tokens <= rows,
+        "{}: the tokenizer has {} tokens, the model {}; they do not belong together, or the model "
+        "was not resized when tokens were added",
+        opened.source, tokens, rows);
 }
 
 void pack(OpenedModel& opened, const PackOptions& options) {

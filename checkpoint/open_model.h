@@ -24,7 +24,8 @@ struct OpenedModel {
 //   resume          out_dir's best checkpoint
 //   gpt2, ...       what `folio download` got, also OWNER/NAME
 //   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir
-//   a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
+//   a file          .safetensors or .bin with its config.json beside it, a folio checkpoint (.h5),
+//   or
 //                   nanoGPT's ckpt.pt
 // For inference also a file of `folio quantize` (.h5), whose model is packed; for anything that
 // needs f32 parameters, such a file is an Error. Throws Error, saying what folio can open, for
@@ -32,6 +33,10 @@ struct OpenedModel {
 enum class Purpose { any, inference };
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
                        Purpose purpose = Purpose::any);
+
+// Throws Error unless the model has a row for every token of the tokenizer; it may have more. What
+// open_model found beside the model has been checked.
+void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer);
 
 // Packs the model. One that its file has packed stays as it is: throws Error if `options` asks for
 // another format.

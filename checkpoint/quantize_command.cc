@@ -5,6 +5,7 @@
 #include "checkpoint/quantized_file.h"
 #include "configs/option_table.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/progress_line.h"
 
 namespace folio {
@@ -44,11 +45,13 @@ int quantize_command(int argc, char** argv) {
   check(!to.empty(), "quantize: say where to, with --to=FILE.h5");
   backend(cpu).set_threads(0);
 
+  set_stop_answer("stopping; nothing is written");
   OpenedModel opened = open_model(init_from, out_dir);
   check_place(to, opened.source);
   int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));
   CheckpointFile file = quantize(*opened.model, weight_format_named(weights));
   put_origin(file, opened);
+  throw_if_stopped();
   if (fs::path(to).has_parent_path()) fs::create_directories(fs::path(to).parent_path());
   save(to, file);
   auto after = int64_t(fs::file_size(to));

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <type_traits>
 
-#include "configs/nearest.h"
 #include "core/check.h"
+#include "core/nearest.h"
 
 namespace folio {
 namespace {

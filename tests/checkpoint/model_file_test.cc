@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/backend.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
 
@@ -33,6 +35,17 @@ TEST(LoadModel, MakesNoModelLargerThanItsTensors) {
         << key;
     EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
   }
+}
+
+TEST(LoadModel, NumbersThatAreNotFiniteAreNamed) {
+  for (const char* name : {"model/transformer.wte.weight", "model/transformer.ln_f.weight"})
+    for (float bad : {NAN, INFINITY, -INFINITY}) {
+      CheckpointFile file = tiny_checkpoint();
+      std::vector<float> values = to_vector<float>(file.tensors[name]);
+      values[0] = bad;
+      file.tensors[name] = to_array(values, file.tensors[name].shape());
+      EXPECT_THAT(error(file), HasSubstr(std::string(name) + " holds NaN or infinity"));
+    }
 }
 
 TEST(LoadModel, NamesTheTensorThatIsWrong) {
