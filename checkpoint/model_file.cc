@@ -1,5 +1,6 @@
 #include "checkpoint/model_file.h"
 
+#include "core/finite.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 
@@ -100,9 +101,18 @@ const Array& saved_parameter(const CheckpointFile& file, const std::string& name
 Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape) {
   saved_parameter(file, name, shape);
   Array values = file.take("model/" + name);
+  check_finite(values, file.path.string(), "model/" + name);
   if (!values.sole_owner() || values.dtype() != DType::f32)
     values = backend(values).cast(values, DType::f32);
   return Parameter::leaf(std::move(values));
+}
+
+void check_finite(const Array& values, const std::string& path, const std::string& name) {
+  check(
+      all_finite(values),
+      "{}: tensor {} holds NaN or infinity, so the model computes nothing; take a checkpoint from "
+      "before it diverged",
+      path, name);
 }
 
 void put_tokenizer(CheckpointFile& file, const Tokenizer& tokenizer) {

@@ -65,7 +65,7 @@ std::optional<fs::path> run_checkpoint(const std::string& folder, Which which) {
 OpenedModel open_folder(const fs::path& folder, Purpose purpose, Which which) {
   if (is_hugging_face(folder)) return open_hugging_face(folder, purpose);
   if (auto checkpoint = run_checkpoint(folder, which)) return open_checkpoint(*checkpoint, purpose);
-  fail("{}: holds no model that folio knows: no config.json with model.safetensors, no {}",
+  fail("{}: holds no model that folio knows: no config.json with its weights, no {}",
        folder.string(), which == Which::best ? "ckpt.h5 or last.h5" : "last.h5");
 }
 
@@ -76,6 +76,25 @@ OpenedModel open_run(const std::string& out_dir, Purpose purpose, Which which) {
         out_dir);
   fail("{}: holds no checkpoint ({}); `folio train --out_dir={}` makes one", out_dir,
        which == Which::best ? "ckpt.h5 or last.h5" : "last.h5", out_dir);
+}
+
+OpenedModel open(const std::string& init_from, const std::string& out_dir, Purpose purpose,
+                 Which which) {
+  if (init_from == "resume") return open_run(out_dir, purpose, which);
+  fs::path path = init_from;
+  if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
+  check(fs::exists(path),
+        "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
+        "that `folio download` got, or the path of a model",
+        init_from);
+  if (fs::is_directory(path)) return open_folder(path, purpose, which);
+  bool has_config = is_hugging_face(path.parent_path());
+  if (path.extension() == ".safetensors" || (path.extension() == ".bin" && has_config))
+    return open_hugging_face(path, purpose);
+  if (path.extension() == ".h5") return open_checkpoint(path, purpose);
+  if (is_torch_file(path.string())) return open_nanogpt(path);
+  fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
+       init_from);
 }
 
 }  // namespace
@@ -103,19 +122,17 @@ Which checkpoint_named(const std::string& name) {
 
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose,
                        Which which) {
-  if (init_from == "resume") return open_run(out_dir, purpose, which);
-  fs::path path = init_from;
-  if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
-  check(fs::exists(path),
-        "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
-        "that `folio download` got, or the path of a model",
-        init_from);
-  if (fs::is_directory(path)) return open_folder(path, purpose, which);
-  if (path.extension() == ".safetensors") return open_hugging_face(path, purpose);
-  if (path.extension() == ".h5") return open_checkpoint(path, purpose);
-  if (is_torch_file(path.string())) return open_nanogpt(path);
-  fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
-       init_from);
+  OpenedModel opened = open(init_from, out_dir, purpose, which);
+  if (opened.tokenizer) check_tokenizer(opened, *opened.tokenizer);
+  return opened;
+}
+
+void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer) {
+  int64_t tokens = tokenizer.vocab_size(), rows = opened.model->config().vocab_size;
+  check(tokens <= rows,
+        "{}: the tokenizer has {} tokens, the model {}; they do not belong together, or the model "
+        "was not resized when tokens were added",
+        opened.source, tokens, rows);
 }
 
 void pack(OpenedModel& opened, const PackOptions& options) {

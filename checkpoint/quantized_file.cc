@@ -3,6 +3,8 @@
 #include <set>
 
 #include "checkpoint/model_file.h"
+#include "core/finite.h"
+#include "core/stop.h"
 #include "data/progress_line.h"
 
 namespace folio {
@@ -56,7 +58,10 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
   put_config(file, model.config());
   int64_t done = 0;
   ProgressLine progress("quantising", model.num_params(false) * int64_t(sizeof(float)));
+  // A request to stop ends it within a matrix; nothing is written then.
+  Interruptible here;
   model.packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight&) {
+    throw_if_stopped();
     Array values = parameter.array();
     if (format == WeightFormat::bf16) {
       file.tensors["model/" + name] = backend(values).cast(values, DType::bf16);
@@ -86,6 +91,10 @@ std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
   std::set<std::string> matrices;
   model->packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight& packed) {
     packed = take_weight(file, name, parameter.shape(), format);
+    check(all_finite(packed),
+          "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
+          "computes nothing; quantise the model that they were made from again",
+          file.path.string(), format, name);
     matrices.insert(name);
   });
   model->parameters([&](const std::string& name, Parameter& parameter) {

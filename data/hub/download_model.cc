@@ -76,7 +76,8 @@ class Download {
             repository_, endpoint_);
       for (const std::string& shard : shards()) get_required(shard);
     }
-    for (const char* file : {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json"})
+    for (const char* file : {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
+                             "special_tokens_map.json", "added_tokens.json"})
       get(file);
     fs::create_directories(folder_ / "refs");
     write_file((folder_ / "refs" / "main").string(), commit_);
