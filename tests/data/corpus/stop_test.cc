@@ -53,6 +53,9 @@ class PrepareStopped : public testing::Test {
       f();
     } catch (const Interrupted& interrupted) {
       signal = interrupted.signal;
+    } catch (const Error&) {
+      testing::internal::GetCapturedStdout();
+      throw;
     }
     testing::internal::GetCapturedStdout();
     forget_stop();
@@ -128,7 +131,7 @@ TEST_F(PrepareStopped, AtAnyMomentOfCharactersLeavesEverythingAsItWasOrIsDone) {
 
 TEST_F(PrepareStopped, WhileAPipeGivesNothingMakesNoFolder) {
   ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
-  std::thread other([] { request_stop(2); });
+  std::jthread other([] { request_stop(2); });
   EXPECT_EQ(
       run([&] { prepare({.name = "new", .input = folder_ / "pipe", .data_dir = sets_ + "/a/b"}); }),
       2);
@@ -143,7 +146,6 @@ TEST_F(PrepareStopped, FailingMakesNoFolderEither) {
                  prepare({.name = "new", .input = folder_ / "bad.txt", .data_dir = sets_ + "/a"});
                }),
                Error);
-  testing::internal::GetCapturedStdout();
   EXPECT_TRUE(contents() == before_);
 }
 
