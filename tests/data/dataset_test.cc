@@ -98,6 +98,26 @@ TEST_F(DatasetFiles, ADatasetOfAnEarlierVersionOpensAndHasTheSameDigest) {
   EXPECT_EQ(digest("a"), before);
 }
 
+// Nor is a dataset of an earlier version taken for the other half of one that could not be
+// finished.
+TEST_F(DatasetFiles, ThatReplaceAnEarlierVersionsInPartAreRefused) {
+  for (const char* last : {"train.bin", "val.bin", "meta.json"}) {
+    prepare_text("a", "abcabcabcaabcabcabca");
+    for (const char* key : {"train_sha256", "val_sha256", "train_fingerprint", "val_fingerprint"})
+      remove_line(folder_ / "a/meta.json", key);
+    std::string path = folder_ / "a/" + last, old = read_file(path);
+    fs::remove(path);
+    fs::create_directories(path + "/in the way");
+    std::string error = error_of([&] { prepare_text("a", "bacbacbacbbacbacbacb"); });
+    testing::internal::GetCapturedStdout();
+    EXPECT_THAT(error, HasSubstr("cannot replace it"));
+    fs::remove_all(path);
+    write_file(path, old);
+    bool replaced = last != std::string("meta.json");  // meta.json is the first
+    EXPECT_EQ(open_error("a") != "", replaced) << last;
+  }
+}
+
 TEST_F(DatasetFiles, DigestsAreEqualWhereContentsAre) {
   prepare_text("a", "the same text");
   prepare_text("b", "the same text");
