@@ -119,7 +119,9 @@ class Reader {
       auto found = config.find(key);
       bool none =
           found == config.end() || found->is_null() || *found == false || *found == Json::array();
-      if (!none) fail("{}: \"{}\" is {}{}", where, key, shown(*found), other_ids);
+      if (!none)
+        fail("{}: \"{}\" is {}{}. If the model was not trained so, take the key out", where, key,
+             shown(*found), other_ids);
     }
     auto kind = config.find("tokenizer_class");
     bool known = kind == config.end() || kind->is_null() ||
