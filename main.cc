@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "commands/download_command.h"
 #include "commands/prepare_command.h"
 #include "configs/option_table.h"
+#include "core/memory_limit.h"
 #include "core/nearest.h"
 #include "core/output.h"
 #include "core/stop.h"
@@ -121,6 +124,13 @@ int main(int argc, char** argv) {
     return status;
   } catch (const folio::Interrupted& interrupted) {
     return 128 + interrupted.signal;
+  } catch (const std::bad_alloc&) {
+    folio::note("folio: out of memory: {} bytes are left; make what is asked for smaller\n",
+                folio::available_memory());
+    return 1;
+  } catch (const std::length_error& error) {
+    folio::note("folio: a size that was asked for is too large ({})\n", error.what());
+    return 1;
   } catch (const std::exception& error) {
     folio::note("folio: {}\n", error.what());
     return 1;

@@ -12,7 +12,35 @@ Array row_positions(const Array& tokens) {
   return to_array(places, tokens.shape(), tokens.device());
 }
 
+// Every op's first check: `x` holds numbers that it can compute with.
+void check_values(const char* op, const char* name, const Tensor& x) {
+  check(x.defined(),
+        "{}: {} {} has a shape but no values: draw the weights, or load them, before a forward "
+        "pass",
+        op, name, x.shape());
+  bool is_float = x.dtype() == DType::f64 || x.dtype() == DType::f32 || x.dtype() == DType::bf16;
+  check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
+}
+
+// The weight `w` goes with the activations `x`: of the same dtype.
+void check_weight(const char* op, const char* name, const Tensor& x, const Tensor& w) {
+  check_values(op, name, w);
+  check(w.dtype() == x.dtype(), "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(),
+        x.dtype());
+}
+
+// A vector of parameters, optional, goes with `x`: of the same dtype, or f32 under bf16.
+void check_vector(const char* op, const char* name, const Tensor& x, const Tensor& w) {
+  if (!w.requires_grad() && !w.defined()) return;
+  check_values(op, name, w);
+  check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
+        "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
+}
+
 void check_linear(const char* op, const Tensor& x, const Tensor& w, const Tensor& b) {
+  check_values(op, "x", x);
+  check_weight(op, "the weight", x, w);
+  check_vector(op, "the bias", x, b);
   check(w.shape().rank() == 2 && x.shape().rank() >= 1 && x.dim(-1) == w.dim(1),
         "{}: x {} needs a weight [N, {}], got {}", op, x.shape(), x.dim(-1), w.shape());
   check(!b.defined() || (b.shape().rank() == 1 && b.dim(0) == w.dim(0)),
@@ -22,6 +50,8 @@ void check_linear(const char* op, const Tensor& x, const Tensor& w, const Tensor
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
+  check_values("add", "a", a);
+  check_values("add", "b", b);
   check(a.shape() == b.shape() && a.dtype() == b.dtype(),
         "add: both sides need one shape and dtype, got {} {} and {} {}", a.shape(), a.dtype(),
         b.shape(), b.dtype());
@@ -31,6 +61,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor scale(const Tensor& x, double factor) {
+  check_values("scale", "x", x);
   auto scaled = [factor](const Array& from) {
     Array to = backend(from).cast(from, from.dtype());
     backend(to).scale(to, factor);
@@ -40,6 +71,9 @@ Tensor scale(const Tensor& x, double factor) {
 }
 
 Tensor cast(const Tensor& x, DType dtype) {
+  check_values("cast", "x", x);
+  check(dtype == DType::f64 || dtype == DType::f32 || dtype == DType::bf16,
+        "cast: to float64, float32 or bfloat16, not {}", dtype);
   if (x.dtype() == dtype) return x;
   DType from = x.dtype();
   return record(backend(x.array()).cast(x.array(), dtype), {x},
@@ -47,6 +81,7 @@ Tensor cast(const Tensor& x, DType dtype) {
 }
 
 Tensor elementwise(Unary op, const Tensor& x) {
+  visit_unary(op, [&](auto function) { check_values(function.name.data(), "x", x); });
   return record(backend(x.array()).unary(op, x.array()), {x}, [op, x = Saved(x)](Array dy) {
     return std::vector<Array>{backend(dy).unary_grad(op, x(), dy)};
   });
@@ -55,6 +90,12 @@ Tensor elementwise(Unary op, const Tensor& x) {
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout) {
   check(!residual.defined() || residual.shape() == x.shape(),
         "add_dropout: residual {} and x {} need one shape", residual.shape(), x.shape());
+  check_values("add_dropout", "x", x);
+  bool wider = residual.dtype() == DType::f32 && x.dtype() == DType::bf16;
+  check(!residual.defined() || residual.dtype() == x.dtype() || wider,
+        "add_dropout: the residual is {}, but x is {}; it may be float32 over bfloat16, else they "
+        "need one dtype",
+        residual.dtype(), x.dtype());
   if (!residual.defined() && !dropout.enabled()) return x;
   return record(backend(x.array()).add_dropout(residual.array(), x.array(), dropout), {residual, x},
                 [dropout, dtype = x.dtype()](Array dy) {
@@ -80,9 +121,14 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
 Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, const Tensor& w_proj,
                     const Tensor& b_proj, Unary act) {
   check_linear("feed_forward: c_fc", x, w_fc, b_fc);
+  check_weight("feed_forward: c_proj", "the weight", x, w_proj);
+  check_vector("feed_forward: c_proj", "the bias", x, b_proj);
   check(w_proj.shape().rank() == 2 && w_proj.dim(1) == w_fc.dim(0),
         "feed_forward: c_fc {} needs a c_proj [N, {}], got {}", w_fc.shape(), w_fc.dim(0),
         w_proj.shape());
+  check(!b_proj.defined() || b_proj.shape() == Shape{w_proj.dim(0)},
+        "feed_forward: c_proj {} needs a bias [{}], got {}", w_proj.shape(), w_proj.dim(0),
+        b_proj.shape());
   Backend& device = backend(x.array());
   Array h;  // [..., H], before act
   Array y;
@@ -108,6 +154,13 @@ Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, con
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype, double eps) {
+  check_values("layer_norm", "x", x);
+  check_values("layer_norm", "the weight", w);
+  check_vector("layer_norm", "the weight", x, w);
+  check_vector("layer_norm", "the bias", x, b);
+  check(dtype == x.dtype() || (dtype == DType::bf16 && x.dtype() == DType::f32),
+        "layer_norm: of x in {} gives {}, or bfloat16 of float32, not {}", x.dtype(), x.dtype(),
+        dtype);
   check(w.shape() == Shape{x.dim(-1)} && (!b.defined() || b.shape() == w.shape()),
         "layer_norm: x {} needs weight and bias [{}], got {} and {}", x.shape(), x.dim(-1),
         w.shape(), b.shape());
@@ -127,8 +180,13 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
 
 Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DType dtype,
                  std::span<const int64_t> positions) {
-  check(tokens.shape().rank() == 2 && tokens.dtype() == DType::i32,
+  check(tokens.defined() && tokens.shape().rank() == 2 && tokens.dtype() == DType::i32,
         "embedding: tokens must be [B, T] int32, got {} {}", tokens.shape(), tokens.dtype());
+  check_values("embedding", "wte", wte);
+  check_values("embedding", "wpe", wpe);
+  check(wte.dtype() == wpe.dtype() && (dtype == DType::f64) == (wte.dtype() == DType::f64),
+        "embedding: wte is {} and wpe {}, for a result in {}; cast them", wte.dtype(), wpe.dtype(),
+        dtype);
   check(wte.shape().rank() == 2 && wpe.shape().rank() == 2 && wte.dim(1) == wpe.dim(1),
         "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", wte.shape(), wpe.shape());
   check(!positions.empty() || tokens.dim(1) <= wpe.dim(0),
@@ -149,6 +207,7 @@ Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DTyp
 }
 
 Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
+  check_values("attention", "qkv", qkv);
   check(qkv.shape().rank() == 3 && n_head > 0 && qkv.dim(2) % (3 * n_head) == 0,
         "attention: qkv must be [B, T, 3 C] with C divisible by {} heads, got {}", n_head,
         qkv.shape());
@@ -160,6 +219,7 @@ Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
 
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targets) {
   check_linear("linear_cross_entropy", x, w, {});
+  check(targets.defined(), "linear_cross_entropy: the targets have no values");
   check(targets.dtype() == DType::i32 && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
         targets.shape(), targets.dtype());
@@ -174,6 +234,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targe
 }
 
 Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+  check_values("recompute", "x", x);
   if (NoGrad::active()) return f(x);
   Array y;
   {

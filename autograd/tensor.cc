@@ -15,6 +15,11 @@ struct Newest {
   }
 };
 
+// The walk frees what each op saved.
+constexpr const char* walked_before =
+    "backward: a second time through the same graph, or a part that two graphs share; what its ops "
+    "had saved is freed: run the forward pass again, or add the losses and call backward() once";
+
 void add_grad(Node& node, Array grad) {
   if (!node.grad.defined()) {
     node.grad = std::move(grad);
@@ -62,8 +67,11 @@ void Tensor::backward() const {
 
 void Tensor::backward(Array dy) const {
   check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
-  check(dy.shape() == shape(), "backward: a tensor of shape {} needs a gradient like it, got {}",
-        shape(), dy.shape());
+  check(dy.shape() == shape() && dy.dtype() == dtype(),
+        "backward: a tensor {} {} needs a gradient like it, got {} {}", dtype(), shape(),
+        dy.dtype(), dy.shape());
+  bool is_leaf = node_->order == 0;
+  check(is_leaf || node_->backward, walked_before);
   add_grad(*node_, std::move(dy));
 
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Newest> pending;
@@ -74,7 +82,7 @@ void Tensor::backward(Array dy) const {
     pending.pop();
     Node::Backward backward = std::move(node->backward);
     node->backward = nullptr;
-    check(backward != nullptr, "backward: this part of the tape was walked before and is freed");
+    check(backward != nullptr, walked_before);
     std::vector<Array> grads = backward(std::move(node->grad));
     node->grad = {};
     for (size_t i = 0; i < node->inputs.size(); ++i) {

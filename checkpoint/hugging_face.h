@@ -7,20 +7,27 @@
 
 namespace folio {
 
-// GPT-2 in Hugging Face's layout: config.json beside model.safetensors, or beside the shards that
-// model.safetensors.index.json names. Weights of c_attn, c_proj and c_fc lie transposed there (its
-// Conv1D), the head is the token embedding, and a name may come without "transformer.".
+// GPT-2 in Hugging Face's layout: config.json beside model.safetensors or pytorch_model.bin, or
+// beside the shards that X.index.json names. Weights of c_attn, c_proj and c_fc lie transposed
+// there (its Conv1D), the head is the token embedding, and tensors go by any name that
+// parameter_name (tensor_names.h) knows.
 
 bool is_hugging_face(const std::filesystem::path& folder);
 
 // The model of a folder, or of a weights file that has its config.json beside it, in f32 whatever
-// the file's weights are (f32, f16 or bf16). Parameters that are `read_only` may lie in the mapped
-// file instead of a copy. Throws Error that names the file and the key or tensor that is missing,
-// has another shape, or belongs to a model that folio does not compute.
+// the file's weights are (f64, f32, f16 or bf16). The token embedding of a `read_only` model may
+// lie in the mapped file instead of a copy. Throws Error that names the file and the key or tensor
+// that is missing, has another shape or a number that is not finite, or belongs to a model that
+// folio does not compute; and for a folder with files of two exports.
 std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, bool read_only = false);
 
-// Writes config.json, generation_config.json, model.safetensors and `tokenizer`'s files into
-// `folder`, made if it is missing. A model without biases gets biases of zero, which GPT-2 has.
-void save_hugging_face(const std::filesystem::path& folder, Gpt& model, const Tokenizer* tokenizer);
+// Writes config.json, generation_config.json, model.safetensors and `tokenizer`'s files (optional)
+// into `folder`, made if it is missing: all of them or, on Error or a request to stop, none. They
+// hold one digest (folio_digest, that transformers ignores) by which load_hugging_face knows that
+// they belong together, and a model is there only once the last is in place. A model without biases
+// gets biases of zero, which GPT-2 has. With `trim_vocab` rows of the embedding that no token has
+// are left out.
+void save_hugging_face(const std::filesystem::path& folder, Gpt& model, const Tokenizer* tokenizer,
+                       bool trim_vocab = false);
 
 }  // namespace folio

@@ -1,5 +1,6 @@
 #include "checkpoint/model_file.h"
 
+#include "core/finite.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/utf8.h"
 
@@ -67,12 +68,17 @@ void check_full_weights(const CheckpointFile& file) {
 }
 
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
+  CheckpointFile shared = file;
+  return take_model(shared);
+}
+
+std::unique_ptr<Gpt> take_model(CheckpointFile& file) {
   check_full_weights(file);
   GptConfig config = model_config(file);
   check_sizes(file, config);
   auto model = std::make_unique<Gpt>(config);
   model->parameters([&](const std::string& name, Parameter& parameter) {
-    parameter.assign(saved_parameter(file, name, parameter.shape()));
+    parameter = take_parameter(file, name, parameter.shape());
   });
   return model;
 }
@@ -90,6 +96,23 @@ const Array& saved_parameter(const CheckpointFile& file, const std::string& name
   check(values.shape() == shape, "{}: tensor model/{} is {}, the model needs {}",
         file.path.string(), name, values.shape(), shape);
   return values;
+}
+
+Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape) {
+  saved_parameter(file, name, shape);
+  Array values = file.take("model/" + name);
+  check_finite(values, file.path.string(), "model/" + name);
+  if (!values.sole_owner() || values.dtype() != DType::f32)
+    values = backend(values).cast(values, DType::f32);
+  return Parameter::leaf(std::move(values));
+}
+
+void check_finite(const Array& values, const std::string& path, const std::string& name) {
+  check(
+      all_finite(values),
+      "{}: tensor {} holds NaN or infinity, so the model computes nothing; take a checkpoint from "
+      "before it diverged",
+      path, name);
 }
 
 void put_tokenizer(CheckpointFile& file, const Tokenizer& tokenizer) {

@@ -27,14 +27,22 @@ void check_sizes(const CheckpointFile& file, const GptConfig& config);
 
 // Throws Error for a file of quantised weights (quantized_file.h), saying what they are for.
 void check_full_weights(const CheckpointFile& file);
-// A model of that shape with the file's parameters. An Error names one that is missing or has
-// another shape; the weights must be full.
+// A model of that shape with the file's parameters. An Error names one that is missing, has another
+// shape or holds a number that is not finite; the weights must be full.
 std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
+// The same without a copy: its parameters are the file's arrays, which are no longer in `file`.
+std::unique_ptr<Gpt> take_model(CheckpointFile& file);
 // The configuration and every parameter of `model`.
 void put_parameters(CheckpointFile& file, Gpt& model);
 // The tensor "model/NAME". Throws Error unless it has that shape.
 const Array& saved_parameter(const CheckpointFile& file, const std::string& name,
                              const Shape& shape);
+// The same as a parameter in f32, taken out of `file`: a copy only if others see that array too, or
+// it is of another dtype.
+Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape);
+
+// Throws Error, naming the file and the tensor, if one of its numbers is NaN or infinite.
+void check_finite(const Array& values, const std::string& path, const std::string& name);
 
 // A character tokenizer is the attribute "vocabulary", its characters in order; any other is the
 // attribute "tokenizer", whole, as to_text writes it.

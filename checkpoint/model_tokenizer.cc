@@ -65,7 +65,6 @@ std::string from_its_dataset(OpenedModel& opened, const TokenizerPlace& place) {
 }  // namespace
 
 std::string find_tokenizer_of(OpenedModel& opened, const TokenizerPlace& place) {
-  const int64_t rows = opened.model->config().vocab_size;
   check(place.tokenizer.empty() || place.dataset.empty(),
         "tokenizer and dataset both say where the tokenizer is: give one of them");
   std::string what;
@@ -83,15 +82,8 @@ std::string find_tokenizer_of(OpenedModel& opened, const TokenizerPlace& place) 
   } else if (!opened.tokenizer) {
     return from_its_dataset(opened, place);
   }
-  check_rows(*opened.tokenizer, rows, opened.source);
+  check_tokenizer(opened, *opened.tokenizer);
   return "";
-}
-
-void check_rows(const Tokenizer& tokenizer, int64_t rows, const std::string& source) {
-  check(tokenizer.vocab_size() <= rows,
-        "{}: the tokenizer has {} tokens, the model {}: it is another model's, or tokens were "
-        "added to it; take the tokenizer that the model was trained with",
-        source, tokenizer.vocab_size(), rows);
 }
 
 }  // namespace folio

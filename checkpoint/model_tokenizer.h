@@ -18,8 +18,4 @@ struct TokenizerPlace {
 // place given to a model whose own tokenizer makes other ids.
 std::string find_tokenizer_of(OpenedModel& opened, const TokenizerPlace& place);
 
-// Throws Error if `tokenizer` has more tokens than a model, which the message calls `source`, has
-// rows. Fewer are common: vocabularies are padded.
-void check_rows(const Tokenizer& tokenizer, int64_t rows, const std::string& source);
-
 }  // namespace folio

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "checkpoint/tensor_names.h"
 #include "core/backend.h"
+#include "data/json_keys.h"
 #include "data/torch_file/torch_file.h"
 
 namespace folio {
@@ -63,6 +65,11 @@ class Reader {
 
   void read_model_args() {
     const Dict& args = member("model_args");
+    constexpr std::string_view known[] = {"n_layer",    "n_head", "n_embd", "block_size",
+                                          "vocab_size", "bias",   "dropout"};
+    for (const auto& [key, value] : args.items)
+      check_key(key->get<std::string>(path() + ": model_args' key", "a text"), known,
+                path() + ": model_args");
     auto size = [&](const char* key) {
       const PickleValue* value = folio::find(args, key);
       std::string what = fmt::format("{}: model_args' {}", path(), key);
@@ -132,14 +139,15 @@ class Reader {
 
   void find_tensors() {
     for (const auto& [key, value] : member("model").items) {
-      std::string name = key->get<std::string>(path() + ": a tensor's name", "a text");
-      constexpr std::string_view compiled = "_orig_mod.";
-      if (name.starts_with(compiled)) name.erase(0, compiled.size());
-      // The causal mask, a buffer of nanoGPT's attention before PyTorch 2's.
-      if (name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")) continue;
+      std::string name =
+          parameter_name(key->get<std::string>(path() + ": a tensor's name", "a text"));
+      if (is_buffer(name)) continue;
       bool added = tensors_.emplace(name, file_.tensor(*value, name)).second;
       check(added, "{}: tensor {} is there twice", path(), name);
     }
+    // A tied pair may have been saved under the head's name alone.
+    auto head = tensors_.find("lm_head.weight");
+    if (head != tensors_.end()) tensors_.emplace("transformer.wte.weight", head->second);
   }
 
   void check_tensors() {
@@ -230,6 +238,8 @@ class Reader {
                       *groups = folio::find(*content, "param_groups");
     if (!state || !groups || !state->get_if<Dict>() || !groups->get_if<PickleValue::List>())
       return left("it is not in PyTorch's form");
+    for (const PickleValue* group : groups->get_if<PickleValue::List>()->items)
+      if (const Dict* settings = group->get_if<Dict>()) check_settings(*settings);
     if (state->get_if<Dict>()->items.empty()) return left("it had not made a step");
     take_settings(*groups->get_if<PickleValue::List>());
     std::map<int64_t, const Dict*> by_number;
@@ -307,6 +317,41 @@ class Reader {
     if (!pair || pair->items.size() != 2) return;
     take("beta1", pair->items[0]);
     take("beta2", pair->items[1]);
+  }
+
+  // Refuses a group of torch.optim.AdamW's whose steps folio would make otherwise.
+  void check_settings(const Dict& group) const {
+    std::string where = path() + ": the optimiser's param_groups";
+    constexpr std::string_view known[] = {"params",
+                                          "weight_decay",
+                                          "betas",
+                                          "eps",
+                                          "amsgrad",
+                                          "maximize",
+                                          "decoupled_weight_decay",
+                                          "lr",
+                                          "initial_lr",  // the run's own options say it
+                                          "foreach",
+                                          "fused",
+                                          "capturable",
+                                          "differentiable"};  // how the same is computed
+    for (const auto& [key, value] : group.items)
+      check_key(key->get<std::string>(where + "' key", "a text"), known, where);
+    auto require = [&](const char* key, bool holds, const std::string& wanted) {
+      if (holds) return;
+      fail(
+          "{}: {} is {}; folio's AdamW has {} and would make other steps. To go on with the model "
+          "and a new optimiser, `folio export --init_from={} --to=FOLDER`, then train with "
+          "--init_from=FOLDER",
+          where, key, folio::find(group, key)->kind(), wanted, path());
+    };
+    if (const PickleValue* eps = folio::find(group, "eps"))
+      require("eps", eps->get_if<double>() && *eps->get_if<double>() == AdamWStep().eps, "1e-08");
+    for (auto [key, wanted] :
+         {std::pair{"amsgrad", false}, {"maximize", false}, {"decoupled_weight_decay", true}})
+      if (const PickleValue* value = folio::find(group, key); value)
+        require(key, value->get_if<bool>() && *value->get_if<bool>() == wanted,
+                wanted ? "True" : "False");
   }
 
   void take_over(const Moments& moments) {

@@ -19,11 +19,12 @@ struct NanogptFile {
 };
 
 // Reads nanoGPT's ckpt.pt: torch.save of {model, optimizer, model_args, iter_num, best_val_loss,
-// config}, from plain or compiled models (whose names start with "_orig_mod."). Nothing in the
+// config}, from plain models or wrapped ones (parameter_name in tensor_names.h). Nothing in the
 // file is executed, and its tensors are held to the shapes that model_args implies before any is
 // read. AdamW's state is taken over where its parameters are the model's, in the order in which
-// nanoGPT's configure_optimizers lists them, or listed them in its first months. Throws Error,
-// naming the file and the tensor or key.
+// nanoGPT's configure_optimizers lists them, or listed them in its first months; settings of it
+// that folio does not have (eps, amsgrad, maximize) are an Error. Throws Error, naming the file and
+// the tensor or key.
 NanogptFile load_nanogpt(const std::string& path, NanogptParts parts);
 // `bytes` are the whole file.
 NanogptFile load_nanogpt(std::string_view bytes, const std::string& path, NanogptParts parts);

@@ -8,6 +8,7 @@
 #include "checkpoint/quantized_file.h"
 #include "data/hub/hub_cache.h"
 #include "data/hugging_face/tokenizer_files.h"
+#include "data/mapped_file.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/torch_file/torch_file.h"
 
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 OpenedModel open_quantized(CheckpointFile file) {
   bool has_tokenizer = file.has("tokenizer") || file.has("vocabulary");
-  return {.model = load_quantized(file),
+  return {.model = take_quantized(file),
           .weights = quantized_weights(file),
           .tokenizer = has_tokenizer ? saved_tokenizer(file) : nullptr,
           .source = file.path.string(),
@@ -29,7 +30,7 @@ OpenedModel open_checkpoint(const fs::path& path, Purpose purpose) {
   CheckpointFile file = load(path);
   if (purpose == Purpose::inference && quantized_weights(file))
     return open_quantized(std::move(file));
-  return {.model = load_model(file),
+  return {.model = take_model(file),
           .weights = {},
           .tokenizer = saved_tokenizer(file),
           .source = path.string(),
@@ -46,7 +47,7 @@ OpenedModel open_hugging_face(const fs::path& path, Purpose purpose) {
 
 OpenedModel open_nanogpt(const fs::path& path) {
   CheckpointFile file = load_nanogpt(path.string(), NanogptParts::model).state;
-  return {.model = load_model(file),
+  return {.model = take_model(file),
           .weights = {},
           .tokenizer = nullptr,
           .source = path.string(),
@@ -64,7 +65,7 @@ std::optional<fs::path> run_checkpoint(const std::string& folder, Which which) {
 OpenedModel open_folder(const fs::path& folder, Purpose purpose, Which which) {
   if (is_hugging_face(folder)) return open_hugging_face(folder, purpose);
   if (auto checkpoint = run_checkpoint(folder, which)) return open_checkpoint(*checkpoint, purpose);
-  fail("{}: holds no model that folio knows: no config.json with model.safetensors, no {}",
+  fail("{}: holds no model that folio knows: no config.json with its weights, no {}",
        folder.string(), which == Which::best ? "ckpt.h5 or last.h5" : "last.h5");
 }
 
@@ -75,6 +76,25 @@ OpenedModel open_run(const std::string& out_dir, Purpose purpose, Which which) {
         out_dir);
   fail("{}: holds no checkpoint ({}); `folio train --out_dir={}` makes one", out_dir,
        which == Which::best ? "ckpt.h5 or last.h5" : "last.h5", out_dir);
+}
+
+OpenedModel open(const std::string& init_from, const std::string& out_dir, Purpose purpose,
+                 Which which) {
+  if (init_from == "resume") return open_run(out_dir, purpose, which);
+  fs::path path = init_from;
+  if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
+  check(fs::exists(path),
+        "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
+        "that `folio download` got, or the path of a model",
+        init_from);
+  if (fs::is_directory(path)) return open_folder(path, purpose, which);
+  bool has_config = is_hugging_face(path.parent_path());
+  if (path.extension() == ".safetensors" || (path.extension() == ".bin" && has_config))
+    return open_hugging_face(path, purpose);
+  if (path.extension() == ".h5") return open_checkpoint(path, purpose);
+  if (is_torch_file(path.string())) return open_nanogpt(path);
+  fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
+       init_from);
 }
 
 }  // namespace
@@ -102,24 +122,23 @@ Which checkpoint_named(const std::string& name) {
 
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose,
                        Which which) {
-  if (init_from == "resume") return open_run(out_dir, purpose, which);
-  fs::path path = init_from;
-  if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
-  check(fs::exists(path),
-        "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
-        "that `folio download` got, or the path of a model",
-        init_from);
-  if (fs::is_directory(path)) return open_folder(path, purpose, which);
-  if (path.extension() == ".safetensors") return open_hugging_face(path, purpose);
-  if (path.extension() == ".h5") return open_checkpoint(path, purpose);
-  if (is_torch_file(path.string())) return open_nanogpt(path);
-  fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
-       init_from);
+  OpenedModel opened = open(init_from, out_dir, purpose, which);
+  if (opened.tokenizer) check_tokenizer(opened, *opened.tokenizer);
+  return opened;
+}
+
+void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer) {
+  int64_t tokens = tokenizer.vocab_size(), rows = opened.model->config().vocab_size;
+  check(tokens <= rows,
+        "{}: the tokenizer has {} tokens, the model {}: it is another model's, or tokens were added "
+        "to it; take the tokenizer that the model was trained with",
+        opened.source, tokens, rows);
 }
 
 void pack(OpenedModel& opened, const PackOptions& options) {
   if (!opened.weights) {
     opened.model->pack(options);
+    check_mapped_files();
     return;
   }
   check(opened.weights == options.format,

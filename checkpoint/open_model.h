@@ -27,9 +27,10 @@ struct OpenedModel {
 // The model that an `init_from` names:
 //   resume          out_dir's checkpoint: the best, or the newest where it has no best yet
 //   gpt2, ...       what `folio download` got, also OWNER/NAME
-//   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir: as
-//   above a file          .safetensors with its config.json beside it, a folio checkpoint (.h5), or
-//                   nanoGPT's ckpt.pt
+//   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir, as
+//                   above
+//   a file          .safetensors or .bin with its config.json beside it, a folio checkpoint
+//                   (.h5), or nanoGPT's ckpt.pt
 // For inference also a file of `folio quantize` (.h5), whose model is packed; for anything that
 // needs f32 parameters, such a file is an Error. Throws Error, saying what folio can open, for
 // anything else. With Which::last, an out_dir gives its newest checkpoint.
@@ -38,6 +39,10 @@ enum class Which { best, last };
 OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
                        Purpose purpose = Purpose::any, Which which = Which::best);
 Which checkpoint_named(const std::string& name);  // "best" or "last"
+
+// Throws Error unless the model has a row for every token of the tokenizer; it may have more. What
+// open_model found beside the model has been checked.
+void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer);
 
 // Packs the model. One that its file has packed stays as it is: throws Error if `options` asks for
 // another format.
@@ -50,8 +55,8 @@ void pack(OpenedModel& opened, const PackOptions& options);
 bool rows_fit(int64_t rows, const Tokenizer& tokenizer);
 
 // Throws Error unless the ids of a dataset mean the same to the model: its own tokenizer made them
-// or, where it has none, its rows fit. `allow_other` takes any vocabulary that
-// has no more tokens than the model has rows. -> what the user should know of it, or "".
+// or, where it has none, its rows fit. `allow_other` takes any vocabulary that has no more tokens
+// than the model has rows. -> what the user should know of it, or "".
 std::string check_vocabulary(const OpenedModel& opened, const Meta& dataset,
                              bool allow_other = false);
 // The same for a model of `rows` tokens, from `source`, whose tokenizer may be null.

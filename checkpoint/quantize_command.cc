@@ -5,6 +5,7 @@
 #include "checkpoint/quantized_file.h"
 #include "configs/option_table.h"
 #include "core/output.h"
+#include "core/stop.h"
 #include "data/progress_line.h"
 
 namespace folio {
@@ -22,7 +23,8 @@ void check_place(const fs::path& to, const std::string& source) {
 // What the model's own run was: its dataset is what folio eval takes.
 void put_origin(CheckpointFile& file, const OpenedModel& opened) {
   for (const auto& [key, value] : opened.attributes)
-    if (key.starts_with("option/") || key == "iter_num" || key == "best_val_loss")
+    if (key.starts_with("option/") || key == "iter_num" || key == "val_loss" ||
+        key == "best_val_loss")
       file.attributes.emplace(key, value);
   if (opened.tokenizer) put_tokenizer(file, *opened.tokenizer);
 }
@@ -50,12 +52,14 @@ int quantize_command(int argc, char** argv) {
   check(!to.empty(), "quantize: say where to, with --to=FILE.h5");
   backend(cpu).set_threads(0);
 
+  set_stop_answer("stopping; nothing is written");
   OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
   if (!opened.attributes.empty()) say("{}\n", opened.described());
   check_place(to, opened.source);
   int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));
   CheckpointFile file = quantize(*opened.model, weight_format_named(weights));
   put_origin(file, opened);
+  throw_if_stopped();
   if (fs::path(to).has_parent_path()) fs::create_directories(fs::path(to).parent_path());
   save(to, file);
   auto after = int64_t(fs::file_size(to));

@@ -3,22 +3,25 @@
 #include <set>
 
 #include "checkpoint/model_file.h"
+#include "core/finite.h"
+#include "core/stop.h"
 #include "data/progress_line.h"
 
 namespace folio {
 namespace {
 
 // The weight [N, K] called `name`.
-PackedWeight saved_weight(const CheckpointFile& file, const std::string& name, const Shape& shape,
-                          WeightFormat format) {
+PackedWeight take_weight(CheckpointFile& file, const std::string& name, const Shape& shape,
+                         WeightFormat format) {
   std::string path = file.path.string();
   if (format == WeightFormat::bf16) {
-    const Array& values = saved_parameter(file, name, shape);
-    check(values.dtype() == DType::bf16, "{}: tensor model/{} is {}, not bfloat16 as the file says",
-          path, name, values.dtype());
+    DType dtype = saved_parameter(file, name, shape).dtype();
+    check(dtype == DType::bf16, "{}: tensor model/{} is {}, not bfloat16 as the file says", path,
+          name, dtype);
+    Array values = file.take("model/" + name);
     return backend(values).pack(values, format);
   }
-  const Array& data = file.tensor("packed/" + name);
+  Array data = file.take("packed/" + name);
   try {
     return backend(data).packed(data, shape[0], shape[1], format);
   } catch (const Error& error) {
@@ -55,7 +58,10 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
   put_config(file, model.config());
   int64_t done = 0;
   ProgressLine progress("quantising", model.num_params(false) * int64_t(sizeof(float)));
+  // A request to stop ends it within a matrix; nothing is written then.
+  Interruptible here;
   model.packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight&) {
+    throw_if_stopped();
     Array values = parameter.array();
     if (format == WeightFormat::bf16) {
       file.tensors["model/" + name] = backend(values).cast(values, DType::bf16);
@@ -72,6 +78,11 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
 }
 
 std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file) {
+  CheckpointFile shared = file;
+  return take_quantized(shared);
+}
+
+std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
   WeightFormat format = quantized_weights(file).value();
   check_layout(file, format);
   GptConfig config = model_config(file);
@@ -79,12 +90,16 @@ std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file) {
   auto model = std::make_unique<Gpt>(config);
   std::set<std::string> matrices;
   model->packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight& packed) {
-    packed = saved_weight(file, name, parameter.shape(), format);
+    packed = take_weight(file, name, parameter.shape(), format);
+    check(all_finite(packed),
+          "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
+          "computes nothing; quantise the model that they were made from again",
+          file.path.string(), format, name);
     matrices.insert(name);
   });
   model->parameters([&](const std::string& name, Parameter& parameter) {
     if (matrices.contains(name)) return;
-    parameter.assign(saved_parameter(file, name, parameter.shape()));
+    parameter = take_parameter(file, name, parameter.shape());
   });
   return model;
 }

@@ -25,5 +25,7 @@ CheckpointFile quantize(Gpt& model, WeightFormat format);
 // without any f32 matrix on the way. Throws Error, naming the tensor, before anything is allocated
 // that the file's own tensors are not large enough for.
 std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file);
+// The same without a copy: its weights are the file's arrays, which are no longer in `file`.
+std::unique_ptr<Gpt> take_quantized(CheckpointFile& file);
 
 }  // namespace folio

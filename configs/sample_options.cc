@@ -1,5 +1,8 @@
 #include "configs/sample_options.h"
 
+#include "core/check.h"
+#include "core/memory_limit.h"
+
 namespace folio {
 
 std::vector<Option> option_rows(SampleOptions& o) {
@@ -81,6 +84,10 @@ SampleOptions parse_sample_options(std::span<const std::string> args, OptionOrig
   OptionTable table(option_rows(options));
   table.parse("folio sample [--out_dir=DIR | --init_from=MODEL] [CONFIG] [--key=value]", args);
   if (given) *given = table.given();
+  constexpr double least = 128;  // bytes a sample, without a token
+  check_memory(least * double(options.num_samples),
+               fmt::format("num_samples={}: so many samples", options.num_samples),
+               "draw fewer at once");
   return options;
 }
 

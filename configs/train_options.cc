@@ -1,6 +1,7 @@
 #include "configs/train_options.h"
 
 #include "core/check.h"
+#include "core/memory_limit.h"
 
 namespace folio {
 
@@ -16,7 +17,7 @@ std::vector<Option> option_rows(TrainOptions& o) {
         {"eval_only", &o.eval_only, "evaluate once, then stop"},
         {"log_interval", &o.log_interval, "iterations between lines of progress", at_least(1)},
         {"always_save_checkpoint", &o.always_save_checkpoint,
-         "save after every evaluation, not only after the best so far"}}},
+         "nanoGPT's; folio saves the best (ckpt.h5) and the newest (last.h5) whatever it says"}}},
       {"data",
        {{"dataset", &o.dataset,
          "name of a dataset made by `folio prepare` (nanoGPT's default is openwebtext)"},
@@ -68,7 +69,36 @@ static std::string origin(const OptionOrigins& given, const std::string& name) {
   return found == given.end() ? "default" : found->second;
 }
 
+using Factors = std::vector<std::pair<const char*, int64_t>>;
+
+// What is made of these options is counted in 64 bits. `what` has so many elements of 4 bytes for
+// each unit of their product.
+static void check_countable(const Factors& factors, const char* what, double elements) {
+  double bytes = 4 * elements;
+  std::string names;
+  for (const auto& [name, value] : factors) {
+    bytes *= double(value);
+    std::string named = fmt::format("{}={}", name, value);
+    if (names.find(named) == names.npos) names += (names.empty() ? "" : ", ") + named;
+  }
+  check(bytes < 0x1p62, "{}: {} of that size have {:.3g} bytes, but {} are left; make them smaller",
+        names, what, bytes, available_memory());
+}
+
 void check_together(const TrainOptions& options, const OptionOrigins& given) {
+  const auto& o = options;
+  check_countable({{"n_layer", o.n_layer}, {"n_embd", o.n_embd}, {"n_embd", o.n_embd}},
+                  "the matrices of a model", 12);
+  check_countable({{"block_size", o.block_size}, {"n_embd", o.n_embd}}, "position embeddings", 1);
+  check_countable({{"batch_size", o.batch_size},
+                   {"block_size", o.block_size},
+                   {"n_layer", o.n_layer},
+                   {"n_embd", o.n_embd}},
+                  "the activations of a batch", 10);
+  check_countable({{"gradient_accumulation_steps", o.gradient_accumulation_steps},
+                   {"batch_size", o.batch_size},
+                   {"block_size", o.block_size}},
+                  "the tokens of an iteration", 1);
   check(options.n_embd % options.n_head == 0,
         "n_embd={} ({}) must be divisible by n_head={} ({}): each head gets n_embd/n_head channels",
         options.n_embd, origin(given, "n_embd"), options.n_head, origin(given, "n_head"));

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <new>
 
+#include "core/memory_limit.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
@@ -27,7 +29,10 @@ constexpr size_t redzone = 0;
 
 // The range is reserved, not committed: pages cost memory once they are touched.
 CachingAllocator::CachingAllocator() {
-  for (limit_ = size_t{1} << 44; limit_ >= size_t{1} << 28; limit_ /= 2) {
+  constexpr size_t most = size_t{1} << 44, least = size_t{1} << 24;
+  uint64_t space = free_address_space();
+  limit_ = space / 4 * 3 < most ? space / 4 * 3 / huge_page * huge_page : most;
+  for (; limit_ >= least; limit_ = limit_ / 2 / huge_page * huge_page) {
     void* range = mmap(nullptr, limit_, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) continue;
@@ -35,7 +40,8 @@ CachingAllocator::CachingAllocator() {
     madvise(base_, limit_, MADV_HUGEPAGE);
     return;
   }
-  fail("cannot reserve {} MB of address space; is a limit set (ulimit -v)?", limit_ >> 19);
+  fail("cannot reserve {} MB of address space: {} are left; raise the limit (ulimit -v)",
+       least >> 20, in_megabytes(double(space)));
 }
 
 CachingAllocator::~CachingAllocator() { munmap(base_, limit_); }
@@ -51,6 +57,9 @@ void CachingAllocator::erase_free(Blocks::iterator block) {
 }
 
 void* CachingAllocator::allocate(size_t bytes) {
+  check(bytes <= limit_,
+        "out of memory: {} bytes asked for, at the most {} of address space for all", bytes,
+        limit_);
   size_t need = (std::max(bytes, size_t{1}) + redzone + alignment - 1) / alignment * alignment;
   std::lock_guard lock(mutex_);
   size_t offset;
@@ -65,8 +74,7 @@ void* CachingAllocator::allocate(size_t bytes) {
     auto last = free_.empty() ? free_.end() : std::prev(free_.end());
     bool tail = last != free_.end() && last->first + last->second == end_;
     offset = tail ? last->first : end_;
-    check(offset + need <= limit_, "out of memory: {} bytes asked for, {} in use", bytes,
-          use_.live);
+    check_growth(offset + need, bytes);
     if (tail) erase_free(last);
     end_ = offset + need;
     use_.reserved = (end_ + huge_page - 1) / huge_page * huge_page;
@@ -104,9 +112,33 @@ void CachingAllocator::free(void* block) {
   insert_free(offset, bytes);
 }
 
+// To ask the system costs some 100 us, so small blocks are served from what was seen to be there.
+void CachingAllocator::check_growth(size_t end, size_t bytes) {
+  constexpr size_t step = size_t{64} << 20;
+  check(end <= limit_,
+        "out of memory: {} bytes asked for, {} in use, and at the most {} of address space; raise "
+        "the limit (ulimit -v) or make what is computed smaller",
+        bytes, use_.live, limit_);
+  if (end <= checked_) return;
+  uint64_t needed = end - std::min(end, end_), free = free_memory();
+  check(
+      needed <= free,
+      "out of memory: {} bytes asked for, {} in use, and {} left by the machine or this process's "
+      "control group; make what is computed smaller",
+      bytes, use_.live, free);
+  checked_ = end + size_t(std::min<uint64_t>(step, (free - needed) / 4));
+}
+
 MemoryUse CachingAllocator::use() const {
   std::lock_guard lock(mutex_);
-  return use_;
+  MemoryUse use = use_;
+  use.limit = limit_;
+  return use;
+}
+
+void CachingAllocator::forget_peak() {
+  std::lock_guard lock(mutex_);
+  use_.peak = use_.live;
 }
 
 }  // namespace folio

@@ -13,10 +13,15 @@ Device device_named(std::string_view name) {
   fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
 }
 
+size_t bytes_of(const Shape& shape, DType dtype) {
+  int64_t bytes = 0;
+  check(!__builtin_mul_overflow(shape.size(), int64_t(size_of(dtype)), &bytes),
+        "an array {} {} has more bytes than can be counted", dtype, shape);
+  return size_t(bytes);
+}
+
 Array::Array(Shape shape, DType dtype, Device device)
-    : storage_(backend(device).allocate(size_t(shape.size()) * size_of(dtype))),
-      shape_(shape),
-      dtype_(dtype) {}
+    : storage_(backend(device).allocate(bytes_of(shape, dtype))), shape_(shape), dtype_(dtype) {}
 
 Array::Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype)
     : storage_(std::move(storage)), shape_(shape), dtype_(dtype) {

@@ -15,6 +15,8 @@ struct Storage {
   Device device;
 };
 
+size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
+
 // A dense, row-major block of numbers on a device. Copies share storage, as do views; there are no
 // strides, so an Array is always contiguous and `reshape` and `rows` are always free. Only the
 // Backend of its device may dereference the address; the host reads through `read` in backend.h.
@@ -35,7 +37,7 @@ class Array {
   int64_t rows() const { return shape_.rows(); }  // size / last dimension
   DType dtype() const { return dtype_; }
   Device device() const { return storage_ ? storage_->device : cpu; }
-  size_t bytes() const { return size_t(size()) * size_of(dtype_); }
+  size_t bytes() const { return bytes_of(shape_, dtype_); }
 
   Array reshape(Shape shape) const;               // a view; same number of elements
   Array slice(int64_t begin, int64_t end) const;  // a view of [begin, end) of dimension 0

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,6 +34,7 @@ struct MemoryUse {
   size_t live = 0;      // bytes that Arrays hold now
   size_t peak = 0;      // the most that they have held
   size_t reserved = 0;  // bytes taken from the system
+  size_t limit = 0;     // bytes that Arrays can hold at all
 };
 
 // A weight [N, K] laid out for inference; only the Backend that packed it can read it. The layout
@@ -85,7 +87,11 @@ class Backend {
   // --- memory
   virtual std::shared_ptr<Storage> allocate(size_t bytes) = 0;  // 64-byte aligned, from the cache
   virtual MemoryUse memory() const = 0;
+  virtual void forget_peak_memory() = 0;                 // memory().peak counts from now on
   virtual void write(const void* host, Array& to) = 0;   // to.bytes() bytes from the host
+  // The same bytes, which `produce` puts where it is told to: into the array's own memory, if the
+  // host can write there.
+  virtual void write(const std::function<void(void* host)>& produce, Array& to) = 0;
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
   virtual Array cast(const Array& x, DType dtype) = 0;       // always a copy

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/control_groups.h"
 #include "core/stop.h"
 
 namespace folio {
@@ -35,7 +36,7 @@ class ThreadPool {
     int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0
                     ? CPU_COUNT(&allowed)
                     : int(std::thread::hardware_concurrency());
-    return std::clamp(count, 1, most);
+    return std::min(threads_for(control_group_limits().cpus, count), most);
   }
 
   int threads() const { return threads_.load(std::memory_order_relaxed); }
@@ -50,9 +51,11 @@ class ThreadPool {
     workers_.clear();
     stopping_ = false;
     threads_ = threads;
-    // Signals are for the threads of the program: a worker is born with all of them blocked.
+    // Signals are for the threads of the program: a worker is born with all of them blocked, but
+    // for those of a fault of its own, which would end the process whatever their handler.
     sigset_t all, before;
     sigfillset(&all);
+    for (int fault : {SIGBUS, SIGFPE, SIGILL, SIGSEGV}) sigdelset(&all, fault);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);

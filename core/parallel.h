@@ -6,8 +6,8 @@
 
 namespace folio {
 
-// How many threads share a loop; as many as this process may use, until it is set. Not to be set
-// while a loop runs.
+// How many threads share a loop; as many as the processors that this process may use, or
+// the part of them that control groups leave it, until it is set. Not to be set while a loop runs.
 int parallel_threads();
 void set_parallel_threads(int threads);
 

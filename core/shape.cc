@@ -35,7 +35,9 @@ int64_t Shape::size() const {
 
 int64_t Shape::rows() const {
   int64_t product = 1;
-  for (int i = 0; i + 1 < rank_; ++i) product *= dims_[size_t(i)];
+  for (int i = 0; i + 1 < rank_; ++i)
+    check(!__builtin_mul_overflow(product, dims_[size_t(i)], &product), "shape {} is too large",
+          *this);
   return product;
 }
 

@@ -69,6 +69,12 @@ const Array& CheckpointFile::tensor(const std::string& name) const {
   return found->second;
 }
 
+Array CheckpointFile::take(const std::string& name) {
+  Array taken = tensor(name);
+  tensors.erase(name);
+  return taken;
+}
+
 template <class T>
 const T& CheckpointFile::attribute(const std::string& name) const {
   const char* expected = type_names[Attribute(T{}).index()];
@@ -110,8 +116,7 @@ void save(const std::filesystem::path& path, const CheckpointFile& file) {
 }
 
 CheckpointFile load(const std::filesystem::path& path) {
-  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  check(file.get() >= 0, "{}: cannot open: {}", path.string(), strerror(errno));
+  FileDescriptor file = open_file(path, O_RDONLY | O_NONBLOCK);
   check_seal(file.get(), path);
   CheckpointFile content;
   content.path = path;
@@ -119,9 +124,9 @@ CheckpointFile load(const std::filesystem::path& path) {
   try {
     read_hdf5(channel, content);
   } catch (const Error&) {
-    if (channel.error) fail("{}: cannot read: {}", path.string(), strerror(channel.error));
-    throw;
+    if (!channel.error) throw;
   }
+  check(channel.error == 0, "{}: cannot read: {}", path.string(), strerror(channel.error));
   return content;
 }
 

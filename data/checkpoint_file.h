@@ -22,14 +22,17 @@ struct CheckpointFile {
   bool has(const std::string& name) const;  // as a tensor or as an attribute
   // These throw Error, naming the file, the key and what is there, if it is missing or is not a T.
   const Array& tensor(const std::string& name) const;
+  // The same, and from then on no longer here: the memory is the caller's, unless others share it.
+  Array take(const std::string& name);
   template <class T>
   const T& attribute(const std::string& name) const;  // T: bool, int64_t, double or std::string
 };
 
 // Writes the whole file or leaves whatever was at `path` as it was, whenever the process is killed
 // or the disk fills up; when it returns the file is on the disk. The same content gives the same
-// bytes. Throws Error with the path, the reason and the bytes needed. Neither save nor load holds
-// more than one tensor beside those in `file`. Both may be called from any thread.
+// bytes. Throws Error with the path, the reason and the bytes needed. Holds no more than one tensor
+// beside those in `file`; load holds none, but reads each into its own memory. Both may be called
+// from any thread.
 //
 // The file is HDF5 (h5py opens it) whose user block carries a SHA-256 of all other bytes: see
 // checkpoint_seal.h. Tensors are contiguous little-endian datasets; bf16 is an HDF5 floating-point

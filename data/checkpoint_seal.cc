@@ -2,16 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <string_view>
 #include <vector>
 
 #include "core/check.h"
+#include "data/files.h"
 #include "data/sha256.h"
 
 namespace folio {
@@ -40,26 +39,22 @@ T get(const Seal& seal, size_t at) {
 
 uint64_t size_of_file(int fd, const std::filesystem::path& path) {
   struct stat status {};
-  bool known = fstat(fd, &status) == 0;  // apart: arguments may be evaluated last to first
-  check(known, "{}: cannot read: {}", path.string(), strerror(errno));
+  if (retry_on_signal([&] { return fstat(fd, &status); }) != 0) fail_errno(path.string(), "read");
   check(S_ISREG(status.st_mode), "{}: not a regular file", path.string());
   return uint64_t(status.st_size);
 }
 
-void read_at(int fd, const std::filesystem::path& path, uint64_t at, unsigned char* to, size_t n) {
-  while (n > 0) {
-    ssize_t got = pread(fd, to, n, off_t(at));
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, "{}: cannot read: {}", path.string(), strerror(errno));
-    check(got > 0, "{}: damaged: the file ended at byte {} while it was read", path.string(), at);
-    to += got, at += uint64_t(got), n -= size_t(got);
-  }
+void read_whole(int fd, const std::filesystem::path& path, uint64_t at, void* to, size_t n) {
+  size_t got = read_at(fd, to, n, at, path.string());
+  check(got == n, "{}: damaged: the file ended at byte {} while it was read", path.string(),
+        at + got);
+}
+
+std::string_view text(const unsigned char* bytes, size_t n) {
+  return {reinterpret_cast<const char*>(bytes), n};
 }
 
 Digest digest(int fd, const std::filesystem::path& path, const Seal& seal, uint64_t size) {
-  auto text = [](const unsigned char* bytes, size_t n) {
-    return std::string_view(reinterpret_cast<const char*>(bytes), n);
-  };
   Sha256 hash;
   hash.update(text(seal.data(), digest_at));
   hash.update(text(seal.data() + digest_end, seal_bytes - digest_end));
@@ -67,7 +62,7 @@ Digest digest(int fd, const std::filesystem::path& path, const Seal& seal, uint6
   std::vector<unsigned char> block(size_t(std::min<uint64_t>(1 << 20, size)));
   for (uint64_t at = seal_bytes; at < size;) {
     size_t n = size_t(std::min<uint64_t>(block.size(), size - at));
-    read_at(fd, path, at, block.data(), n);
+    read_whole(fd, path, at, block.data(), n);
     hash.update(text(block.data(), n));
     at += n;
   }
@@ -87,15 +82,13 @@ void write_seal(int fd, const std::filesystem::path& path) {
   put(seal, payload_at, size - seal_bytes);
   Digest sum = digest(fd, path, seal, size);
   std::copy(sum.begin(), sum.end(), seal.begin() + digest_at);
-  ssize_t wrote = pwrite(fd, seal.data(), seal.size(), 0);
-  check(wrote == ssize_t(seal.size()), "{}: cannot write: {}", path.string(),
-        wrote < 0 ? strerror(errno) : "the disk is full");
+  write_at(fd, text(seal.data(), seal.size()), 0, path.string());
 }
 
 void check_seal(int fd, const std::filesystem::path& path) {
   uint64_t size = size_of_file(fd, path);
   Seal seal{};
-  read_at(fd, path, 0, seal.data(), size_t(std::min(size, seal_bytes)));
+  read_whole(fd, path, 0, seal.data(), size_t(std::min(size, seal_bytes)));
   bool plain_hdf5 = std::memcmp(seal.data(), hdf5_magic, 8) == 0;
   check(!plain_hdf5, "{}: an HDF5 file, but not a folio checkpoint: it has no digest",
         path.string());

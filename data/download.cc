@@ -28,13 +28,13 @@ namespace {
 class Part {
  public:
   explicit Part(std::string path)
-      : path_(std::move(path)),
-        file_(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
-    if (file_.get() < 0) fail_errno(path_, "create");
-    if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      : path_(std::move(path)), file_(open_file(path_, O_RDWR | O_CREAT | O_APPEND)) {
+    int locked = retry_on_signal([&] { return flock(file_.get(), LOCK_EX | LOCK_NB); });
+    if (locked != 0 && errno == EWOULDBLOCK)
       fail("{}: another process is downloading this file; wait for it, or stop it", path_);
     struct stat status;
-    if (fstat(file_.get(), &status) != 0) fail_errno(path_, "stat");
+    if (retry_on_signal([&] { return fstat(file_.get(), &status); }) != 0)
+      fail_errno(path_, "stat");
     check(status.st_nlink > 0, "{}: another process has just downloaded this file; start again",
           path_);
     size_ = status.st_size;
@@ -48,28 +48,31 @@ class Part {
   int64_t size() const { return size_; }
   std::string digest(const RemoteFile& file) const {
     MappedFile mapped(path_);
-    if (file.sha256.empty()) return git_blob_sha1(mapped.bytes());
-    Sha256 hash;
-    constexpr size_t block = 16 << 20;
-    for (std::string_view rest = mapped.bytes(); !rest.empty();) {
-      throw_if_stopped();
-      hash.update(rest.substr(0, block));
-      rest.remove_prefix(std::min(rest.size(), block));
-    }
-    return hex(hash.digest());
+    return mapped.read([&](std::string_view bytes) {
+      if (file.sha256.empty()) return git_blob_sha1(bytes);
+      Sha256 hash;
+      constexpr size_t block = 16 << 20;
+      for (std::string_view rest = bytes; !rest.empty();) {
+        throw_if_stopped();
+        hash.update(rest.substr(0, block));
+        rest.remove_prefix(std::min(rest.size(), block));
+      }
+      return hex(hash.digest());
+    });
   }
   void append(std::string_view bytes) {
     write_all(file_.get(), bytes, path_);
     size_ += int64_t(bytes.size());
   }
   void clear() {
-    if (ftruncate(file_.get(), 0) != 0) fail_errno(path_, "truncate");
+    if (retry_on_signal([&] { return ftruncate(file_.get(), 0); }) != 0)
+      fail_errno(path_, "truncate");
     size_ = 0;
   }
   void remove() { unlink(path_.c_str()); }
   void become(const std::string& path) {
-    if (fsync(file_.get()) != 0) fail_errno(path_, "sync");
-    if (std::rename(path_.c_str(), path.c_str()) != 0) fail_errno(path, "replace");
+    if (retry_on_signal([&] { return fsync(file_.get()); }) != 0) fail_errno(path_, "sync");
+    rename_file(path_, path);
     became_ = true;
     sync_directory_of(path);
   }

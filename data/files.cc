@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -31,29 +31,58 @@ void FileDescriptor::close() {
   if (fd_ >= 0) ::close(release());
 }
 
+FileDescriptor open_file(const std::string& path, int flags) {
+  FileDescriptor file(retry_on_signal([&] { return open(path.c_str(), flags | O_CLOEXEC, 0666); }));
+  if (file.get() < 0) fail_errno(path, flags & O_CREAT ? "create" : "open");
+  return file;
+}
+
 std::string read_file(const std::string& path) {
-  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail_errno(path, "open");
+  FileDescriptor file = open_file(path, O_RDONLY);
   std::string contents;
   char buffer[1 << 16];
   for (;;) {
-    ssize_t n = read(file.get(), buffer, sizeof buffer);
+    ssize_t n = retry_on_signal([&] { return read(file.get(), buffer, sizeof buffer); });
+    if (n < 0) fail_errno(path, "read");
     if (n == 0) return contents;
-    if (n > 0)
-      contents.append(buffer, size_t(n));
-    else if (errno != EINTR)
-      fail_errno(path, "read");
+    contents.append(buffer, size_t(n));
   }
 }
 
 void write_all(int fd, std::string_view bytes, std::string_view path) {
   while (!bytes.empty()) {
-    ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n >= 0)
-      bytes.remove_prefix(size_t(n));
-    else if (errno != EINTR)
-      fail_errno(path, "write");
+    ssize_t n = retry_on_signal([&] { return write(fd, bytes.data(), bytes.size()); });
+    if (n < 0) fail_errno(path, "write");
+    bytes.remove_prefix(size_t(n));
   }
+}
+
+void write_at(int fd, std::string_view bytes, uint64_t offset, std::string_view path) {
+  while (!bytes.empty()) {
+    ssize_t n =
+        retry_on_signal([&] { return pwrite(fd, bytes.data(), bytes.size(), off_t(offset)); });
+    if (n < 0) fail_errno(path, "write");
+    bytes.remove_prefix(size_t(n));
+    offset += uint64_t(n);
+  }
+}
+
+size_t read_at(int fd, void* to, size_t size, uint64_t offset, std::string_view path) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t n = retry_on_signal([&] {
+      return pread(fd, static_cast<char*>(to) + done, size - done, off_t(offset + done));
+    });
+    if (n < 0) fail_errno(path, "read");
+    if (n == 0) break;
+    done += size_t(n);
+  }
+  return done;
+}
+
+void rename_file(const std::string& from, const std::string& to) {
+  if (retry_on_signal([&] { return std::rename(from.c_str(), to.c_str()); }) != 0)
+    fail_errno(to, "replace it");
 }
 
 void write_file(const std::string& path, std::string_view contents) {

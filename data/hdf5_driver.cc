@@ -8,13 +8,21 @@
 #include <cstring>
 #include <iterator>
 #include <new>
+#include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 #if H5_VERSION_GE(1, 13, 0)
 #include <H5FDdevelop.h>
 #endif
 
+#include "data/files.h"
+
 namespace folio {
 namespace {
+
+// Metadata written since a failure, in order: HDF5 may read it again as it closes the file.
+using Unwritten = std::vector<std::pair<haddr_t, std::string>>;
 
 // Addresses count from the start of the file, user block included.
 struct ChannelFile {
@@ -22,26 +30,32 @@ struct ChannelFile {
   Hdf5Channel* channel;
   haddr_t end_allocated;
   haddr_t end;
+  Unwritten* unwritten;
 };
 static_assert(std::is_standard_layout_v<ChannelFile>);
 
 ChannelFile& self(H5FD_t* file) { return *reinterpret_cast<ChannelFile*>(file); }
 const ChannelFile& self(const H5FD_t* file) { return *reinterpret_cast<const ChannelFile*>(file); }
 
+void note_error(ChannelFile& file) {
+  if (!file.channel->error) file.channel->error = errno;
+}
+
 H5FD_t* open_channel(const char*, unsigned, hid_t fapl, haddr_t) {
   const void* info = H5Pget_driver_info(fapl);
   if (!info) return nullptr;
   auto* channel = *static_cast<Hdf5Channel* const*>(info);
   struct stat status {};
-  if (fstat(channel->fd, &status) != 0) {
+  if (retry_on_signal([&] { return fstat(channel->fd, &status); }) != 0) {
     channel->error = errno;
     return nullptr;
   }
-  auto* file = new (std::nothrow) ChannelFile{{}, channel, 0, haddr_t(status.st_size)};
+  auto* file = new (std::nothrow) ChannelFile{{}, channel, 0, haddr_t(status.st_size), nullptr};
   return file ? &file->base : nullptr;
 }
 
 herr_t close_channel(H5FD_t* file) {
+  delete self(file).unwritten;
   delete &self(file);
   return 0;
 }
@@ -63,38 +77,50 @@ herr_t set_end_allocated(H5FD_t* file, H5FD_mem_t, haddr_t end) {
 }
 haddr_t get_end(const H5FD_t* file, H5FD_mem_t) { return self(file).end; }
 
+// What lies in `unwritten` of the `size` bytes from `at` on, into `to`.
+void overlay(const Unwritten& unwritten, haddr_t at, size_t size, char* to) {
+  for (const auto& [begin, bytes] : unwritten) {
+    haddr_t first = std::max(at, begin), last = std::min(at + size, begin + bytes.size());
+    if (first < last) std::memcpy(to + (first - at), &bytes[first - begin], last - first);
+  }
+}
+
 herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, void* to) {
   ChannelFile& f = self(file);
   auto* bytes = static_cast<char*>(to);
-  while (size > 0) {
-    ssize_t got = pread(f.channel->fd, bytes, size, off_t(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      if (!f.channel->error) f.channel->error = errno;
-      return -1;
-    }
-    if (got == 0) {  // past the end: zeros, as the contract of this call says
-      std::memset(bytes, 0, size);
-      return 0;
-    }
-    bytes += got, at += haddr_t(got), size -= size_t(got);
+  size_t done = 0;
+  while (done < size) {
+    ssize_t got = retry_on_signal(
+        [&] { return pread(f.channel->fd, bytes + done, size - done, off_t(at + done)); });
+    if (got < 0) note_error(f);
+    if (got <= 0) break;
+    done += size_t(got);
   }
+  std::memset(bytes + done, 0, size - done);  // past the end, as this call's contract says
+  if (f.unwritten) overlay(*f.unwritten, at, size, bytes);
   return 0;
 }
 
-herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, const void* from) {
+herr_t write(H5FD_t* file, H5FD_mem_t kind, hid_t, haddr_t at, size_t size, const void* from) {
   ChannelFile& f = self(file);
   const auto* bytes = static_cast<const char*>(from);
   f.end = std::max(f.end, at + size);
-  if (f.channel->error) return 0;
-  while (size > 0) {
-    ssize_t put = pwrite(f.channel->fd, bytes, size, off_t(at));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) {
-      f.channel->error = put < 0 ? errno : ENOSPC;
-      return -1;
-    }
-    bytes += put, at += haddr_t(put), size -= size_t(put);
+  size_t done = 0;
+  while (done < size && !f.channel->error) {
+    ssize_t put = retry_on_signal(
+        [&] { return pwrite(f.channel->fd, bytes + done, size - done, off_t(at + done)); });
+    if (put == 0) errno = ENOSPC;
+    if (put <= 0)
+      note_error(f);
+    else
+      done += size_t(put);
+  }
+  if (done == size || kind == H5FD_MEM_DRAW) return 0;
+  try {
+    if (!f.unwritten) f.unwritten = new Unwritten;
+    f.unwritten->emplace_back(at + done, std::string(bytes + done, size - done));
+  } catch (const std::bad_alloc&) {
+    return -1;
   }
   return 0;
 }
@@ -102,10 +128,8 @@ herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, const voi
 herr_t truncate(H5FD_t* file, hid_t, hbool_t) {
   ChannelFile& f = self(file);
   if (f.channel->error || f.end == f.end_allocated) return 0;
-  if (ftruncate(f.channel->fd, off_t(f.end_allocated)) != 0) {
-    f.channel->error = errno;
-    return -1;
-  }
+  if (retry_on_signal([&] { return ftruncate(f.channel->fd, off_t(f.end_allocated)); }) != 0)
+    note_error(f);
   f.end = f.end_allocated;
   return 0;
 }

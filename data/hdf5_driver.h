@@ -7,12 +7,14 @@ namespace folio {
 // checked, and so that the reason of a failure is known. The caller keeps the descriptor.
 struct Hdf5Channel {
   int fd = -1;
-  int error = 0;  // errno of the first read, write or truncation that failed
+  int error = 0;  // errno of the first call that failed
 };
 
 // Makes the file access property list `fapl` go through `channel`, which outlives the HDF5 file.
-// After a write has failed the others succeed without effect: HDF5 can then close the file, and the
-// caller looks at `error`.
+// HDF5 itself never hears of a failure: a file whose closing failed would stay open inside it, and
+// be closed once more when the process ends. What cannot be read is zeros, what cannot be written
+// is kept until the file is closed as far as HDF5 reads it again, and the caller looks at `error`
+// after each step.
 herr_t set_channel(hid_t fapl, Hdf5Channel& channel);
 
 }  // namespace folio

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "data/files.h"
 #include "data/hdf5_content.h"
 #include "data/hdf5_types.h"
 
@@ -24,8 +25,11 @@ std::string read_name(Get&& get, std::string_view what) {
 // objects are opened than the file's bytes can stand for, and no other file is.
 class TensorReader {
  public:
-  TensorReader(CheckpointFile& file, uint64_t bytes)
-      : file_(file), bytes_left_(bytes), objects_left_(bytes / least_object_bytes) {}
+  TensorReader(const Hdf5Channel& channel, CheckpointFile& file, uint64_t bytes)
+      : channel_(channel),
+        file_(file),
+        bytes_left_(bytes),
+        objects_left_(bytes / least_object_bytes) {}
 
   void read_group(hid_t group, const std::string& prefix);
 
@@ -34,9 +38,9 @@ class TensorReader {
 
   Array read_tensor(hid_t dataset, const std::string& what);
 
+  const Hdf5Channel& channel_;
   CheckpointFile& file_;
   uint64_t bytes_left_, objects_left_;
-  std::vector<std::byte> buffer_;
 };
 
 Array TensorReader::read_tensor(hid_t dataset, const std::string& what) {
@@ -57,11 +61,12 @@ Array TensorReader::read_tensor(hid_t dataset, const std::string& what) {
   Array array(shape, dtype);
   if (array.size() == 0) return array;
   bytes_left_ -= array.bytes();
-  buffer_.resize(array.bytes());
-  hdf5_check(H5Dread(dataset, hdf5_type(dtype, Hdf5Side::memory), H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                     buffer_.data()),
-             what);
-  backend(array).write(buffer_.data(), array);
+  auto read = [&](void* to) {
+    hdf5_check(
+        H5Dread(dataset, hdf5_type(dtype, Hdf5Side::memory), H5S_ALL, H5S_ALL, H5P_DEFAULT, to),
+        what);
+  };
+  backend(array).write(read, array);
   return array;
 }
 
@@ -91,6 +96,7 @@ void TensorReader::read_group(hid_t group, const std::string& prefix) {
       read_group(object, full + "/");
     } else {
       file_.tensors.emplace(full, read_tensor(object, what));
+      check(channel_.error == 0, "{}: the read failed", what);
     }
   }
 }
@@ -166,8 +172,8 @@ void read_hdf5(Hdf5Channel& channel, CheckpointFile& file) {
   Hdf5Handle root(H5Gopen2(hdf5, "/", H5P_DEFAULT), what);
   read_attributes(root, file);
   struct stat status {};
-  check(fstat(channel.fd, &status) == 0, "{}", what);
-  TensorReader(file, uint64_t(status.st_size)).read_group(root, "");
+  if (retry_on_signal([&] { return fstat(channel.fd, &status); }) != 0) fail_errno(what, "read");
+  TensorReader(channel, file, uint64_t(status.st_size)).read_group(root, "");
 }
 
 }  // namespace folio

@@ -120,6 +120,7 @@ void write_hdf5(Hdf5Channel& channel, const CheckpointFile& file) {
   std::set<std::string> groups;
   std::vector<std::byte> buffer;
   for (const auto& [name, array] : file.tensors) {
+    check(channel.error == 0, "the write failed");
     check_name(name, "tensor");
     make_groups(hdf5, name, groups);
     write_tensor(hdf5, name, array, buffer);

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "data/files.h"
 
 namespace folio {
 namespace {
@@ -40,10 +41,12 @@ void remove_abandoned(const fs::path& target) {
   std::error_code ignored;  // a directory that cannot be listed is reported when the file is made
   for (const auto& entry : fs::directory_iterator(directory_of(target), ignored)) {
     if (!is_temporary_of(entry.path().filename().string(), target.filename().string())) continue;
-    int fd = open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) continue;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(entry.path().c_str());
-    close(fd);
+    FileDescriptor file(retry_on_signal([&] {
+      return open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    }));
+    if (file.get() < 0) continue;
+    if (retry_on_signal([&] { return flock(file.get(), LOCK_EX | LOCK_NB); }) == 0)
+      unlink(entry.path().c_str());
   }
 }
 
@@ -54,15 +57,21 @@ ReplacementFile::ReplacementFile(fs::path target) : target_(std::move(target)) {
   for (int n = 0;; ++n) {
     temporary_ = target_;
     temporary_ += fmt::format(".{}-{}.tmp", getpid(), n);
-    fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd_ = retry_on_signal(
+        [&] { return open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
     if (fd_ < 0 && errno == EEXIST) continue;  // a process of that number on another machine
     check(fd_ >= 0, "{}: cannot create a file in {}: {}", target_.string(),
           directory_of(target_).string(), strerror(errno));
     struct stat status {};
     // Where the file system has no locks nobody gets one, and nothing is removed.
-    bool unlocked = flock(fd_, LOCK_EX) != 0;
-    if (unlocked || (fstat(fd_, &status) == 0 && status.st_nlink > 0)) return;
-    close(fd_);  // removed as abandoned between open and flock
+    bool unlocked = retry_on_signal([&] { return flock(fd_, LOCK_EX); }) != 0;
+    bool known = retry_on_signal([&] { return fstat(fd_, &status); }) == 0;
+    if (known && (unlocked || status.st_nlink > 0)) return;
+    int reason = errno;
+    close(fd_);  // removed as abandoned between open and flock, unless there is a reason
+    if (known) continue;
+    unlink(temporary_.c_str());
+    fail("{}: cannot look at the file made for it: {}", target_.string(), strerror(reason));
   }
 }
 
@@ -73,18 +82,17 @@ ReplacementFile::~ReplacementFile() {
 
 void ReplacementFile::commit() {
   // The calls stand apart from the checks, whose arguments (errno's) may be evaluated before them.
-  bool synced = fsync(fd_) == 0;
+  bool synced = retry_on_signal([&] { return fsync(fd_); }) == 0;
   check(synced, "{}: cannot write to the disk: {}", target_.string(), strerror(errno));
-  bool renamed = rename(temporary_.c_str(), target_.c_str()) == 0;
-  check(renamed, "{}: cannot replace it: {}", target_.string(), strerror(errno));
+  rename_file(temporary_.string(), target_.string());
   committed_ = true;
 }
 
 void sync_directory_of(const fs::path& file) {
-  int fd = open(directory_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int result = fd < 0 ? -1 : fsync(fd);
+  FileDescriptor directory(retry_on_signal(
+      [&] { return open(directory_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  int result = directory.get() < 0 ? -1 : retry_on_signal([&] { return fsync(directory.get()); });
   int reason = errno;
-  if (fd >= 0) close(fd);
   // EINVAL: a file system whose directories cannot be synced
   check(result == 0 || reason == EINVAL,
         "{}: written, but its directory cannot be synced to the disk: {}", file.string(),

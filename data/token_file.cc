@@ -50,6 +50,7 @@ void TokenFile::check_ids(int64_t begin, int64_t end) const {
     ids.resize(size_t(count));
     read(begin, ids);  // throws, with the place
   }
+  file_.check_whole();
 }
 
 int32_t TokenFile::operator[](int64_t i) const {
@@ -69,6 +70,7 @@ void TokenFile::read(int64_t begin, std::span<int32_t> ids) const {
     ids[i] = bytes[2 * i] | bytes[2 * i + 1] << 8;
     largest = std::max(largest, ids[i]);
   }
+  file_.check_whole();
   if (largest < vocab_size_) return;
   for (size_t i = 0; i < ids.size(); ++i)
     check(ids[i] < vocab_size_,

@@ -1,5 +1,6 @@
 #include "nn/gpt.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -13,6 +14,11 @@ GptConfig checked(const GptConfig& c) {
         "a GPT needs positive sizes; got block_size {}, vocab_size {}, n_layer {}, n_head {}, "
         "n_embd {}",
         c.block_size, c.vocab_size, c.n_layer, c.n_head, c.n_embd);
+  double C = double(c.n_embd), longest = double(std::max({c.vocab_size, c.block_size, c.n_layer}));
+  check(12 * C * std::max(C, longest) < 0x1p60,
+        "a GPT of n_embd {}, vocab_size {}, block_size {} and n_layer {} has more numbers than can "
+        "be counted",
+        c.n_embd, c.vocab_size, c.block_size, c.n_layer);
   check(c.n_embd % c.n_head == 0, "n_embd {} is not divisible by n_head {}", c.n_embd, c.n_head);
   check(c.dropout >= 0 && c.dropout < 1, "dropout must be in [0, 1), got {}", c.dropout);
   return c;
@@ -63,7 +69,9 @@ Tensor Gpt::embedded(const Array& tokens, std::span<const int64_t> positions) {
 Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
   check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
         tokens.shape());
-  check(wte_.weight.defined() || (lm_head_.defined() && NoGrad::active()),
+  check(wte_.weight.defined() || lm_head_.defined(),
+        "a GPT's forward pass needs weights, but they have neither been drawn nor loaded");
+  check(wte_.weight.defined() || NoGrad::active(),
         "this model holds {} weights for inference alone: open a NoGrad scope, or load the model "
         "that they were made from",
         lm_head_.format);

@@ -26,7 +26,8 @@ class Generation {
         listener_(listener),
         decoder_(model, {.window = {model.config().block_size, options.past_block, options.keep},
                          .batch_size = std::min(options.batch_size, int64_t(prompts.size())),
-                         .max_length = longest(prompts) + options.max_new_tokens - 1,
+                         .max_length = longest(prompts) - 1 +
+                                       std::min(options.max_new_tokens, int64_t{1} << 62),
                          .kv_cache = options.kv_cache,
                          .tokens = options.tokens,
                          .kv_cache_dtype = options.kv_cache_dtype}) {

@@ -7,6 +7,7 @@ namespace folio {
 
 void top_k(std::span<const float> logits, int64_t k, std::vector<Candidate>& out) {
   out.clear();
+  k = std::min(k, int64_t(logits.size()));
   auto keep_k = [&] {
     std::nth_element(out.begin(), out.begin() + k - 1, out.end(), likelier);
     out.resize(size_t(k));

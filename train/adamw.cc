@@ -4,8 +4,16 @@ namespace folio {
 
 AdamW::AdamW(Module& module, const AdamWOptions& options) : module_(module), options_(options) {
   module.parameters([&](const std::string& name, Parameter& p) {
-    moments[name] = {zeros(p.shape(), p.dtype()), zeros(p.shape(), p.dtype())};
+    Array none = Array::shape_only(p.shape(), p.dtype());
+    moments[name] = {none, none};
   });
+}
+
+void AdamW::make_moments() {
+  for (auto& [name, state] : moments) {
+    for (Array* moment : {&state.m, &state.v})
+      if (!moment->defined()) *moment = zeros(moment->shape(), moment->dtype());
+  }
 }
 
 Array AdamW::grad_norm() const {
@@ -19,8 +27,11 @@ Array AdamW::grad_norm() const {
 }
 
 void AdamW::step(double learning_rate, const Array& grad_scale) {
+  make_moments();
   std::vector<AdamWSlot> slots;
   module_.parameters([&](const std::string& name, Parameter& p) {
+    check(p.defined() && p.grad().defined(),
+          "AdamW::step: parameter {} has no gradient; call backward() first", name);
     const Moments& state = moments.at(name);
     bool decays = p.shape().rank() >= 2;
     slots.push_back({p.array(), p.grad(), state.m, state.v, decays ? options_.weight_decay : 0});

@@ -22,11 +22,14 @@ class AdamW {
   void step(double learning_rate, const Array& grad_scale = {});
   void zero_grad();
 
-  // What a checkpoint must keep.
+  // What a checkpoint must keep. At first shapes alone, which whoever resumes a run replaces by
+  // what it saved, without memory for both.
   struct Moments {
     Array m, v;  // f32, shaped like the parameter
   };
   std::map<std::string, Moments> moments;
+  // Zeros where nothing has been put: before they are saved; `step` does so by itself.
+  void make_moments();
   int64_t steps = 0;
 
  private:

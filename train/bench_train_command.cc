@@ -134,6 +134,7 @@ int bench_train_command(int argc, char** argv) {
   }
   size_t rss = peak_rss_bytes();
   MachinePeak peak = measure_peak();
+  peak.read_bandwidth = measure_read_bandwidth();
   std::ranges::sort(ms);
   double median = ms[ms.size() / 2];
   auto tokens =

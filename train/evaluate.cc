@@ -95,6 +95,7 @@ SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_si
     done = end;
     first += rows * stride;
   }
+  check_mapped_files();  // the weights may lie in one
   total.loss /= double(total.tokens);
   return total;
 }

@@ -36,17 +36,16 @@ std::string rows_before(const std::string& path, int64_t first) {
 LogFile::LogFile(const std::filesystem::path& path, int64_t first) : path_(path.string()) {
   std::string kept = first > 0 ? rows_before(path_, first) : "";
   write_file(path_, fmt::format("{}\n{}", columns, kept));
-  file_ = FileDescriptor(open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (file_.get() < 0) fail_errno(path_, "open");
+  file_ = open_file(path_, O_WRONLY | O_APPEND);
 }
 
 void LogFile::add(const std::string& row) {
   struct stat before {};
-  bool known = fstat(file_.get(), &before) == 0;
+  bool known = retry_on_signal([&] { return fstat(file_.get(), &before); }) == 0;
   try {
     write_all(file_.get(), row + "\n", path_);
   } catch (const Error&) {
-    if (known) (void)!ftruncate(file_.get(), before.st_size);
+    if (known) (void)!retry_on_signal([&] { return ftruncate(file_.get(), before.st_size); });
     throw;
   }
 }

@@ -86,6 +86,8 @@ void Report::start(Run& run) {
   flops_per_iteration_ = run.model->training_flops_per_token() * double(tokens_per_iteration_);
   first_ = run.iter;
   for (const std::string& note : run.notes) print(note + "\n");
+  print(differing_options(option_values(o), option_values(TrainOptions{}), run.origins,
+                          terminal_width(STDOUT_FILENO)));
   print(fmt::format("tokens per iteration will be: {}\n", tokens_per_iteration_));
   print(fmt::format("number of parameters: {:.2f}M\n", double(run.model->num_params()) / 1e6));
   if (!run.taken_over.empty()) print(run.taken_over + "\n");
@@ -94,6 +96,8 @@ void Report::start(Run& run) {
     attempt(log_broken_,
             [&] { log_.emplace(fs::path(o.out_dir) / "log.csv", run.resumed() ? run.iter : 0); });
   }
+  bool prints_steps = !o.eval_only && (terminal_ || o.log_interval <= o.max_iters - run.iter);
+  if (prints_steps) peak_ = measure_peak();
   last_step_ = last_shown_ = Clock::now();
 }
 
@@ -136,14 +140,10 @@ void Report::stepped(const Run& run, const Step& step) {
 }
 
 void Report::print_step(const Run& run, const Step& step) {
-  if (steps_ == 5 || (steps_ > 5 && peak_.f32_flops == 0)) {
-    peak_ = measure_peak();
-    last_step_ = Clock::now();
-  }
   bool bf16 = run.options.dtype == "bfloat16";
   double machine = bf16 ? peak_.bf16_flops : peak_.f32_flops;
   std::string share =
-      machine > 0
+      machine > 0 && steps_ >= 5
           ? fmt::format(", {:.0f} % of peak", 100 * flops_per_iteration_ / step_seconds_ / machine)
           : "";
   std::string line =

@@ -3,6 +3,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
 #include "data/torch_file/torch_file.h"
+#include "train/check_fits.h"
 #include "train/nanogpt_run.h"
 #include "train/resume.h"
 
@@ -91,14 +92,16 @@ Run::Run(Start start)
     crop_block_size(*file, options.block_size);
   }
   if (file) {
-    model = load_model(*file);
+    model = take_model(*file);
     model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
-    model = std::make_unique<Gpt>(new_model_config(options, data.meta.tokenizer->vocab_size()),
-                                  uint64_t(options.seed));
+    GptConfig config = new_model_config(options, data.meta.tokenizer->vocab_size());
+    check_fits(config, options);
+    model = std::make_unique<Gpt>(config, uint64_t(options.seed));
   } else {
     model = pretrained(options, origins, data.meta, notes);
   }
+  check_fits(model->config(), options);
   Context& context = model->context();
   context.dtype = dtype_named(options.dtype);
   context.training = true;
@@ -114,6 +117,7 @@ Run::Run(Start start)
 CheckpointFile Run::snapshot() const {
   CheckpointFile file;
   put_parameters(file, *model);
+  optimizer->make_moments();
   for (const auto& [name, moments] : optimizer->moments) {
     file.tensors["adamw/m/" + name] = moments.m;
     file.tensors["adamw/v/" + name] = moments.v;

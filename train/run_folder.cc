@@ -34,8 +34,9 @@ std::string holder(const fs::path& lock) {
 bool same_file(int fd, const fs::path& path) {
   struct stat mine {
   }, there{};
-  return fstat(fd, &mine) == 0 && stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
-         mine.st_dev == there.st_dev;
+  return retry_on_signal([&] { return fstat(fd, &mine); }) == 0 &&
+         retry_on_signal([&] { return stat(path.c_str(), &there); }) == 0 &&
+         mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
 }
 
 }  // namespace
@@ -46,9 +47,8 @@ RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
   check(!failure, "{}: cannot make the run's folder: {}", path_.string(), failure.message());
   fs::path lock = path_ / lock_name;
   while (true) {
-    lock_ = FileDescriptor(open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-    if (lock_.get() < 0) fail_errno(lock.string(), "create");
-    locked_ = flock(lock_.get(), LOCK_EX | LOCK_NB) == 0;
+    lock_ = open_file(lock.string(), O_RDWR | O_CREAT);
+    locked_ = retry_on_signal([&] { return flock(lock_.get(), LOCK_EX | LOCK_NB); }) == 0;
     check(locked_ || errno != EWOULDBLOCK,
           "{}: in use by the run of {}; wait for it, stop it, or give this run another --out_dir",
           path_.string(), holder(lock));
@@ -56,7 +56,8 @@ RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
   }
   // For people alone: on a full disk the lock holds without it.
   std::string text = fmt::format("process {} on {}\n", getpid(), host_name());
-  if (ftruncate(lock_.get(), 0) == 0) (void)!write(lock_.get(), text.data(), text.size());
+  if (retry_on_signal([&] { return ftruncate(lock_.get(), 0); }) == 0)
+    (void)!retry_on_signal([&] { return write(lock_.get(), text.data(), text.size()); });
 }
 
 RunFolder::~RunFolder() {
@@ -75,9 +76,9 @@ std::optional<fs::path> RunFolder::set_earlier_run_aside() const {
   std::error_code failure;
   fs::create_directory(aside, failure);
   for (const fs::path& file : files) {
-    if (!failure) fs::rename(path_ / file, aside / file, failure);
     check(!failure, "{}: cannot move the earlier run's file into {}: {}", (path_ / file).string(),
           aside.string(), failure.message());
+    rename_file((path_ / file).string(), (aside / file).string());
   }
   sync_directory_of(aside / files.front());
   sync_directory_of(aside);

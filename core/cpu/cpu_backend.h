@@ -11,7 +11,9 @@ class CpuBackend final : public Backend {
  public:
   std::shared_ptr<Storage> allocate(size_t bytes) override;
   MemoryUse memory() const override;
+  void forget_peak_memory() override;
   void write(const void* host, Array& to) override;
+  void write(const std::function<void(void* host)>& produce, Array& to) override;
   void read(const Array& from, void* host) override;
   void fill(Array& x, double value) override;
   Array cast(const Array& x, DType dtype) override;

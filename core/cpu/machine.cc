@@ -66,11 +66,13 @@ HWY_AFTER_NAMESPACE();
 #include <new>
 #include <numeric>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
 #include "core/machine.h"
+#include "core/memory_limit.h"
 #include "core/parallel.h"
 
 namespace folio {
@@ -99,8 +101,14 @@ template <class F>
 double rate_of_all_threads(int repetitions, F&& kernel) {
   std::vector<double> rates(static_cast<size_t>(parallel_threads()));
   std::vector<std::jthread> threads;
-  for (double& rate : rates)
-    threads.emplace_back([&rate, repetitions, kernel] { rate = best_rate(repetitions, kernel); });
+  for (double& rate : rates) {
+    auto measure = [&rate, repetitions, kernel] { rate = best_rate(repetitions, kernel); };
+    try {
+      threads.emplace_back(measure);
+    } catch (const std::system_error&) {  // no more threads to be had: one after the other
+      measure();
+    }
+  }
   threads.clear();
   return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
@@ -158,6 +166,9 @@ double int8_dot_flops() { return 0; }
 
 // A large product by the backend itself: what matrix units, which have no simple loop, give.
 double bf16_matrix_flops() {
+#if HWY_ARCH_X86_64
+  if (!__builtin_cpu_supports("amx-bf16")) return 0;  // then the loops above are the whole of it
+#endif
   constexpr int64_t n = 1024;
   const Array x = zeros({n, n}, DType::bf16), w = zeros({n, n}, DType::bf16);
   return best_rate(4, [&] {
@@ -166,18 +177,39 @@ double bf16_matrix_flops() {
   });
 }
 
-double read_bandwidth() {
+// Field `i` of /proc/self/statm, in bytes.
+size_t statm_bytes(int i) {
+  std::ifstream in("/proc/self/statm");
+  size_t pages = 0;
+  for (; i >= 0; --i) in >> pages;
+  return pages * size_t(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+MachinePeak measure_peak() {
+  MachinePeak peak;
+  peak.f32_flops = f32_flops();
+  peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
+  peak.int8_flops = std::max(peak.f32_flops, int8_dot_flops());
+  return peak;
+}
+
+double measure_read_bandwidth() {
   constexpr int64_t block = 1 << 20;  // elements
-  const double free_bytes = double(sysconf(_SC_AVPHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
-  const double bytes = std::min(double(1 << 30), free_bytes / 4);
-  const int64_t blocks = std::max<int64_t>(1, int64_t(bytes) / int64_t(sizeof(float)) / block);
+  constexpr int64_t fewest = 16;      // blocks, which no cache holds with certainty
+  const uint64_t free_bytes = std::min(free_memory(), free_address_space());
+  const uint64_t bytes = std::min<uint64_t>(1 << 30, free_bytes / 4);
+  const auto blocks = int64_t(bytes / sizeof(float) / uint64_t(block));
+  if (blocks < fewest) return 0;
   const auto size = size_t(blocks * block) * sizeof(float);
   // In huge pages, whose addresses cost nothing to look up: in small ones it is half as fast at
   // times, less than decoding reads.
   constexpr auto page = std::align_val_t(2 << 20);
   const auto release = [](float* p) { ::operator delete(p, page); };
   const std::unique_ptr<float[], decltype(release)> buffer(
-      static_cast<float*>(::operator new(size, page)));
+      static_cast<float*>(::operator new(size, page, std::nothrow)));
+  if (!buffer) return 0;
   madvise(buffer.get(), size, MADV_HUGEPAGE);
   parallel_for(blocks, [&](int64_t i) { std::fill_n(&buffer[size_t(i * block)], block, 1.0f); });
   return best_rate(10, [&] {
@@ -187,29 +219,6 @@ double read_bandwidth() {
     });
     return double(size);
   });
-}
-
-size_t max_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return size_t(usage.ru_maxrss) * 1024;
-}
-
-size_t rss_before_measuring = 0;
-
-void count_rss_afresh() { std::ofstream("/proc/self/clear_refs") << 5; }  // Linux's way
-
-}  // namespace
-
-MachinePeak measure_peak() {
-  rss_before_measuring = peak_rss_bytes();
-  MachinePeak peak;
-  peak.f32_flops = f32_flops();
-  peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
-  peak.int8_flops = std::max(peak.f32_flops, int8_dot_flops());
-  peak.read_bandwidth = read_bandwidth();
-  count_rss_afresh();  // without the buffer that was read
-  return peak;
 }
 
 std::string cpu_model() {
@@ -226,12 +235,13 @@ std::string cpu_model() {
                      hwy::TargetName(HWY_DYNAMIC_DISPATCH(chosen_target)()));
 }
 
-size_t peak_rss_bytes() { return std::max(rss_before_measuring, max_rss_bytes()); }
-
-void reset_peak_rss() {
-  rss_before_measuring = 0;
-  count_rss_afresh();
+size_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return size_t(usage.ru_maxrss) * 1024;
 }
+
+size_t rss_bytes() { return statm_bytes(1); }
 
 }  // namespace folio
 #endif

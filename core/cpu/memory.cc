@@ -36,8 +36,14 @@ std::shared_ptr<Storage> CpuBackend::allocate(size_t bytes) {
 
 MemoryUse CpuBackend::memory() const { return allocator_.use(); }
 
+void CpuBackend::forget_peak_memory() { allocator_.forget_peak(); }
+
 void CpuBackend::write(const void* host, Array& to) {
   if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());
+}
+
+void CpuBackend::write(const std::function<void(void* host)>& produce, Array& to) {
+  if (to.size() > 0) produce(to.address());
 }
 
 void CpuBackend::read(const Array& from, void* host) {

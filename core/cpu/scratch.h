@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <new>
+
+#include "core/check.h"
 
 namespace folio {
 
@@ -16,9 +17,10 @@ class Scratch {
   explicit Scratch(size_t bytes) {
     Buffer& buffer = this_thread();
     if (buffer.bytes < bytes) {
+      buffer.bytes = 0;
       buffer.data.reset();
       buffer.data.reset(static_cast<char*>(std::aligned_alloc(alignment, bytes)));
-      if (!buffer.data) throw std::bad_alloc();
+      check(buffer.data != nullptr, "out of memory: {} bytes of working memory asked for", bytes);
       buffer.bytes = bytes;
     }
     next_ = buffer.data.get();

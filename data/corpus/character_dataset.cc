@@ -22,12 +22,14 @@ void walk(const MappedFile& text, const std::string& name, std::string what, F&&
   throw_if_stopped();
   ProgressLine line(std::move(what), int64_t(text.bytes().size()));
   size_t next = progress_step;
-  for_each_code_point(text.bytes(), name, [&](char32_t c, size_t at) {
-    f(c);
-    if (at < next) return;
-    throw_if_stopped();
-    next = at + progress_step;
-    line.update(int64_t(at));
+  text.read([&](std::string_view bytes) {
+    for_each_code_point(bytes, name, [&](char32_t c, size_t at) {
+      f(c);
+      if (at < next) return;
+      throw_if_stopped();
+      next = at + progress_step;
+      line.update(int64_t(at));
+    });
   });
   line.update(int64_t(text.bytes().size()));
 }

@@ -65,7 +65,8 @@ void DatasetWriter::commit(Meta meta) {
   // All files are on the disk, or it is full, before the first takes its name.
   for (ReplacementFile* file : {&train_.file, &val_.file, &description}) {
     throw_if_stopped();
-    if (fsync(file->fd()) != 0) fail_errno(directory_, "write to the disk");
+    if (retry_on_signal([&] { return fsync(file->fd()); }) != 0)
+      fail_errno(directory_, "write to the disk");
   }
   throw_if_stopped();
   // The description first: it knows its own two files from any others, which an earlier version's

@@ -19,21 +19,12 @@ constexpr int64_t block_bytes = 1 << 20;
 constexpr size_t most_at_once = 16 << 20;  // between two looks at whether to stop
 
 FileDescriptor open_text(const std::string& path) {
-  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) fail_errno(path, "open");
+  FileDescriptor file = open_file(path, O_RDONLY | O_NONBLOCK);
   struct stat status;
-  if (fstat(file.get(), &status) != 0) fail_errno(path, "stat");
+  if (retry_on_signal([&] { return fstat(file.get(), &status); }) != 0) fail_errno(path, "stat");
   check(S_ISREG(status.st_mode),
         "{}: needs a regular file or a folder; a pipe is read with --input=- < PIPE", path);
   return file;
-}
-
-size_t read_at(int fd, char* bytes, size_t count, int64_t offset, const std::string& path) {
-  for (;;) {
-    ssize_t n = pread(fd, bytes, count, offset);
-    if (n >= 0) return size_t(n);
-    if (errno != EINTR) fail_errno(path, "read");
-  }
 }
 
 bool is_continuation(char c) { return (c & '\xc0') == '\x80'; }
@@ -70,7 +61,7 @@ void TextChunks::fill(size_t bytes) {
     throw_if_stopped();
     size_t had = text_.size(), wanted = std::min({bytes - had, size_t(left_), most_at_once});
     text_.resize(had + wanted);
-    size_t got = read_at(file_.get(), text_.data() + had, wanted, offset_ + int64_t(had), path_);
+    size_t got = read_at(file_.get(), text_.data() + had, wanted, uint64_t(offset_) + had, path_);
     text_.resize(had + got);
     left_ -= int64_t(got);
     check(got > 0, "{}: became shorter while it was read; start again", path_);
@@ -93,12 +84,12 @@ std::optional<TextChunk> TextChunks::next() {
 CharacterCount::CharacterCount(const std::string& path) : path_(path) {
   FileDescriptor file = open_text(path);
   struct stat status;
-  if (fstat(file.get(), &status) != 0) fail_errno(path, "stat");
+  if (retry_on_signal([&] { return fstat(file.get(), &status); }) != 0) fail_errno(path, "stat");
   ProgressLine line("counting characters", status.st_size);
   std::string block(size_t(block_bytes), '\0');
   while (bytes_ < status.st_size) {
     throw_if_stopped();
-    size_t n = read_at(file.get(), block.data(), block.size(), bytes_, path);
+    size_t n = read_at(file.get(), block.data(), block.size(), uint64_t(bytes_), path);
     check(n > 0, "{}: became shorter while it was read; start again", path);
     // Blocks are whole, whatever a read gives.
     for (size_t at = 0; at < n;) {
@@ -121,7 +112,7 @@ int64_t CharacterCount::offset(int64_t n) const {
   std::string text(size_t(block_bytes), '\0');
   for (size_t have = 0, at = 0; have < text.size(); at = have) {
     have += read_at(file.get(), text.data() + have, text.size() - have,
-                    block * block_bytes + int64_t(have), path_);
+                    uint64_t(block * block_bytes) + have, path_);
     check(have > at, "{}: became shorter while it was read; start again", path_);
     for (; at < have; ++at)
       if (!is_continuation(text[at]) && passed++ == n) return block * block_bytes + int64_t(at);

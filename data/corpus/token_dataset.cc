@@ -116,12 +116,14 @@ void check_tokenizer(const Tokenizer& tokenizer, const PrepareOptions& options) 
         "fewer",
         options.tokenizer, tokenizer.vocab_size());
   auto* bpe = dynamic_cast<const BpeTokenizer*>(&tokenizer);
-  if (!bpe || !options.allow_special) return;
-  for (const auto& [text, id] : bpe->vocabulary().special)
-    check(text.find_first_of(" \t\n\v\f\r") == std::string::npos,
-          "{}: has the special token \"{}\"; a text can be cut at its space, so that "
-          "allow_special cannot be used with it",
-          options.tokenizer, text);
+  if (!bpe) return;
+  for (const auto& [text, token] : bpe->vocabulary().added)
+    check((token.special && !options.allow_special) ||
+              text.find_first_of(" \t\n\v\f\r") == std::string::npos,
+          "{}: has the {} token \"{}\"; a text can be cut at its space, so that {} cannot be used "
+          "with it",
+          options.tokenizer, token.special ? "special" : "added", text,
+          token.special ? "allow_special" : "the tokenizer");
 }
 
 struct Encoded {

@@ -76,7 +76,8 @@ class Download {
             repository_, endpoint_);
       for (const std::string& shard : shards()) get_required(shard);
     }
-    for (const char* file : {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json"})
+    for (const char* file : {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
+                             "special_tokens_map.json", "added_tokens.json"})
       get(file);
     fs::create_directories(folder_ / "refs");
     write_file((folder_ / "refs" / "main").string(), commit_);
@@ -116,8 +117,8 @@ class Download {
     std::error_code error;
     fs::remove(temporary, error);
     fs::create_symlink(fs::path("../../blobs") / digest, temporary, error);
-    if (!error) fs::rename(temporary, link, error);
     check(!error, "{}: cannot link to the file downloaded: {}", link.string(), error.message());
+    rename_file(temporary.string(), link.string());
   }
 
   std::optional<Entry> look_up(const std::string& name) {

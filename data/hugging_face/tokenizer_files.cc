@@ -1,12 +1,15 @@
 #include "data/hugging_face/tokenizer_files.h"
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/check.h"
 #include "data/files.h"
+#include "data/json_keys.h"
 #include "data/parse_json.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "data/tokenizer/stated_tokens.h"
 #include "data/utf8.h"
 
 namespace folio {
@@ -16,6 +19,14 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 std::string text_of(const Json& json) { return json.dump(2) + "\n"; }
+
+// What cuts a text into its characters, whatever they are.
+Json cut_to_characters() {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", "[\\s\\S]"}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
+}
 
 // Cuts the text into its characters and looks each up whole. tokenizers 0.22 has no kind for just
 // that; its WordLevel model refuses a character that is not in the vocabulary, as folio does.
@@ -31,26 +42,46 @@ Json character_tokenizer_json(const CharTokenizer& tokenizer) {
           {"padding", nullptr},
           {"added_tokens", Json::array()},
           {"normalizer", nullptr},
-          {"pre_tokenizer",
-           {{"type", "Split"},
-            {"pattern", {{"Regex", "[\\s\\S]"}}},
-            {"behavior", "Isolated"},
-            {"invert", false}}},
+          {"pre_tokenizer", cut_to_characters()},
           {"post_processor", nullptr},
           {"decoder", {{"type", "Fuse"}}},
           {"model", {{"type", "WordLevel"}, {"vocab", vocab}, {"unk_token", "<unk>"}}}};
 }
 
+// What is not a matter of characters alone is refused.
+void check_character_kind(const nlohmann::json& json, const fs::path& file) {
+  std::string path = file.string();
+  check_around_model(json, path);
+  const auto& model = json.at("model");
+  constexpr std::string_view keys[] = {"type", "vocab", "unk_token"};
+  check_keys(model, keys, path + ": \"model\"");
+  auto absent_or = [&](const char* key, const nlohmann::json& wanted) {
+    auto found = json.find(key);
+    check(found == json.end() || found->is_null() || *found == wanted,
+          "{}: \"{}\" must be {} to read single characters, got {}", path, key, wanted.dump(),
+          found == json.end() ? "" : shown(*found));
+  };
+  absent_or("pre_tokenizer", nlohmann::json(cut_to_characters()));
+  absent_or("decoder", {{"type", "Fuse"}});
+  for (const StatedToken& token : stated_tokens(file.parent_path(), &json, model.at("vocab")))
+    check(model.at("vocab").contains(token.text),
+          "{}: adds the token \"{}\" to a vocabulary of single characters; folio has no such "
+          "tokenizer",
+          token.where, Excerpt{token.text});
+}
+
 // What character_tokenizer_json wrote; null if `text` is a tokenizer.json of another kind.
 std::shared_ptr<const Tokenizer> character_tokenizer(const std::string& text,
-                                                     const std::string& path) {
+                                                     const fs::path& file) {
   if (text.find("\"WordLevel\"") == std::string::npos) return nullptr;  // spares parsing a BPE
-  Json json = parse_json<Json>(text, path);
+  std::string path = file.string();
+  auto json = parse_json<nlohmann::json>(text, path);
   check(json.is_object(), "{}: not a JSON object, so no tokenizer", path);
-  const Json model = json.value("model", Json());
-  if (!model.is_object() || model.value("type", Json()) != "WordLevel") return nullptr;
-  const Json vocab = model.value("vocab", Json());
+  const nlohmann::json model = json.value("model", nlohmann::json());
+  if (!model.is_object() || model.value("type", nlohmann::json()) != "WordLevel") return nullptr;
+  const nlohmann::json vocab = model.value("vocab", nlohmann::json());
   check(vocab.is_object(), "{}: its model has no vocab", path);
+  check_character_kind(json, file);
   std::u32string characters(vocab.size(), U'\0');
   for (const auto& [token, id] : vocab.items()) {
     check(!token.empty() && decode_utf8(token, 0).bytes == int(token.size()),
@@ -65,39 +96,98 @@ std::shared_ptr<const Tokenizer> character_tokenizer(const std::string& text,
   return std::make_shared<CharTokenizer>(characters);
 }
 
+// By id, {"id", "content", "special", ...}, as tokenizers describes an added token.
+std::map<int32_t, Json> added_tokens(const BpeVocabulary& vocabulary) {
+  std::map<int32_t, Json> tokens;
+  for (const auto& [text, token] : vocabulary.added)
+    tokens[token.id] = {{"id", token.id},          {"content", text},
+                        {"single_word", false},    {"lstrip", false},
+                        {"rstrip", false},         {"normalized", token.normalized},
+                        {"special", token.special}};
+  return tokens;
+}
+
+// The tokenizer.json of a byte-level BPE. Its vocab and merges are texts of JSON already, for an
+// object of ordered_json looks through all its keys whenever it gets another.
+std::string bpe_tokenizer_json(const BpeVocabulary& vocabulary) {
+  Json added = Json::array();
+  for (const auto& [id, token] : added_tokens(vocabulary)) added.push_back(token);
+  Json byte_level{{"type", "ByteLevel"},
+                  {"add_prefix_space", false},
+                  {"trim_offsets", true},
+                  {"use_regex", true}};
+  std::vector<std::string> merges;
+  std::istringstream lines(merge_lines(vocabulary));
+  for (std::string line; std::getline(lines, line);) merges.push_back(line);
+  Json around{{"version", "1.0"},          {"truncation", nullptr}, {"padding", nullptr},
+              {"added_tokens", added},     {"normalizer", nullptr}, {"pre_tokenizer", byte_level},
+              {"post_processor", nullptr}, {"decoder", byte_level}};
+  std::string text = around.dump();
+  text.pop_back();
+  return fmt::format("{}, \"model\": {{\"type\": \"BPE\", \"vocab\": {}, \"merges\": {}}}}}\n",
+                     text, vocab_json(vocabulary), Json(merges).dump());
+}
+
+// GPT2Tokenizer's files, whose every token, added or not, stands in vocab.json.
+void add_gpt2_files(std::map<std::string, std::string>& files, Json& config,
+                    const BpeTokenizer& bpe, int32_t end) {
+  files["vocab.json"] = vocab_json(bpe.vocabulary());
+  files["merges.txt"] = merges_txt(bpe.vocabulary());
+  config["tokenizer_class"] = "GPT2Tokenizer";
+  config["add_prefix_space"] = false;
+  for (const char* key : {"bos_token", "eos_token", "unk_token"})
+    config[key] = bpe.decode(std::span(&end, 1));
+  for (auto& [id, token] : added_tokens(bpe.vocabulary())) {
+    token.erase("id");
+    config["added_tokens_decoder"][std::to_string(id)] = token;
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> load_tokenizer_files(const fs::path& folder) {
   fs::path json = folder / "tokenizer.json";
   if (fs::exists(json)) {
-    if (auto characters = character_tokenizer(read_file(json.string()), json.string()))
-      return characters;
+    if (auto characters = character_tokenizer(read_file(json.string()), json)) return characters;
   }
   bool has_bpe =
       fs::exists(json) || fs::exists(folder / "vocab.json") || fs::exists(folder / "encoder.json");
   return has_bpe ? load_bpe(folder.string()) : nullptr;
 }
 
-void save_tokenizer_files(const fs::path& folder, const Tokenizer& tokenizer, int64_t max_length) {
-  auto write = [&](const char* name, const std::string& text) {
-    write_file((folder / name).string(), text);
-  };
+std::string tokenizer_digest(const fs::path& folder) {
+  std::string path = (folder / "tokenizer_config.json").string();
+  if (!fs::exists(path)) return "";
+  auto config = parse_json<nlohmann::json>(read_file(path), path);
+  check(config.is_object(), "{}: must be a JSON object, got {}", path, shown(config));
+  auto digest = config.find("folio_digest");
+  return digest != config.end() && digest->is_string() ? digest->get<std::string>() : "";
+}
+
+std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, int64_t max_length,
+                                                   const std::string& digest) {
+  std::map<std::string, std::string> files;
   Json config{{"model_max_length", max_length}, {"clean_up_tokenization_spaces", false}};
+  config["tokenizer_class"] = "PreTrainedTokenizerFast";
   if (auto* of_characters = dynamic_cast<const CharTokenizer*>(&tokenizer)) {
-    write("tokenizer.json", text_of(character_tokenizer_json(*of_characters)));
-    config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    files["tokenizer.json"] = text_of(character_tokenizer_json(*of_characters));
   } else if (auto* bpe = dynamic_cast<const BpeTokenizer*>(&tokenizer)) {
-    write("vocab.json", vocab_json(bpe->vocabulary()));
-    write("merges.txt", merges_txt(bpe->vocabulary()));
-    config["tokenizer_class"] = "GPT2Tokenizer";
-    config["add_prefix_space"] = false;
-    if (auto end = tokenizer.end_of_text())
-      config["bos_token"] = config["eos_token"] = config["unk_token"] =
-          tokenizer.decode(std::span(&*end, 1));
+    if (auto end = bpe->end_of_text()) {
+      add_gpt2_files(files, config, *bpe, *end);
+    } else {
+      files["tokenizer.json"] = bpe_tokenizer_json(bpe->vocabulary());
+    }
   } else {
-    fail("{}: this kind of tokenizer has no form in Hugging Face's layout", folder.string());
+    fail("this kind of tokenizer has no form in Hugging Face's layout");
   }
-  write("tokenizer_config.json", text_of(config));
+  if (!digest.empty()) config["folio_digest"] = digest;
+  files["tokenizer_config.json"] = text_of(config);
+  return files;
+}
+
+void save_tokenizer_files(const fs::path& folder, const Tokenizer& tokenizer, int64_t max_length) {
+  for (const auto& [name, text] : tokenizer_files(tokenizer, max_length))
+    write_file((folder / name).string(), text);
 }
 
 }  // namespace folio

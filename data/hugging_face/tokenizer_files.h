@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "data/tokenizer.h"
 
@@ -10,9 +12,16 @@ namespace folio {
 // for files that are damaged or hold a kind that folio lacks.
 std::shared_ptr<const Tokenizer> load_tokenizer_files(const std::filesystem::path& folder);
 
-// Writes the files from which transformers' AutoTokenizer makes the same ids: vocab.json and
-// merges.txt for a byte-level BPE, a tokenizer.json of single characters for a character model.
-// `max_length` is the model's context.
+// The digest in the folder's tokenizer_config.json that an export by folio gave it; "" without one.
+std::string tokenizer_digest(const std::filesystem::path& folder);
+
+// The files, text by name, from which transformers' AutoTokenizer makes the same ids: vocab.json
+// and merges.txt for a byte-level BPE with <|endoftext|>, a tokenizer.json for one without (to
+// which GPT2Tokenizer would add it) and for a character model; tokenizer_config.json beside them.
+// `max_length` is the model's context; `digest`, unless empty, tells which model they go with.
+std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, int64_t max_length,
+                                                   const std::string& digest = "");
+// Writes them.
 void save_tokenizer_files(const std::filesystem::path& folder, const Tokenizer& tokenizer,
                           int64_t max_length);
 

@@ -23,8 +23,11 @@ class Safetensors {
   std::vector<std::string> names() const;
   // Throws Error for a name that the files lack.
   const Shape& shape(const std::string& name) const;
-  // f32 (also for f16 in the file) or bf16. Where it can, the array lies in the mapped file: it
-  // must not be written to. Throws Error for a name that the files lack and for other dtypes.
+  // What the files say of themselves under that key; "" without it.
+  std::string metadata(const std::string& key) const;
+  // f32 (also for f64 and f16 in the file) or bf16. Where it can, the array lies in the mapped
+  // file: it must not be written to, and check_mapped_files() says whether what was read there is
+  // true. Throws Error for a name that the files lack and for other dtypes.
   Array tensor(const std::string& name) const;
 
  private:
@@ -38,6 +41,7 @@ class Safetensors {
 
   std::string path_;
   std::map<std::string, Place> tensors_;
+  std::map<std::string, std::string> metadata_;
 };
 
 // One tensor to write: `make` is asked for its contents (f32 or bf16) when its turn comes.
@@ -50,6 +54,10 @@ struct SafetensorsSource {
 // Writes a file or, on Error, leaves what was there. Tensors come in the order of their names, as
 // the format's own library writes them, so that the same content is the same bytes everywhere.
 void write_safetensors(const std::string& path, std::vector<SafetensorsSource> tensors,
+                       const std::map<std::string, std::string>& metadata);
+// The same to an open file, which `path` names in messages. A request to stop ends it between two
+// tensors.
+void write_safetensors(int fd, const std::string& path, std::vector<SafetensorsSource> tensors,
                        const std::map<std::string, std::string>& metadata);
 
 }  // namespace folio

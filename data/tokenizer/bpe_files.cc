@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "data/json_keys.h"
 #include "data/mapped_file.h"
 #include "data/parse_json.h"
 #include "data/tokenizer/byte_alphabet.h"
+#include "data/tokenizer/stated_tokens.h"
 
 namespace folio {
 namespace {
@@ -21,19 +23,12 @@ Json parse(const fs::path& path) {
   MappedFile file(path.string());
   check(file.bytes().size() <= max_bytes, "{}: {} bytes; a tokenizer's file has at most {}",
         path.string(), file.bytes().size(), max_bytes);
-  return parse_json<Json>(file.bytes(), path.string());
-}
-
-// The start of a value, for a message.
-std::string shown(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
+  return file.read([&](std::string_view text) { return parse_json<Json>(text, path.string()); });
 }
 
 // {"token": id, ...} through `add`.
 template <class Add>
 void each_token(const Json& json, const std::string& where, Add&& add) {
-  if (!json.is_object())
-    fail("{}: must be an object of tokens and their ids, got {}", where, shown(json));
   for (const auto& [token, id] : json.get_ref<const Json::object_t&>()) {
     if (!id.is_number_integer())
       fail("{}: the id of \"{}\" must be an integer, got {}", where, token, shown(id));
@@ -41,61 +36,65 @@ void each_token(const Json& json, const std::string& where, Add&& add) {
   }
 }
 
+// The vocabulary and what the files of `folder` add to it.
+void add_tokens(BpeVocabularyBuilder& builder, const fs::path& folder, const Json* tokenizer_json,
+                const Json& vocab, const std::string& where) {
+  if (!vocab.is_object())
+    fail("{}: must be an object of tokens and their ids, got {}", where, shown(vocab));
+  for (const StatedToken& token : stated_tokens(folder, tokenizer_json, vocab))
+    builder.add_added(token.text, *token.id, token.kind, token.where);
+  each_token(vocab, where, [&](const std::string& token, int64_t id) {
+    if (!builder.is_added(token, id)) builder.add_token(token, id, where);
+  });
+}
+
 std::shared_ptr<const BpeTokenizer> load_pair(const fs::path& vocab, const fs::path& merges) {
   BpeVocabularyBuilder builder;
-  constexpr const char* end_of_text = "<|endoftext|>";
   std::string where = vocab.string();
-  each_token(parse(vocab), where, [&](const std::string& token, int64_t id) {
-    if (token == end_of_text)
-      builder.add_special(token, id, where);
-    else
-      builder.add_token(token, id, where);
-  });
-  fs::path added = vocab.parent_path() / "added_tokens.json";
-  if (vocab.filename() == "vocab.json" && fs::exists(added))
-    each_token(parse(added), added.string(), [&](const std::string& token, int64_t id) {
-      builder.add_special(token, id, added.string());
-    });
+  add_tokens(builder, vocab.parent_path(), nullptr, parse(vocab), where);
   MappedFile lines(merges.string());
-  builder.add_merges(lines.bytes(), merges.string());
+  lines.read([&](std::string_view text) { builder.add_merges(text, merges.string()); });
   return std::make_shared<BpeTokenizer>(builder.finish(where), where);
 }
 
-// What would change the ids and GPT-2's tokenizer has not.
+// What would change the ids, or their text, and GPT-2's tokenizer has not.
 void check_kind(const Json& json, const std::string& path) {
-  auto absent = [&](const Json& object, const char* key) {
-    auto found = object.find(key);
-    bool none = found == object.end() || found->is_null() || *found == false || *found == "";
-    if (!none)
-      fail("{}: \"{}\": {} is not supported, GPT-2's tokenizer has none", path, key, shown(*found));
-  };
+  check_around_model(json, path);
   const Json& model = json.at("model");
+  // unk_token and fuse_unk are for what a vocabulary cannot spell; one with every byte spells all.
+  constexpr std::string_view keys[] = {"type",
+                                       "vocab",
+                                       "merges",
+                                       "unk_token",
+                                       "fuse_unk",
+                                       "dropout",
+                                       "continuing_subword_prefix",
+                                       "end_of_word_suffix",
+                                       "byte_fallback",
+                                       "ignore_merges"};
+  check_keys(model, keys, path + ": \"model\"");
   Json type = model.value("type", Json("BPE"));
   check(type == "BPE", "{}: model type {} is not supported, only \"BPE\"", path, shown(type));
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
-                          "byte_fallback", "ignore_merges"})
-    absent(model, key);
-  absent(json, "normalizer");
+                          "byte_fallback", "ignore_merges"}) {
+    auto found = model.find(key);
+    bool none = found == model.end() || found->is_null() || *found == false || *found == "" ||
+                *found == 0.0;
+    if (!none)
+      fail("{}: \"{}\": {} is not supported, GPT-2's tokenizer has none", path, key, shown(*found));
+  }
   auto split = json.find("pre_tokenizer");
+  constexpr std::string_view split_keys[] = {"type", "add_prefix_space", "use_regex",
+                                             "trim_offsets"};
   check(split != json.end() && split->is_object() && split->value("type", Json()) == "ByteLevel" &&
             split->value("use_regex", Json(true)) == true &&
             split->value("add_prefix_space", Json(true)) == false,
         "{}: \"pre_tokenizer\" must be ByteLevel with GPT-2's pattern and no prefix space, got {}",
         path, split == json.end() ? "nothing" : shown(*split));
-}
-
-void add_specials(BpeVocabularyBuilder& builder, const Json& json, const std::string& path) {
-  auto added = json.find("added_tokens");
-  if (added == json.end() || added->is_null()) return;
-  check(added->is_array(), "{}: \"added_tokens\" must be an array, got {}", path, shown(*added));
-  for (const Json& token : *added) {
-    bool whole = token.is_object() && token.contains("content") && token["content"].is_string() &&
-                 token.contains("id") && token["id"].is_number_integer();
-    check(whole, "{}: \"added_tokens\" needs {{\"id\": ..., \"content\": \"...\"}}, got {}", path,
-          shown(token));
-    builder.add_special(token["content"].get<std::string>(), token["id"].get<int64_t>(),
-                        path + ": \"added_tokens\"");
-  }
+  check_keys(*split, split_keys, path + ": \"pre_tokenizer\"");
+  const Json decoder = json.value("decoder", Json());
+  check(decoder.is_null() || (decoder.is_object() && decoder.value("type", Json()) == "ByteLevel"),
+        "{}: \"decoder\" must be ByteLevel, got {}", path, shown(decoder));
 }
 
 void add_merges(BpeVocabularyBuilder& builder, const Json& merges, const std::string& path) {
@@ -125,10 +124,7 @@ std::shared_ptr<const BpeTokenizer> load_tokenizer_json(const fs::path& file) {
          shown(json));
   check_kind(json, path);
   BpeVocabularyBuilder builder;
-  add_specials(builder, json, path);
-  each_token(json["model"]["vocab"], path, [&](const std::string& token, int64_t id) {
-    if (!builder.is_special(token, id)) builder.add_token(token, id, path);
-  });
+  add_tokens(builder, file.parent_path(), &json, json["model"]["vocab"], path);
   add_merges(builder, json["model"]["merges"], path);
   return std::make_shared<BpeTokenizer>(builder.finish(path), path);
 }
@@ -163,7 +159,7 @@ std::string vocab_json(const BpeVocabulary& vocabulary) {
     const std::string& token = vocabulary.tokens[id];
     text += fmt::format(
         "{}{}: {}", id > 0 ? ", " : "",
-        Json(vocabulary.is_special(id) ? token : spell_bytes(token)).dump(-1, ' ', true), id);
+        Json(vocabulary.is_added(id) ? token : spell_bytes(token)).dump(-1, ' ', true), id);
   }
   return text + "}";
 }

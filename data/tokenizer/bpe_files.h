@@ -8,10 +8,11 @@ namespace folio {
 
 // Reads GPT-2's tokenizer, or another byte-level BPE of its kind. `path` is a folder with, or is
 // itself one of, these files:
-//   tokenizer.json                              Hugging Face's tokenizers
-//   vocab.json, merges.txt, added_tokens.json   Hugging Face's transformers; the last may be
-//   missing encoder.json, vocab.bpe                     OpenAI's
-// Error, with the file, the line or the key and what is wrong there.
+//   tokenizer.json            Hugging Face's tokenizers
+//   vocab.json, merges.txt    Hugging Face's transformers
+//   encoder.json, vocab.bpe   OpenAI's
+// with the tokens that tokenizer_config.json, special_tokens_map.json and added_tokens.json beside
+// it add (stated_tokens.h). Error, with the file, the line or the key and what is wrong there.
 std::shared_ptr<const BpeTokenizer> load_bpe(const std::string& path);
 
 // What vocab.json and merges.txt hold.

@@ -19,7 +19,7 @@ IdOf ids_by_bytes(const BpeVocabulary& vocabulary, std::string_view name) {
   ids.reserve(vocabulary.tokens.size());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
-    if (vocabulary.is_special(id)) continue;
+    if (vocabulary.is_added(id)) continue;
     bool is_new = !token.empty() && ids.emplace(token, int32_t(id)).second;
     check(is_new, "{}: token {} ({}) is empty or there twice", name, id, SpelledExcerpt{token});
   }
@@ -56,40 +56,19 @@ BytePairs byte_pairs(const BpeVocabulary& vocabulary, std::string_view name) {
   return BytePairs(bytes, rules);
 }
 
-// The special tokens in a text, the first first and at one place the longest.
-class SpecialFinder {
- public:
-  struct Found {
-    size_t at, bytes;
-    int32_t id;
+// What to_json's "added" says of a token; without a word it is special.
+AddedToken added_kind(const nlohmann::ordered_json& json, const std::string& token,
+                      std::string_view name) {
+  auto added = json.find("added");
+  if (added == json.end() || !added->is_object() || !added->contains(token)) return {};
+  const nlohmann::ordered_json& kind = added->at(token);
+  auto truth = [&](const char* key) {
+    bool whole = kind.is_object() && kind.contains(key) && kind[key].is_boolean();
+    check(whole, "{}: \"added\" needs \"{}\" of \"{}\"; the file is damaged", name, key, token);
+    return kind[key].get<bool>();
   };
-
-  SpecialFinder(const std::map<std::string, int32_t>& special, std::string_view text)
-      : text_(text) {
-    for (const auto& [spelling, id] : special)
-      tokens_.push_back({spelling, id, text.find(spelling)});
-  }
-  std::optional<Found> next(size_t from) {
-    const Token* best = nullptr;
-    for (Token& token : tokens_) {
-      if (token.at < from) token.at = text_.find(token.spelling, from);
-      if (token.at == text_.npos || (best && token.at > best->at)) continue;
-      if (!best || token.at < best->at || token.spelling.size() > best->spelling.size())
-        best = &token;
-    }
-    if (!best) return {};
-    return Found{best->at, best->spelling.size(), best->id};
-  }
-
- private:
-  struct Token {
-    std::string_view spelling;
-    int32_t id;
-    size_t at;  // where it is next
-  };
-  std::string_view text_;
-  std::vector<Token> tokens_;
-};
+  return {.id = 0, .special = truth("special"), .normalized = truth("normalized")};
+}
 
 }  // namespace
 
@@ -121,27 +100,73 @@ class BpeTokenizer::Ids {
   size_t size_ = 0;
 };
 
+// The added tokens in a text, the first first and at one place the longest.
+class BpeTokenizer::AddedFinder {
+ public:
+  struct Found {
+    size_t at, end;
+    const Added* token;
+  };
+
+  AddedFinder(const std::vector<Added>& tokens, std::string_view text) : text_(text) {
+    for (const Added& token : tokens) next_.push_back({&token, text.find(token.spelling)});
+  }
+  std::optional<Found> next(size_t from) {
+    const Next* best = nullptr;
+    for (Next& next : next_) {
+      if (next.at < from) next.at = text_.find(next.token->spelling, from);
+      if (next.at == text_.npos || (best && next.at > best->at)) continue;
+      if (!best || next.at < best->at || next.token->spelling.size() > best->token->spelling.size())
+        best = &next;
+    }
+    if (!best) return {};
+    return Found{best->at, best->at + best->token->spelling.size(), best->token};
+  }
+
+ private:
+  struct Next {
+    const Added* token;
+    size_t at;  // where it is next
+  };
+  std::string_view text_;
+  std::vector<Next> next_;
+};
+
 BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary, std::string_view name)
     : vocabulary_(std::move(vocabulary)), pairs_(byte_pairs(vocabulary_, name)) {
-  auto found = vocabulary_.special.find("<|endoftext|>");
-  if (found != vocabulary_.special.end()) end_of_text_ = found->second;
+  auto found = vocabulary_.added.find("<|endoftext|>");
+  if (found != vocabulary_.added.end()) end_of_text_ = found->second.id;
+  for (const auto& [text, token] : vocabulary_.added)
+    tiers_[token.normalized].push_back({text, token.id, token.special});
 }
 
 std::vector<int32_t> BpeTokenizer::encode(std::string_view text, SpecialTokens special) const {
   Ids ids(text.size() / 3 + 64);
   std::unique_ptr<PretokenCache> cache = caches_.take();
-  size_t at = 0;
-  if (special == SpecialTokens::allowed) {
-    SpecialFinder finder(vocabulary_.special, text);
-    while (auto found = finder.next(at)) {
-      encode_text(text.substr(at, found->at - at), *cache, ids);
-      ids.push(found->id);
-      at = found->at + found->bytes;
-    }
-  }
-  encode_text(text.substr(at), *cache, ids);
+  encode_tier(text, 0, special, *cache, ids);
   caches_.give_back(std::move(cache));
   return ids.take();
+}
+
+void BpeTokenizer::encode_tier(std::string_view text, size_t tier, SpecialTokens special,
+                               PretokenCache& cache, Ids& ids) const {
+  if (tier == tiers_.size()) return encode_text(text, cache, ids);
+  auto counts = [&](const Added& token) {
+    return special == SpecialTokens::allowed || !token.special;
+  };
+  size_t at = 0, from = 0;
+  if (std::ranges::any_of(tiers_[tier], counts)) {
+    AddedFinder finder(tiers_[tier], text);
+    while (auto found = finder.next(from)) {
+      // One that does not count still keeps others from its bytes, as in Hugging Face's tokenizers.
+      from = found->end;
+      if (!counts(*found->token)) continue;
+      encode_tier(text.substr(at, found->at - at), tier + 1, special, cache, ids);
+      ids.push(found->token->id);
+      at = found->end;
+    }
+  }
+  encode_tier(text.substr(at), tier + 1, special, cache, ids);
 }
 
 void BpeTokenizer::encode_text(std::string_view text, PretokenCache& cache, Ids& ids) const {
@@ -207,17 +232,26 @@ std::string BpeTokenizer::decode(std::span<const int32_t> ids) const {
 }
 
 // {"type": "bpe", "vocab": the tokens by id in the byte alphabet, with a space between them and
-// nothing for a special one, "merges": as in merges.txt, "special": {"<|endoftext|>": 50256}}
+// nothing for an added one, "merges": as in merges.txt, "special": {"<|endoftext|>": 50256}, of all
+// added ones, and, of those that are not like it, "added": {"<x>": {"special": false, ...}}}
 nlohmann::ordered_json BpeTokenizer::to_json() const {
   std::string vocab;
   for (size_t id = 0; id < vocabulary_.tokens.size(); ++id) {
     if (id > 0) vocab += ' ';
-    if (!vocabulary_.is_special(id)) vocab += spell_bytes(vocabulary_.tokens[id]);
+    if (!vocabulary_.is_added(id)) vocab += spell_bytes(vocabulary_.tokens[id]);
   }
-  return {{"type", "bpe"},
-          {"vocab", vocab},
-          {"merges", merge_lines(vocabulary_)},
-          {"special", vocabulary_.special}};
+  nlohmann::ordered_json special = nlohmann::ordered_json::object(), added = special;
+  for (const auto& [text, token] : vocabulary_.added) {
+    special[text] = token.id;
+    if (token != AddedToken{.id = token.id})
+      added[text] = {{"special", token.special}, {"normalized", token.normalized}};
+  }
+  nlohmann::ordered_json json{{"type", "bpe"},
+                              {"vocab", vocab},
+                              {"merges", merge_lines(vocabulary_)},
+                              {"special", special}};
+  if (!added.empty()) json["added"] = added;
+  return json;
 }
 
 std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_json(const nlohmann::ordered_json& json,
@@ -241,7 +275,7 @@ std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_json(const nlohmann::orde
         "{}: a tokenizer of type \"bpe\" needs \"special\"; the file is damaged", name);
   for (const auto& [token, token_id] : special->items()) {
     check(token_id.is_number_integer(), "{}: the id of \"{}\" must be an integer", name, token);
-    builder.add_special(token, token_id.get<int64_t>(), name);
+    builder.add_added(token, token_id.get<int64_t>(), added_kind(json, token, name), name);
   }
   builder.add_merges(text("merges"), fmt::format("{}: merges", name));
   return std::make_shared<BpeTokenizer>(builder.finish(name), name);

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <string>
 #include <vector>
 
@@ -30,12 +31,24 @@ class BpeTokenizer : public Tokenizer {
 
  private:
   class Ids;
+  // An added token; `spelling` is the vocabulary's.
+  struct Added {
+    std::string_view spelling;
+    int32_t id;
+    bool special;
+  };
+  class AddedFinder;
+  // Those of the first tier, or of a later one: normalized ones are looked for in what the others
+  // leave.
+  void encode_tier(std::string_view text, size_t tier, SpecialTokens special, PretokenCache& cache,
+                   Ids& ids) const;
   void encode_text(std::string_view text, PretokenCache& cache, Ids& ids) const;
   void encode_utf8(std::string_view text, PretokenCache& cache, Ids& ids) const;
   void encode_broken(std::string_view rest, Ids& ids) const;
 
   BpeVocabulary vocabulary_;
   BytePairs pairs_;
+  std::array<std::vector<Added>, 2> tiers_;
   std::optional<int32_t> end_of_text_;
   mutable PretokenCaches caches_;
 };

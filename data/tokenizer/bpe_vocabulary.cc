@@ -28,7 +28,8 @@ void BpeVocabularyBuilder::add_token(std::string_view spelling, int64_t id,
   check(is_new, "{}: token \"{}\" is there twice", where, Excerpt{spelling});
 }
 
-void BpeVocabularyBuilder::add_special(std::string_view text, int64_t id, const FilePlace& where) {
+void BpeVocabularyBuilder::add_added(std::string_view text, int64_t id, AddedToken kind,
+                                     const FilePlace& where) {
   check(!text.empty() && 0 <= id && id < max_tokens,
         "{}: special token \"{}\" has id {}; it needs a text, and an id from 0 to {}", where,
         Excerpt{text}, id, max_tokens - 1);
@@ -36,14 +37,15 @@ void BpeVocabularyBuilder::add_special(std::string_view text, int64_t id, const 
   auto [other, is_new] = tokens_.emplace(id, text);
   check(is_new || other->second == text, "{}: id {} is given to \"{}\" and to \"{}\"", where, id,
         SpelledExcerpt{other->second}, Excerpt{text});
-  auto [same, is_new_text] = special_.emplace(text, int32_t(id));
-  check(is_new_text || same->second == id, "{}: special token \"{}\" has ids {} and {}", where,
-        Excerpt{text}, same->second, id);
+  kind.id = int32_t(id);
+  auto [same, is_new_text] = added_.emplace(text, kind);
+  check(is_new_text || same->second.id == id, "{}: special token \"{}\" has ids {} and {}", where,
+        Excerpt{text}, same->second.id, id);
 }
 
-bool BpeVocabularyBuilder::is_special(const std::string& text, int64_t id) const {
-  auto found = special_.find(text);
-  return found != special_.end() && found->second == id;
+bool BpeVocabularyBuilder::is_added(const std::string& text, int64_t id) const {
+  auto found = added_.find(text);
+  return found != added_.end() && found->second.id == id;
 }
 
 void BpeVocabularyBuilder::add_merge(std::string_view left, std::string_view right,
@@ -74,13 +76,13 @@ void BpeVocabularyBuilder::add_merges(std::string_view text, std::string_view na
 }
 
 BpeVocabulary BpeVocabularyBuilder::finish(std::string_view name) const {
-  for (const auto& [text, id] : special_) {
+  for (const auto& [text, token] : added_) {
     auto plain = ids_.find(text);
-    if (plain != ids_.end() && plain->second != id)
+    if (plain != ids_.end() && plain->second != token.id)
       fail("{}: special token \"{}\" has id {}, and the vocabulary gives its text to id {} too",
-           name, Excerpt{text}, id, plain->second);
+           name, Excerpt{text}, token.id, plain->second);
   }
-  BpeVocabulary vocabulary{{}, merges_, special_};
+  BpeVocabulary vocabulary{{}, merges_, added_};
   vocabulary.tokens.reserve(tokens_.size());
   for (size_t id = 0; id < tokens_.size(); ++id) {
     auto token = tokens_.find(int64_t(id));

@@ -12,16 +12,25 @@
 
 namespace folio {
 
+// A token that is found in a text by its spelling, before anything is cut or merged.
+struct AddedToken {
+  int32_t id = 0;
+  bool special = true;      // found only where special tokens are allowed; others are always
+  bool normalized = false;  // looked for in what the others leave of a text
+
+  bool operator==(const AddedToken&) const = default;
+};
+
 // What a byte-level BPE tokenizer is made of.
 struct BpeVocabulary {
   std::vector<std::string> tokens;                  // by id: the bytes
   std::vector<std::pair<int32_t, int32_t>> merges;  // by rank: the ids of the two parts
-  std::map<std::string, int32_t> special;  // e.g. <|endoftext|>; in `tokens`, but no merge's part
+  std::map<std::string, AddedToken> added;  // e.g. <|endoftext|>; in `tokens`, but no merge's part
 
   // By its id: a plain token may stand for the same bytes, two spaces for instance.
-  bool is_special(size_t id) const {
-    auto found = special.find(tokens[id]);
-    return found != special.end() && size_t(found->second) == id;
+  bool is_added(size_t id) const {
+    auto found = added.find(tokens[id]);
+    return found != added.end() && size_t(found->second.id) == id;
   }
 };
 
@@ -32,8 +41,12 @@ class BpeVocabularyBuilder {
  public:
   void add_token(std::string_view spelling, int64_t id, const FilePlace& where);
   // A special token, or that one of the tokens is special.
-  void add_special(std::string_view text, int64_t id, const FilePlace& where);
-  bool is_special(const std::string& text, int64_t id) const;
+  void add_special(std::string_view text, int64_t id, const FilePlace& where) {
+    add_added(text, id, {}, where);
+  }
+  // The same for any added token, whose `kind` is all but its id.
+  void add_added(std::string_view text, int64_t id, AddedToken kind, const FilePlace& where);
+  bool is_added(const std::string& text, int64_t id) const;
   void add_merge(std::string_view left, std::string_view right, const FilePlace& where);
   // The lines of a merges.txt or vocab.bpe file, `name`: "LEFT RIGHT", best first.
   void add_merges(std::string_view text, std::string_view name);
@@ -46,7 +59,7 @@ class BpeVocabularyBuilder {
   };
   std::unordered_map<int64_t, std::string> tokens_;                      // bytes
   std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;  // by spelling
-  std::map<std::string, int32_t> special_;
+  std::map<std::string, AddedToken> added_;
   std::vector<std::pair<int32_t, int32_t>> merges_;
 };
 

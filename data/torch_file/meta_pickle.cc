@@ -85,7 +85,7 @@ std::shared_ptr<const Tokenizer> load_meta_pkl(std::string_view bytes, const std
 }
 
 std::shared_ptr<const Tokenizer> load_meta_pkl(const std::string& path) {
-  return load_meta_pkl(MappedFile(path).bytes(), path);
+  return MappedFile(path).read([&](std::string_view bytes) { return load_meta_pkl(bytes, path); });
 }
 
 }  // namespace folio

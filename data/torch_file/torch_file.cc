@@ -152,7 +152,7 @@ uint64_t TorchTensor::bytes() const { return uint64_t(shape.size()) * bytes_of(d
 
 TorchFile::TorchFile(const std::string& path)
     : path_(path), file_(std::make_unique<MappedFile>(path)), bytes_(file_->bytes()) {
-  open();
+  file_->read([&](std::string_view) { open(); });
 }
 
 TorchFile::TorchFile(std::string_view bytes, std::string path)
@@ -225,7 +225,8 @@ TorchTensor TorchFile::tensor(const PickleValue& value, const std::string& name)
 const std::string& TorchFile::storage_bytes(const TorchTensor& tensor) const {
   if (storage_ != tensor.storage) {
     storage_.clear();  // should the read fail
-    storage_bytes_ = zip_->read(tensor.storage);
+    auto read = [&](std::string_view = {}) { storage_bytes_ = zip_->read(tensor.storage); };
+    file_ ? file_->read(read) : read();
     storage_ = tensor.storage;
   }
   return storage_bytes_;

@@ -233,6 +233,7 @@ int bench_sample_command(int argc, char** argv) {
   opened.model->context().dtype = dtype_named(options.dtype);
   std::vector<BenchRow> rows = measure_all(opened, bench);
   MachinePeak peak = measure_peak();
+  peak.read_bandwidth = measure_read_bandwidth();
   bench.json ? print_json(rows, *opened.model, peak) : print_text(rows, *opened.model, peak);
   return 0;
 }

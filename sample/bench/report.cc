@@ -17,6 +17,7 @@ double prefill_per_second(const BenchRow& row) {
   return double(row.workload.prompt_tokens) / row.timing.prompt_seconds;
 }
 double share_of_bandwidth(const BenchRow& row, const MachinePeak& peak) {
+  if (peak.read_bandwidth == 0) return 0;  // it could not be measured
   return row.timing.bytes_a_step / row.timing.step_seconds / peak.read_bandwidth;
 }
 // Of the units that multiply by the row's weights.

@@ -5,16 +5,22 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/export_command.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
+#include "checkpoint/quantized_file.h"
+#include "core/stop.h"
 #include "data/files.h"
+#include "data/hugging_face/tokenizer_files.h"
 #include "data/safetensors/safetensors.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/data/torch_file/torch_file_writer.h"
 
 namespace folio {
 namespace {
@@ -192,6 +198,224 @@ TEST_F(HuggingFace, AHeadOfItsOwnMustBeTheEmbedding) {
   EXPECT_THAT(error(), HasSubstr("lm_head.weight differs from wte.weight"));
 }
 
+// safetensors.torch.save_model leaves one name of a tied pair, and which one is its own choice.
+TEST_F(HuggingFace, TheHeadAloneIsTheEmbeddingToo) {
+  rewrite([](Tensors& tensors) {
+    tensors["lm_head.weight"] = tensors["transformer.wte.weight"];
+    tensors.erase("transformer.wte.weight");
+  });
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  set("tie_word_embeddings", false);
+  EXPECT_THAT(error(), HasSubstr("has no tensor transformer.wte.weight"));
+}
+
+TEST_F(HuggingFace, AnUntiedHeadMustBeThere) {
+  set("tie_word_embeddings", false);
+  EXPECT_THAT(error(), AllOf(HasSubstr("has no lm_head.weight"),
+                             HasSubstr("\"tie_word_embeddings\": false")));
+  rewrite([](Tensors& tensors) { tensors["lm_head.weight"] = tensors["transformer.wte.weight"]; });
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+}
+
+TEST_F(HuggingFace, WrappedNamesAreTheSameParameters) {
+  auto rename = [&](const std::function<std::string(std::string)>& to) {
+    save_hugging_face(path, *model, nullptr);
+    rewrite([&](Tensors& tensors) {
+      Tensors wrapped;
+      for (const auto& [name, array] : tensors) wrapped[to(name)] = array;
+      tensors = wrapped;
+    });
+  };
+  for (const char* prefix : {"module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.",
+                             "module.module.", "transformer.module."}) {
+    rename([&](const std::string& name) { return prefix + name; });
+    EXPECT_EQ(error(), "") << prefix;
+    EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model)) << prefix;
+    rename([&](const std::string& name) { return prefix + name.substr(12); });
+    EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model)) << prefix;
+  }
+  // Blocks that were compiled one by one.
+  rename([](std::string name) {
+    size_t at = name.find("h.1.");
+    return at == name.npos ? name : name.insert(at + 4, "_orig_mod.");
+  });
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  rewrite([](Tensors& tensors) { tensors["module.wpe.weight"] = zeros({T, C}, DType::f32); });
+  EXPECT_THAT(error(), AllOf(HasSubstr("module.wpe.weight"), HasSubstr("are one parameter")));
+}
+
+// A safetensors file whose every tensor is F64.
+TEST_F(HuggingFace, F64WeightsAreRounded) {
+  nlohmann::ordered_json header;
+  std::string bytes;
+  Safetensors file(folder / "model.safetensors");
+  for (const std::string& name : file.names()) {
+    std::vector<float> values = to_vector<float>(file.tensor(name));
+    std::vector<double> wide(values.begin(), values.end());
+    size_t begin = bytes.size();
+    bytes.append(reinterpret_cast<const char*>(wide.data()), wide.size() * sizeof(double));
+    auto dims = file.shape(name).dims();
+    header[name] = {{"dtype", "F64"},
+                    {"shape", std::vector<int64_t>(dims.begin(), dims.end())},
+                    {"data_offsets", {begin, bytes.size()}}};
+  }
+  std::string json = header.dump();
+  write_file(folder / "model.safetensors",
+             torch_writer::little_endian(json.size(), 8) + json + bytes);
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+}
+
+// pytorch_model.bin, as torch.save(model.state_dict()) writes it.
+class PytorchModel : public HuggingFace {
+ protected:
+  PytorchModel() {
+    Safetensors file(folder / "model.safetensors");
+    for (const std::string& name : file.names()) add(name, file.tensor(name));
+    fs::remove(folder / "model.safetensors");
+  }
+  void add(const std::string& name, const Array& values) {
+    std::string key = std::to_string(storages.size());
+    storages.emplace_back(key, torch_writer::bytes_of(to_vector<float>(values)));
+    std::vector<int64_t> shape(values.shape().dims().begin(), values.shape().dims().end());
+    std::vector<int64_t> stride(shape.size(), 1);
+    for (size_t d = shape.size(); d-- > 1;) stride[d - 1] = stride[d] * shape[d];
+    tensors.emplace_back(
+        name, torch_writer::tensor(
+                  {.key = key, .storage_size = values.size(), .shape = shape, .stride = stride}));
+  }
+  void write(const std::string& name = "pytorch_model.bin") {
+    write_file(folder / name, torch_writer::file(torch_writer::dict(tensors), storages));
+  }
+
+  torch_writer::Items tensors, storages;
+};
+
+TEST_F(PytorchModel, IsReadAsTheSafetensorsAre) {
+  tensors.emplace_back("lm_head.weight", tensors.back().second);  // both names of one storage
+  EXPECT_EQ(tensors[tensors.size() - 2].first, "transformer.wte.weight");
+  add("transformer.h.0.attn.bias", zeros({1, 1, T, T}, DType::f32));
+  write();
+  EXPECT_EQ(error(), "");
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*open_model(folder / "pytorch_model.bin", "").model), logits(*model));
+  write_file(folder / "pytorch_model.bin.index.json", [&] {
+    nlohmann::json map;
+    for (const auto& [name, tensor] : tensors) map[name] = "pytorch_model-00001-of-00001.bin";
+    return nlohmann::json{{"weight_map", map}}.dump();
+  }());
+  fs::rename(folder / "pytorch_model.bin", folder / "pytorch_model-00001-of-00001.bin");
+  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+}
+
+TEST_F(PytorchModel, WrongTensorsAreNamed) {
+  add("score.weight", zeros({2, C}, DType::f32));
+  write();
+  EXPECT_THAT(error(), HasSubstr("tensor score.weight has no place in GPT-2"));
+  tensors.back() = {"transformer.h.0.mlp.gate", tensors[0].second};
+  write();
+  EXPECT_THAT(error(), HasSubstr("transformer.h.0.mlp.gate has no place"));
+  // Ten thousand views of one storage would be more than the file.
+  for (int i = 0; i < 10000; ++i) tensors.emplace_back(std::to_string(i), tensors[0].second);
+  write();
+  EXPECT_THAT(error(), HasSubstr("share their bytes"));
+  write_file(folder / "pytorch_model.bin", torch_writer::file(torch_writer::list({}), {}));
+  EXPECT_THAT(error(), HasSubstr("should be a state dict, not a list"));
+}
+
+TEST_F(HuggingFace, NumbersThatAreNotFiniteAreNamed) {
+  for (float bad : {NAN, INFINITY, -INFINITY})
+    for (const char* name :
+         {"transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias", "transformer.wte.weight"}) {
+      save_hugging_face(path, *model, nullptr);
+      rewrite([&](Tensors& tensors) {
+        std::vector<float> values = to_vector<float>(tensors[name]);
+        values.back() = bad;
+        tensors[name] = to_array(values, tensors[name].shape());
+      });
+      EXPECT_THAT(error(), AllOf(HasSubstr(name), HasSubstr("holds NaN or infinity")));
+    }
+}
+
+TEST_F(HuggingFace, FilesOfTwoExportsAreRefused) {
+  TemporaryFolder other;
+  CharTokenizer others(U"vwxyz");
+  save_hugging_face(other.path(), *a_model(false), &others);
+  for (const char* name : {"model.safetensors", "tokenizer_config.json"}) {
+    std::string own = read_file(folder / name);
+    write_file(folder / name, read_file(other / name));
+    EXPECT_THAT(error(), AllOf(HasSubstr(name), HasSubstr("come from two exports"))) << name;
+    write_file(folder / name, own);
+    EXPECT_EQ(error(), "");
+  }
+  // What was written by others has no digest.
+  rewrite([](Tensors&) {});
+  EXPECT_EQ(error(), "");
+}
+
+// An export over an older one that cannot put all its files in place leaves no model.
+TEST_F(HuggingFace, AnExportThatFailsHalfWayIsNoModel) {
+  fs::remove(folder / "generation_config.json");
+  fs::create_directories(folder / "generation_config.json/full");
+  CharTokenizer others(U"vwxyz");
+  EXPECT_THAT(error_of([&] { save_hugging_face(path, *a_model(false), &others); }),
+              HasSubstr("generation_config.json: cannot replace it"));
+  EXPECT_FALSE(is_hugging_face(path));
+  EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr("holds no model"));
+}
+
+TEST_F(HuggingFace, AnExportTakesTheOlderTokenizersFilesAway) {
+  write_file(folder / "added_tokens.json", "{}");
+  save_hugging_face(path, *model, &characters);
+  EXPECT_FALSE(fs::exists(folder / "added_tokens.json"));
+}
+
+TEST_F(HuggingFace, AStopLeavesWhatWasThere) {
+  std::string before = read_file(folder / "model.safetensors");
+  request_stop(SIGINT);
+  EXPECT_THROW(save_hugging_face(path, *a_model(false), &characters), Interrupted);
+  EXPECT_THROW(save_hugging_face(path / "new", *a_model(false), &characters), Interrupted);
+  forget_stop();
+  EXPECT_EQ(read_file(folder / "model.safetensors"), before);
+  EXPECT_FALSE(fs::exists(path / "new"));
+  EXPECT_EQ(error(), "");
+}
+
+TEST_F(HuggingFace, ATokenizerWithMoreTokensThanTheModelIsRefused) {
+  TemporaryFolder out;
+  CharTokenizer more(U"abcdef");
+  save_tokenizer_files(path, more, T);
+  const char* words = "the tokenizer has 6 tokens, the model 5";
+  EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr(words));
+  CheckpointFile file;
+  put_parameters(file, *model);
+  put_tokenizer(file, more);
+  save(out / "ckpt.h5", file);
+  EXPECT_THAT(error_of([&] { open_model(out.path(), ""); }), HasSubstr(words));
+  file = quantize(*model, WeightFormat::int8);
+  put_tokenizer(file, more);
+  save(out / "q.h5", file);
+  EXPECT_THAT(error_of([&] { open_model(out / "q.h5", "", Purpose::inference); }),
+              HasSubstr(words));
+}
+
+TEST_F(HuggingFace, RowsBeyondTheTokenizerAreLeftOutWhereAsked) {
+  CharTokenizer fewer(U"abc");
+  TemporaryFolder whole, trimmed;
+  save_hugging_face(whole.path(), *model, &fewer);
+  save_hugging_face(trimmed.path(), *model, &fewer, true);
+  EXPECT_EQ(open_model(whole.path(), "").model->config().vocab_size, V);
+  OpenedModel opened = open_model(trimmed.path(), "");
+  EXPECT_EQ(opened.model->config().vocab_size, 3);
+  auto first_row = [](Gpt& gpt, size_t count) {
+    NoGrad no_grad;
+    std::vector<float> row =
+        to_vector<float>(gpt(to_array(std::vector<int32_t>{1, 0}, {1, 2})).array());
+    row.resize(count);
+    return row;
+  };
+  EXPECT_EQ(first_row(*opened.model, 3), first_row(*model, 3));
+}
+
 TEST_F(HuggingFace, WrongTensorsAreNamed) {
   const std::string c_fc = "transformer.h.1.mlp.c_fc.weight";
   rewrite([&](Tensors& tensors) { tensors[c_fc] = zeros({4 * C, C}, DType::f32); });
@@ -217,7 +441,8 @@ TEST_F(HuggingFace, SizesThatTheFileDoesNotHaveAreErrors) {
   }
   EXPECT_LE(backend(cpu).memory().peak, before + 1000);
   fs::remove(folder / "model.safetensors");
-  EXPECT_THAT(error(), HasSubstr("has a config.json but no model.safetensors"));
+  EXPECT_THAT(error(),
+              HasSubstr("has a config.json but neither model.safetensors nor pytorch_model.bin"));
 }
 
 // A folio checkpoint as a run leaves it.
@@ -235,12 +460,26 @@ TEST_F(HuggingFace, ExportWritesACheckpointsModelAndTokenizer) {
   save_checkpoint(out, *bare);
   std::string said = output_of(export_command, {"--out_dir=" + out.path(), "--to=" + (to / "x")});
   EXPECT_THAT(said, AllOf(HasSubstr(to / "x"), HasSubstr("and the tokenizer"),
-                          HasSubstr("written as zeros")));
+                          HasSubstr("written as zeros"), testing::Not(HasSubstr("rows for"))));
   OpenedModel opened = open_model(to / "x", "");
   EXPECT_EQ(logits(*opened.model), logits(*bare));
   ASSERT_NE(opened.tokenizer, nullptr);
   EXPECT_TRUE(*opened.tokenizer == characters);
   EXPECT_THAT(output_of(export_command, {"--out_dir=" + out.path()}), HasSubstr("--to=DIR"));
+}
+
+TEST_F(HuggingFace, ExportSaysHowManyRowsHaveNoToken) {
+  TemporaryFolder out, to;
+  CheckpointFile file;
+  put_parameters(file, *model);
+  put_tokenizer(file, CharTokenizer(U"abc"));
+  save(best_checkpoint(out.path()), file);
+  EXPECT_THAT(output_of(export_command, {"--out_dir=" + out.path(), "--to=" + (to / "x")}),
+              HasSubstr("the model has 5 rows for 3 tokens"));
+  EXPECT_THAT(output_of(export_command,
+                        {"--out_dir=" + out.path(), "--to=" + (to / "x"), "--trim_vocab=true"}),
+              HasSubstr("the last 2 are left out"));
+  EXPECT_EQ(open_model(to / "x", "").model->config().vocab_size, 3);
 }
 
 TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {

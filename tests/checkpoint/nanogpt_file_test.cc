@@ -55,6 +55,10 @@ TEST(NanogptFile, TheModelAloneNeedsNoOptimizer) {
   EXPECT_EQ(loaded.optimizer, "");
 }
 
+void expect_filled(const Array& array, float value) {
+  for (float x : to_vector<float>(array)) EXPECT_EQ(x, value);
+}
+
 // A checkpoint of one layer without biases whose every piece can be spoilt: 2 channels, 3 tokens,
 // 4 positions. Parameter i is filled with i + 1, its moments with 100 + i and 200 + i.
 class Written : public testing::Test {
@@ -126,8 +130,59 @@ class Written : public testing::Test {
   std::string optimizer = writer::none();
 };
 
-void expect_filled(const Array& array, float value) {
-  for (float x : to_vector<float>(array)) EXPECT_EQ(x, value);
+// torch.compile's and DistributedDataParallel's wrappers, and the head alone of a tied pair.
+TEST_F(Written, IsReadUnderItsWrappers) {
+  for (const char* prefix : {"module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."}) {
+    writer::Items plain = model;
+    for (auto& [name, tensor] : model) name = prefix + name;
+    EXPECT_EQ(error(), "") << prefix;
+    NanogptFile loaded = read();
+    for (size_t i = 0; i < rows.size(); ++i)
+      expect_filled(loaded.state.tensor("model/" + rows[i].name), float(i + 1));
+    model = plain;
+  }
+  model.erase(model.begin());
+  expect_filled(read().state.tensor("model/transformer.wte.weight"), 1);
+  model.erase(model.end() - 1);
+  EXPECT_THAT(error(), HasSubstr("tensor transformer.wte.weight is missing"));
+}
+
+// A group as torch.optim.AdamW's state_dict has it, with one setting otherwise.
+TEST_F(Written, SettingsThatFoliosAdamWLacksAreRefused) {
+  auto error_with = [&](const std::string& key, const std::string& value) {
+    writer::Items group = {{"lr", writer::number(1e-3)},
+                           {"betas", writer::tuple({writer::number(0.9), writer::number(0.95)})},
+                           {"eps", writer::number(1e-8)},
+                           {"weight_decay", writer::number(0.1)},
+                           {"amsgrad", writer::boolean(false)},
+                           {"foreach", writer::none()},
+                           {"maximize", writer::boolean(false)},
+                           {"capturable", writer::boolean(false)},
+                           {"differentiable", writer::boolean(false)},
+                           {"fused", writer::boolean(true)},
+                           {"decoupled_weight_decay", writer::boolean(true)},
+                           {"params", writer::list({writer::integer(0)})}};
+    group.emplace_back(key, value);  // the last counts
+    optimizer = writer::dict({{"state", "}(" + writer::integer(0) + moments(0, 5) + "u"},
+                              {"param_groups", writer::list({writer::dict(group)})}});
+    return error();
+  };
+  EXPECT_EQ(error_with("eps", writer::number(1e-8)), "");
+  EXPECT_THAT(error_with("eps", writer::number(1e-3)),
+              AllOf(HasSubstr("x.pt"), HasSubstr("eps is the float 0.001"), HasSubstr("1e-08")));
+  EXPECT_THAT(error_with("amsgrad", writer::boolean(true)), HasSubstr("amsgrad is True"));
+  EXPECT_THAT(error_with("maximize", writer::boolean(true)), HasSubstr("maximize is True"));
+  EXPECT_THAT(error_with("decoupled_weight_decay", writer::boolean(false)),
+              HasSubstr("decoupled_weight_decay is False"));
+  EXPECT_THAT(error_with("momentum", writer::number(0.9)),
+              HasSubstr("\"momentum\" is not a key that folio knows"));
+  // The model alone does not care.
+  EXPECT_EQ(error_of([&] { load_nanogpt(bytes(), "x.pt", NanogptParts::model); }), "");
+}
+
+TEST_F(Written, AnUnknownModelArgumentIsNamed) {
+  args.emplace_back("n_kv_head", writer::integer(1));
+  EXPECT_THAT(error(), HasSubstr("model_args: \"n_kv_head\" is not a key that folio knows"));
 }
 
 TEST_F(Written, IsReadByName) {

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "checkpoint/export_command.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantize_command.h"
+#include "core/stop.h"
 #include "data/files.h"
 #include "data/progress_line.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
@@ -38,6 +41,33 @@ void save_checkpoint(const TemporaryFolder& out_dir) {
   file.attributes["iter_num"] = int64_t{7};
   file.attributes["adamw/steps"] = int64_t{7};
   save(best_checkpoint(out_dir.path()), file);
+}
+
+// A scale is the last 2 bytes of a record; bf16's numbers stand for themselves.
+TEST(QuantizedFile, AScaleThatIsNotFiniteIsNamed) {
+  for (WeightFormat format : formats) {
+    Gpt model(config, 1);
+    CheckpointFile file = quantize(model, format);
+    EXPECT_NO_THROW(load_quantized(file)) << name_of(format);
+    std::string name = "transformer.h.1.mlp.c_fc.weight";
+    Array& data = file.tensors[(format == WeightFormat::bf16 ? "model/" : "packed/") + name];
+    std::string bytes(data.bytes(), '\0');
+    backend(data).read(data, bytes.data());
+    bytes.replace(bytes.size() - 2, 2, "\x80\xff");  // minus infinity
+    backend(data).write(bytes.data(), data);
+    EXPECT_THAT(error_of([&] { load_quantized(file); }),
+                testing::AllOf(HasSubstr(name), HasSubstr("NaN or infinite")));
+  }
+}
+
+// The parallel loops of packing end at once, and nothing is written.
+TEST(QuantizeCommand, AStopLeavesNothing) {
+  TemporaryFolder out;
+  save_checkpoint(out);
+  OpenedModel opened = open_model("resume", out.path());
+  request_stop(SIGINT);
+  EXPECT_THROW(quantize(*opened.model, WeightFormat::int8), Interrupted);
+  forget_stop();
 }
 
 TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {

@@ -168,6 +168,8 @@ TEST(SampleOptions, EveryRangeIsChecked) {
   EXPECT_THAT(parse_error({"--kv_cache_dtype=int4"}),
               HasSubstr("or \"bfloat16\" or \"int8\", got"));
   EXPECT_THAT(parse_error({"--temprature=1"}), HasSubstr("did you mean \"temperature\"?"));
+  EXPECT_THAT(parse_error({"--num_samples=9223372036854775807"}),
+              testing::AllOf(HasSubstr("num_samples=9223372036854775807"), HasSubstr("are left")));
   EXPECT_THAT(parse_error({"--seed=-1"}), HasSubstr("seed: must be at least 0"));
   EXPECT_THAT(parse_error({"--threads=-1"}), HasSubstr("threads: must be at least 0"));
 }

@@ -128,6 +128,17 @@ TEST(TrainOptions, EveryRangeIsChecked) {
   EXPECT_THAT(parse_error({"--dtype=float64"}), HasSubstr("float32 is the widest"));
 }
 
+// Before anything computes with them: sizes whose products overflow, in bytes.
+TEST(TrainOptions, SizesThatCannotBeCountedNameThemselvesAndTheirBytes) {
+  for (std::string option :
+       {"n_embd=9223372036854775806", "n_embd=4611686018427387904",
+        "batch_size=4611686018427387904", "batch_size=2305843009213693952",
+        "batch_size=1152921504606846976", "block_size=9223372036854775807",
+        "n_layer=9223372036854775807", "gradient_accumulation_steps=9223372036854775807"})
+    EXPECT_THAT(parse_error({"--" + option, "--n_head=1"}),
+                testing::AllOf(HasSubstr(option), HasSubstr("bytes"), HasSubstr("are left")));
+}
+
 TEST(TrainOptions, HelpNamesEveryOption) {
   try {
     parse({"--help"});

@@ -1,13 +1,20 @@
 #include "core/allocator.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "core/array.h"
+#include "core/memory_limit.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
@@ -78,6 +85,54 @@ TEST(CachingAllocator, GrowsInsideAFreeLastBlock) {
   void* a = allocator.allocate(4 * MiB);
   allocator.free(a);
   EXPECT_EQ(allocator.allocate(8 * MiB), a);
+}
+
+TEST(CachingAllocator, ForgetsItsPeakWhenAsked) {
+  CachingAllocator allocator;
+  void* small = allocator.allocate(4 * MiB);
+  allocator.free(allocator.allocate(8 * MiB));
+  EXPECT_GE(allocator.use().peak, 12 * MiB);
+  allocator.forget_peak();
+  EXPECT_EQ(allocator.use().peak, allocator.use().live);
+  allocator.free(small);
+}
+
+// Without touching any of it, and it goes on afterwards.
+TEST(CachingAllocator, RefusesMoreThanThereIs) {
+  CachingAllocator allocator;
+  uint64_t there = free_memory();
+  ASSERT_LT(there, allocator.use().limit) << "of 16 TB of address space";
+  EXPECT_THAT(message_of([&] { allocator.allocate(there + there / 8); }),
+              testing::AllOf(testing::HasSubstr(std::to_string(there + there / 8)),
+                             testing::HasSubstr("left by the machine")));
+  for (size_t bytes : {allocator.use().limit, allocator.use().limit + 1, SIZE_MAX - 10, SIZE_MAX})
+    EXPECT_THAT(message_of([&] { allocator.allocate(bytes); }),
+                testing::HasSubstr("out of memory"));
+  EXPECT_EQ(allocator.use().live, 0u);
+  allocator.free(allocator.allocate(MiB));
+}
+
+// What a child under a limit of address space sees: nothing that should not be.
+bool shares_limited_space() {
+  uint64_t used = 0;
+  std::ifstream("/proc/self/statm") >> used;
+  rlimit limit{used * uint64_t(sysconf(_SC_PAGESIZE)) + 1024 * MiB, RLIM_INFINITY};
+  setrlimit(RLIMIT_AS, &limit);
+  CachingAllocator allocator;
+  size_t arrays = allocator.use().limit;
+  std::string message = error_of([&] { allocator.allocate(800 * MiB); });
+  void* rest = std::malloc(150 * MiB);
+  bool whole = rest && allocator.allocate(600 * MiB);
+  std::free(rest);
+  return whole && arrays > 700 * MiB && arrays < 800 * MiB &&
+         message.find("ulimit -v") != message.npos;
+}
+
+TEST(CachingAllocatorDeathTest, UnderALimitOfAddressSpaceLeavesSomeForTheRest) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take terabytes of address space";
+#endif
+  EXPECT_EXIT(_exit(shares_limited_space() ? 7 : 1), testing::ExitedWithCode(7), "");
 }
 
 // A training step asks for the same blocks in the same order, every time.

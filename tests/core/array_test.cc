@@ -70,6 +70,18 @@ TEST(Array, RejectsWhatDoesNotFit) {
   EXPECT_THROW(item(x), Error);
 }
 
+// Before any memory is touched, and never by wrapping around.
+TEST(Array, SizesThatOverflowAreErrors) {
+  for (Shape shape :
+       {Shape{INT64_MAX}, Shape{INT64_MAX / 4, 2}, Shape{int64_t{1} << 32, int64_t{1} << 32},
+        Shape{int64_t{1} << 61, 2}, Shape{int64_t{1} << 62}})
+    EXPECT_NE(error_of([&] { Array(shape, DType::f32); }), "") << fmt::format("{}", shape);
+  EXPECT_THAT(message_of([] { Array({int64_t{1} << 61}, DType::f64); }),
+              testing::HasSubstr("more bytes than can be counted"));
+  EXPECT_NE(error_of([] { Array::shape_only({int64_t{1} << 61}, DType::f64).bytes(); }), "");
+  EXPECT_NE(error_of([] { Shape{int64_t{1} << 32, int64_t{1} << 32, 1}.rows(); }), "");
+}
+
 TEST(Array, ValuesGoInAndOut) {
   Array x = to_array(std::vector<int32_t>{1, -2, 3}, {3});
   EXPECT_EQ(x.dtype(), DType::i32);

@@ -34,10 +34,11 @@ class PseudoTerminal {
 
   int line() const { return line_; }  // what a program has as its standard error
   std::string shown() const {         // up to now
+    // What is written comes through in its order, but not at once: up to a mark behind it.
     std::string text;
-    char buffer[4096];
-    for (int bytes = 0; ioctl(screen_, FIONREAD, &bytes) == 0 && bytes > 0;)
-      text.append(buffer, size_t(read(screen_, buffer, sizeof buffer)));
+    char byte = '\0';
+    check(write(line_, &byte, 1) == 1, "a pseudo-terminal takes no byte");
+    while (read(screen_, &byte, 1) == 1 && byte != '\0') text += byte;
     return text;
   }
 

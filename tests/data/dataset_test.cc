@@ -47,6 +47,15 @@ class DatasetFiles : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(DatasetFiles, AMissingOneNamesTheNearest) {
+  prepare_text("sonnets", "some text");
+  fs::create_directory(folder_ / "sonnet");  // a folder, but no dataset
+  EXPECT_EQ(open_error("sonets"),
+            "there is no dataset in " + (folder_ / "sonets") + "; did you mean sonnets?");
+  EXPECT_THAT(open_error("letters"), HasSubstr("make one with `folio prepare"));
+  EXPECT_THAT(open_error("none/letters"), HasSubstr("make one with `folio prepare"));
+}
+
 // What a prepare that is killed between two renames leaves, and what hands may mix: texts of the
 // same length and the same characters, so that sizes and vocabulary tell nothing.
 TEST_F(DatasetFiles, OfTwoRunsAreRefused) {
@@ -89,6 +98,26 @@ TEST_F(DatasetFiles, ADatasetOfAnEarlierVersionOpensAndHasTheSameDigest) {
   EXPECT_EQ(digest("a"), before);
 }
 
+// Nor is a dataset of an earlier version taken for the other half of one that could not be
+// finished.
+TEST_F(DatasetFiles, ThatReplaceAnEarlierVersionsInPartAreRefused) {
+  for (const char* last : {"train.bin", "val.bin", "meta.json"}) {
+    prepare_text("a", "abcabcabcaabcabcabca");
+    for (const char* key : {"train_sha256", "val_sha256", "train_fingerprint", "val_fingerprint"})
+      remove_line(folder_ / "a/meta.json", key);
+    std::string path = folder_ / "a/" + last, old = read_file(path);
+    fs::remove(path);
+    fs::create_directories(path + "/in the way");
+    std::string error = error_of([&] { prepare_text("a", "bacbacbacbbacbacbacb"); });
+    testing::internal::GetCapturedStdout();
+    EXPECT_THAT(error, HasSubstr("cannot replace it"));
+    fs::remove_all(path);
+    write_file(path, old);
+    bool replaced = last != std::string("meta.json");  // meta.json is the first
+    EXPECT_EQ(open_error("a") != "", replaced) << last;
+  }
+}
+
 TEST_F(DatasetFiles, DigestsAreEqualWhereContentsAre) {
   prepare_text("a", "the same text");
   prepare_text("b", "the same text");
@@ -102,7 +131,9 @@ TEST_F(DatasetFiles, DigestsAreEqualWhereContentsAre) {
   std::string both = read_file(folder_ / "a/train.bin") + read_file(folder_ / "a/val.bin");
   write_file(folder_ / "c/train.bin", both.substr(0, 4));
   write_file(folder_ / "c/val.bin", both.substr(4));
+  testing::internal::CaptureStdout();
   describe_dataset(folder_ / "c", open_dataset(folder_ / "a").meta.tokenizer);
+  testing::internal::GetCapturedStdout();
   EXPECT_NE(digest("a"), digest("c"));
 }
 

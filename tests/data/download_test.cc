@@ -236,6 +236,7 @@ TEST_F(Download, ThatIsStoppedGoesOnLater) {
       return request == 0 ? beginning(bytes, true) : rest(head);
     });
     FetchOptions options;
+    options.stall_timeout = std::chrono::hours(1);
     options.progress = [&](int64_t done, int64_t) {
       if (done == int64_t(bytes)) request_stop(15);
     };

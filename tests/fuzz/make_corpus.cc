@@ -39,6 +39,16 @@ void add_hugging_face(Corpus& corpus, const TemporaryFolder& folder) {
   save_hugging_face(folder.path(), model, nullptr);
   std::string weights = read_file(folder / "model.safetensors");
   corpus.add("hugging_face", "model", 0, read_file(folder / "config.json") + cut + weights);
+  corpus.add(
+      "hugging_face", "torch", 2,
+      read_file(folder / "config.json") + cut +
+          torch_writer::file(
+              torch_writer::dict(
+                  {{"module.wpe.weight",
+                    torch_writer::tensor({.storage_size = 24,
+                                          .shape = {tiny_model.block_size, tiny_model.n_embd},
+                                          .stride = {tiny_model.n_embd, 1}})}}),
+              {{"0", std::string(96, '\0')}}));
   corpus.add("safetensors", "header", 0, weights);
   corpus.add("safetensors", "model", 2, weights);
   auto shard = [](const std::string& name, const std::string& dtype, const std::string& bytes) {
@@ -126,6 +136,11 @@ void add_tokenizers(Corpus& corpus, const TemporaryFolder& folder) {
         nlohmann::json(spell_bytes(std::string(1, char(byte)))).dump() + fmt::format(":{},", byte);
   vocab += R"("ab":256,"<|endoftext|>":257})";
   corpus.add("tokenizer", "pair", 0, vocab + cut + "#version: 0.2\na b\n");
+  corpus.add("tokenizer", "with_config", 3,
+             vocab + cut + "a b\n" + cut +
+                 R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": false,)"
+                 R"( "added_tokens_decoder": {"258": {"content": "<x>", "special": false}},)"
+                 R"( "additional_special_tokens": ["<y>"], "pad_token": "<pad>"})");
   corpus.add("tokenizer", "tokenizer_json", 1,
              R"({"added_tokens": [{"id": 257, "content": "<|endoftext|>", "special": true}],)"
              R"( "normalizer": null, "pre_tokenizer": {"type": "ByteLevel",)"

@@ -129,6 +129,26 @@ TEST(Gpt, ConfigurationsThatCannotBeAreErrors) {
   config = small();
   config.n_layer = 0;
   EXPECT_THROW(Gpt(config, 1), Error);
+  for (int64_t GptConfig::*size :
+       {&GptConfig::n_embd, &GptConfig::vocab_size, &GptConfig::block_size, &GptConfig::n_layer}) {
+    config = small();
+    config.*size = int64_t{1} << 62;
+    EXPECT_THAT([&] { Gpt(config, 1); }, ThrowsMessage<Error>(HasSubstr("than can be counted")));
+  }
+}
+
+TEST(Gpt, AForwardPassBeforeThereAreWeightsIsAnError) {
+  Gpt model(small());
+  Array tokens = zeros({1, 2}, DType::i32);
+  EXPECT_THAT([&] { model(tokens); },
+              ThrowsMessage<Error>(HasSubstr("neither been drawn nor loaded")));
+  EXPECT_THAT([&] { model.loss(tokens, tokens); },
+              ThrowsMessage<Error>(HasSubstr("neither been drawn nor loaded")));
+  model.parameters([](const std::string& name, Parameter& parameter) {
+    if (name == "transformer.wte.weight")
+      parameter = Parameter::leaf(zeros(parameter.shape(), DType::f32));
+  });
+  EXPECT_THAT([&] { model(tokens); }, ThrowsMessage<Error>(HasSubstr("embedding: wpe [")));
 }
 
 TEST(Gpt, CachedAndPlainForwardAgree) {

@@ -11,6 +11,7 @@
 #include "data/utf8.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {

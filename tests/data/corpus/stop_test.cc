@@ -25,15 +25,18 @@ class StoppingTokenizer : public Tokenizer {
   explicit StoppingTokenizer(int n) : left_(n) {}
   int64_t vocab_size() const override { return 65536; }
   std::vector<int32_t> encode(std::string_view text, SpecialTokens) const override {
-    if (--left_ == 0) request_stop(15);
+    int left = --left_;
+    if (left == 0) request_stop(15);
+    if (left < 0) ++calls_after_;
     return std::vector<int32_t>(text.size(), 7);
   }
   std::string decode(std::span<const int32_t>) const override { return ""; }
   std::optional<int32_t> end_of_text() const override { return 0; }
+  int calls_after() const { return calls_after_; }
   nlohmann::ordered_json to_json() const override { return CharTokenizer(U"a").to_json(); }
 
  private:
-  mutable std::atomic<int> left_;
+  mutable std::atomic<int> left_, calls_after_ = 0;
 };
 
 class PrepareStopped : public testing::Test {
@@ -46,15 +49,18 @@ class PrepareStopped : public testing::Test {
   }
   // The signal that it ended with; 0 if it went on to its end.
   template <class F>
-  static int run(F&& f) {
+  int run(F&& f) {
     int signal = 0;
     testing::internal::CaptureStdout();
     try {
       f();
     } catch (const Interrupted& interrupted) {
       signal = interrupted.signal;
+    } catch (const Error&) {
+      testing::internal::GetCapturedStdout();
+      throw;
     }
-    testing::internal::GetCapturedStdout();
+    output_ = testing::internal::GetCapturedStdout();
     forget_stop();
     return signal;
   }
@@ -68,6 +74,7 @@ class PrepareStopped : public testing::Test {
 
   TemporaryFolder folder_;
   std::string sets_ = folder_ / "sets";
+  std::string output_;
   std::map<std::string, std::string> before_;
 };
 
@@ -80,11 +87,10 @@ TEST_F(PrepareStopped, AtAnyChunkOnAnyThreadLeavesEverythingAsItWas) {
   CorpusInput input{folder_ / "corpus", folder_ / "corpus", ""};
   for (int64_t threads : {1, 3}) {
     PrepareOptions options{.val_fraction = 0.5, .threads = threads};
-    auto write = [&](int n) {
-      write_token_dataset(input, options, std::make_shared<StoppingTokenizer>(n), sets_ + "/set");
-    };
     for (int n = 1; n <= 40; ++n) {
-      EXPECT_EQ(run([&] { write(n); }), 15) << n;
+      auto tokenizer = std::make_shared<StoppingTokenizer>(n);
+      EXPECT_EQ(run([&] { write_token_dataset(input, options, tokenizer, sets_ + "/set"); }), 15);
+      EXPECT_LT(tokenizer->calls_after(), threads);  // each thread ends what it is at
       EXPECT_TRUE(contents() == before_) << n;
     }
   }
@@ -122,13 +128,14 @@ TEST_F(PrepareStopped, AtAnyMomentOfCharactersLeavesEverythingAsItWasOrIsDone) {
     EXPECT_TRUE(contents() == (signal ? before_ : done)) << turns;
     if (turns == 0) {
       EXPECT_EQ(signal, 1);
+      EXPECT_EQ(output_, "");  // nothing was read
     }
   }
 }
 
 TEST_F(PrepareStopped, WhileAPipeGivesNothingMakesNoFolder) {
   ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
-  std::thread other([] { request_stop(2); });
+  std::jthread other([] { request_stop(2); });
   EXPECT_EQ(
       run([&] { prepare({.name = "new", .input = folder_ / "pipe", .data_dir = sets_ + "/a/b"}); }),
       2);
@@ -143,7 +150,6 @@ TEST_F(PrepareStopped, FailingMakesNoFolderEither) {
                  prepare({.name = "new", .input = folder_ / "bad.txt", .data_dir = sets_ + "/a"});
                }),
                Error);
-  testing::internal::GetCapturedStdout();
   EXPECT_TRUE(contents() == before_);
 }
 

@@ -60,6 +60,77 @@ TEST_F(Gpt2ConfigFile, EveryKeyIsRead) {
   EXPECT_EQ(config.n_head, 4);
 }
 
+// GPT2Config.attribute_map of transformers: either name means the same.
+TEST_F(Gpt2ConfigFile, SizesGoByTransformersOtherNames) {
+  Gpt2Config config = load({{"max_position_embeddings", 32},
+                            {"hidden_size", 48},
+                            {"num_hidden_layers", 3},
+                            {"num_attention_heads", 4}});
+  EXPECT_EQ(config.n_positions, 32);
+  EXPECT_EQ(config.n_embd, 48);
+  EXPECT_EQ(config.n_layer, 3);
+  EXPECT_EQ(config.n_head, 4);
+  EXPECT_EQ(load({{"n_head", 4}, {"num_attention_heads", 4}}).n_head, 4);
+  EXPECT_EQ(load({{"n_head", 4}, {"num_attention_heads", nullptr}}).n_head, 4);
+  EXPECT_THAT(error({{"n_head", 4}, {"num_attention_heads", 6}}),
+              AllOf(HasSubstr(path_ + ": \"n_head\" is 4"),
+                    HasSubstr("\"num_attention_heads\", which is the same, is 6")));
+  EXPECT_THAT(error({{"hidden_size", 0}}), HasSubstr("\"hidden_size\" must be a positive"));
+}
+
+TEST_F(Gpt2ConfigFile, AHeadOfItsOwnIsSaid) {
+  EXPECT_TRUE(load(Json::object()).tied);
+  EXPECT_TRUE(load({{"tie_word_embeddings", true}}).tied);
+  EXPECT_FALSE(load({{"tie_word_embeddings", false}}).tied);
+  EXPECT_THAT(error({{"tie_word_embeddings", 1}}), HasSubstr("\"tie_word_embeddings\" must be"));
+}
+
+TEST_F(Gpt2ConfigFile, AnUnknownKeyIsAnErrorThatNamesTheNearest) {
+  EXPECT_THAT(error({{"n_heads", 4}}),
+              AllOf(HasSubstr(path_ + ": \"n_heads\" is not a key that folio knows"),
+                    HasSubstr("is it \"n_head\"?")));
+  EXPECT_THAT(error({{"rotary_dim", 4}}), HasSubstr("\"rotary_dim\" is not a key"));
+  EXPECT_EQ(error({{"_name_or_path", "x"}}), "");
+}
+
+// transformers 5.24's GPT2Config().to_dict() and, of older ones, the config.json of the gpt2 that
+// OpenAI and others published.
+TEST_F(Gpt2ConfigFile, WhatTransformersWritesIsKnown) {
+  Json json{{"model_type", "gpt2"}};
+  for (const char* key : {"_name_or_path",
+                          "architectures",
+                          "attn_pdrop",
+                          "bos_token_id",
+                          "chunk_size_feed_forward",
+                          "dtype",
+                          "embd_pdrop",
+                          "eos_token_id",
+                          "id2label",
+                          "initializer_range",
+                          "label2id",
+                          "output_attentions",
+                          "output_hidden_states",
+                          "pad_token_id",
+                          "problem_type",
+                          "resid_pdrop",
+                          "return_dict",
+                          "summary_activation",
+                          "summary_first_dropout",
+                          "summary_proj_to_labels",
+                          "summary_type",
+                          "summary_use_proj",
+                          "transformers_version",
+                          "use_cache",
+                          "n_ctx",
+                          "task_specific_params",
+                          "gradient_checkpointing",
+                          "torch_dtype",
+                          "do_sample",
+                          "max_length"})
+    json[key] = "x";
+  EXPECT_EQ(error(json), "");
+}
+
 TEST_F(Gpt2ConfigFile, ActivationsGoByTransformersNames) {
   for (auto [name, op] : {std::pair{"gelu_new", gelu_tanh_op},
                           {"gelu_pytorch_tanh", gelu_tanh_op},
@@ -77,7 +148,12 @@ TEST_F(Gpt2ConfigFile, AModelThatFolioWouldComputeOtherwiseIsRefused) {
                    {"scale_attn_weights", false},
                    {"scale_attn_by_inverse_layer_idx", true},
                    {"reorder_and_upcast_attn", true},
-                   {"add_cross_attention", true}};
+                   {"add_cross_attention", true},
+                   {"is_encoder_decoder", true},
+                   {"pruned_heads", {{"0", {1}}}},
+                   {"quantization_config", {{"bits", 8}}},
+                   {"auto_map", {{"AutoModelForCausalLM", "model.py"}}},
+                   {"per_layer_config", {{"0", {{"n_head", 2}}}}}};
   for (const auto& [key, value] : wrong.items())
     EXPECT_THAT(error({{key, value}}), AllOf(HasSubstr(path_ + ": \"" + key + "\" is"),
                                              HasSubstr("cannot run this model")))
@@ -107,7 +183,9 @@ TEST_F(Gpt2ConfigFile, WhatIsWrittenReadsBack) {
                       .n_embd = 48,
                       .n_layer = 3,
                       .n_head = 4,
-                      .activation = activation};
+                      .activation = activation,
+                      .tied = true,
+                      .digest = {}};
     std::string text = config_json(config, 64);
     Gpt2Config read = load(Json::parse(text));
     EXPECT_EQ(read.vocab_size, 65);

@@ -1,0 +1,19 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace folio {
+
+// The parameter "transformer.h.0.ln_1.weight" that a file of others calls so, or without
+// "transformer.", or with the wrappers of torch.compile ("_orig_mod.") and DistributedDataParallel
+// ("module.") anywhere, as often as they were wrapped. Gives any name a form of its own.
+std::string parameter_name(std::string_view stored);
+
+// A weight that Hugging Face's GPT-2 stores transposed, [in, out], in its Conv1D.
+bool is_conv1d(std::string_view name);
+
+// A mask of GPT-2's attention that old versions of transformers and nanoGPT saved beside the
+// weights; `name` is parameter_name's.
+bool is_buffer(std::string_view name);
+
+}  // namespace folio

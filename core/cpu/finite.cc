@@ -1,0 +1,59 @@
+#include "core/finite.h"
+
+#include <atomic>
+
+#include "core/cpu/packed_blocks.h"
+#include "core/parallel.h"
+
+namespace folio {
+namespace {
+
+// A number is not finite if every bit of its exponent is set. Bits, so that the loop is one of
+// integers, which the compiler makes a vector loop, and so that no -ffast-math can decide it.
+template <class Bits>
+bool finite(const void* numbers, int64_t n, Bits exponent) {
+  const auto* bits = static_cast<const Bits*>(numbers);
+  Bits found = 0;
+  for (int64_t i = 0; i < n; ++i) found |= Bits((bits[i] & exponent) == exponent);
+  return found == 0;
+}
+
+template <class Bits>
+bool finite_in_parallel(const Array& x, Bits exponent) {
+  check(x.device() == cpu, "all_finite: an array of the CPU is wanted");
+  std::atomic<bool> all = true;
+  const auto* bits = static_cast<const Bits*>(x.address());
+  parallel_blocks(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+    if (!finite(bits + begin, end - begin, exponent)) all = false;
+  });
+  return all;
+}
+
+}  // namespace
+
+bool all_finite(const Array& x) {
+  switch (x.dtype()) {
+    case DType::f64:
+      return finite_in_parallel<uint64_t>(x, 0x7ff0000000000000);
+    case DType::f32:
+      return finite_in_parallel<uint32_t>(x, 0x7f800000);
+    case DType::bf16:
+      return finite_in_parallel<uint16_t>(x, 0x7f80);
+    default:
+      return true;  // integers
+  }
+}
+
+bool all_finite(const PackedWeight& w) {
+  if (w.format != WeightFormat::int8 && w.format != WeightFormat::int4) return all_finite(w.data);
+  std::atomic<bool> all = true;
+  const auto* records = static_cast<const char*>(w.data.address());
+  int64_t weights = weight_bytes(w.format), bytes = record_bytes(w.format);
+  parallel_blocks(int64_t(w.data.bytes()) / bytes, 1 << 10, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      if (!finite<uint16_t>(records + i * bytes + weights, block_size, 0x7f80)) all = false;
+  });
+  return all;
+}
+
+}  // namespace folio

@@ -1,0 +1,33 @@
+#pragma once
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer/bpe_vocabulary.h"
+
+namespace folio {
+
+// A token that a file of Hugging Face's puts beside a vocabulary.
+struct StatedToken {
+  std::string text;
+  std::optional<int64_t> id;  // as the file says, if it does
+  AddedToken kind;            // but for its id
+  std::string where;          // the file and the key
+};
+
+// The tokens that tokenizer.json (null without one), tokenizer_config.json, special_tokens_map.json
+// and added_tokens.json of a folder add to the model's `vocab`, {"token": id, ...}, each once and
+// with the id that transformers gives it: the vocabulary's, or the next that is free. Throws Error
+// that names the file and the key for an id that a file says otherwise, for a key that folio does
+// not know, and for a setting with which transformers would make other ids of a text than folio.
+std::vector<StatedToken> stated_tokens(const std::filesystem::path& folder,
+                                       const nlohmann::json* tokenizer_json,
+                                       const nlohmann::json& vocab);
+
+// What tokenizer.json says around its model and its added tokens. Throws Error for a normalizer or
+// a post-processor that would change the ids, and for a key that folio does not know.
+void check_around_model(const nlohmann::json& tokenizer_json, const std::string& path);
+
+}  // namespace folio

@@ -1,0 +1,83 @@
+#include "train/check_fits.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/memory_limit.h"
+#include "tests/message.h"
+#include "train/adamw.h"
+
+namespace folio {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TrainOptions options_of(int64_t batch_size, const std::string& dtype, bool recompute) {
+  TrainOptions options;
+  options.batch_size = batch_size, options.block_size = 64;
+  options.n_layer = 4, options.n_head = 4, options.n_embd = 128;
+  options.dtype = dtype, options.recompute = recompute;
+  return options;
+}
+
+GptConfig config_of(const TrainOptions& o) {
+  return {.block_size = o.block_size,
+          .vocab_size = 500,
+          .n_layer = o.n_layer,
+          .n_head = o.n_head,
+          .n_embd = o.n_embd,
+          .bias = o.bias};
+}
+
+// The most that Arrays held in a training step.
+double bytes_of_a_step(const TrainOptions& options) {
+  size_t before = backend(cpu).memory().live;
+  backend(cpu).forget_peak_memory();
+  Gpt model(config_of(options), 1);
+  model.context().dtype = dtype_named(options.dtype);
+  model.context().recompute = options.recompute;
+  AdamW optimizer(model, {});
+  Array tokens = zeros({options.batch_size, options.block_size}, DType::i32);
+  for (int i = 0; i < 2; ++i) {
+    model.loss(tokens, tokens).backward();
+    optimizer.step(1e-3);
+    optimizer.zero_grad();
+  }
+  return double(backend(cpu).memory().peak - before);
+}
+
+// Never more than what a step takes, nor so little that it would say nothing.
+TEST(CheckFits, EstimatesALittleLessThanAStepTakes) {
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    for (bool recompute : {false, true}) {
+      for (int64_t batch_size : {1, 32}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", dtype, recompute, batch_size));
+        TrainOptions options = options_of(batch_size, dtype, recompute);
+        double taken = bytes_of_a_step(options),
+               estimate = training_bytes(config_of(options), options);
+        EXPECT_LE(estimate, taken);
+        EXPECT_GE(estimate, 0.4 * taken);
+      }
+    }
+  }
+}
+
+TEST(CheckFits, NamesTheOptionsAndTheBytesNeededAndLeft) {
+  TrainOptions options = options_of(1, "float32", false);
+  check_fits(config_of(options), options);
+  options.n_embd = int64_t{1} << 40;
+  EXPECT_THAT(
+      message_of([&] { check_fits(config_of(options), options); }),
+      AllOf(HasSubstr("n_embd=1099511627776"), HasSubstr("n_layer=4"), HasSubstr("MB are left")));
+  options = options_of(int64_t{1} << 40, "bfloat16", true);
+  size_t before = backend(cpu).memory().peak;
+  EXPECT_THAT(message_of([&] { check_fits(config_of(options), options); }),
+              AllOf(HasSubstr("batch_size=1099511627776"), HasSubstr("block_size=64")));
+  options.eval_only = true;  // keeps nothing for backward
+  check_fits(config_of(options), options);
+  EXPECT_EQ(backend(cpu).memory().peak, before);
+}
+
+}  // namespace
+}  // namespace folio

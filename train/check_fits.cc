@@ -1,0 +1,50 @@
+#include "train/check_fits.h"
+
+#include <algorithm>
+
+#include "core/memory_limit.h"
+
+namespace folio {
+namespace {
+
+// In double, where no product of sizes overflows.
+double parameters(const GptConfig& c) {
+  double C = double(c.n_embd);
+  return (double(c.vocab_size) + double(c.block_size)) * C + double(c.n_layer) * (12 * C * C);
+}
+
+// What a token leaves for backward: in each block two sums of the residual stream, queries, keys
+// and values [3C], what attention gave [C] and the MLP before its activation [4C]; with `recompute`
+// the block's input alone.
+double activations(const GptConfig& c, const TrainOptions& o) {
+  double C = double(c.n_embd), wide = 4;
+  double narrow = double(size_of(dtype_named(o.dtype)));
+  double block = o.recompute ? wide * C : 2 * wide * C + 8 * narrow * C;
+  return double(o.batch_size) * double(o.block_size) * double(c.n_layer) * block;
+}
+
+// Weights and, to train them, gradients and both moments.
+double state(const GptConfig& c, const TrainOptions& o) {
+  return parameters(c) * (o.eval_only ? 4 : 4 + 4 + 8);
+}
+
+}  // namespace
+
+double training_bytes(const GptConfig& model, const TrainOptions& options) {
+  return state(model, options) + (options.eval_only ? 0 : activations(model, options));
+}
+
+void check_fits(const GptConfig& model, const TrainOptions& options) {
+  std::string what = fmt::format(
+      "n_layer={}, n_embd={} and a vocabulary of {}: {:.2f}M parameters take {}", model.n_layer,
+      model.n_embd, model.vocab_size, parameters(model) / 1e6, in_megabytes(state(model, options)));
+  if (!options.eval_only)
+    what += fmt::format(" in training, batch_size={} of block_size={} tokens {}; together they",
+                        options.batch_size, options.block_size,
+                        in_megabytes(activations(model, options)));
+  double held = double(backend(cpu).memory().live);
+  check_memory(std::max(0.0, training_bytes(model, options) - held), what,
+               "make one of them smaller, or try --dtype=bfloat16 or --recompute=true");
+}
+
+}  // namespace folio
