@@ -143,10 +143,12 @@ void save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* toke
   write_safetensors(files.add(weights_name), files.path(weights_name), std::move(tensors),
                     {{"format", "pt"}, {"folio_digest", digest}});
   throw_if_stopped();
+  // Another export's tokenizer would not go with this model, but a user's own may.
   std::vector<std::string> obsolete;
-  if (tokenizer)
-    obsolete = {"vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json",
-                "added_tokens.json"};
+  if (tokenizer || !tokenizer_digest(folder).empty())
+    obsolete = {"vocab.json",        "merges.txt",
+                "tokenizer.json",    "special_tokens_map.json",
+                "added_tokens.json", "tokenizer_config.json"};
   files.commit(obsolete);
 }
 

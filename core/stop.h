@@ -39,6 +39,10 @@ class Interruptible {
   Interruptible& operator=(const Interruptible&) = delete;
 
   static bool here() { return depth_ > 0; }
+  // The same for work that is no parallel loop: to be called between its pieces.
+  static void check() {
+    if (here()) throw_if_stopped();
+  }
 
  private:
   inline static thread_local int depth_ = 0;

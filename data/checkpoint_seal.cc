@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/stop.h"
 #include "data/files.h"
 #include "data/sha256.h"
 
@@ -61,6 +62,7 @@ Digest digest(int fd, const std::filesystem::path& path, const Seal& seal, uint6
   posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   std::vector<unsigned char> block(size_t(std::min<uint64_t>(1 << 20, size)));
   for (uint64_t at = seal_bytes; at < size;) {
+    Interruptible::check();
     size_t n = size_t(std::min<uint64_t>(block.size(), size - at));
     read_whole(fd, path, at, block.data(), n);
     hash.update(text(block.data(), n));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/stop.h"
 #include "data/files.h"
 #include "data/hdf5_content.h"
 #include "data/hdf5_types.h"
@@ -75,6 +76,7 @@ void TensorReader::read_group(hid_t group, const std::string& prefix) {
   H5G_info_t info{};
   hdf5_check(H5Gget_info(group, &info), where);
   for (hsize_t i = 0; i < info.nlinks; ++i) {
+    Interruptible::check();
     std::string name = read_name(
         [&](char* to, size_t size) {
           return H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, to, size,

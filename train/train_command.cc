@@ -1,5 +1,7 @@
 #include "train/train_command.h"
 
+#include <optional>
+
 #include "checkpoint/model_file.h"
 #include "core/stop.h"
 #include "train/report.h"
@@ -15,7 +17,12 @@ int train_command(int argc, char** argv) {
     backend(device_named(o.device)).set_threads(int(o.threads));
   };
   set_threads(options);
-  Run run(options, given);
+  std::optional<Run> started;
+  {
+    Interruptible scope;  // a large model takes long to load
+    started.emplace(options, given);
+  }
+  Run& run = *started;
   set_threads(run.options);  // a resumed run's own
   if (!options.eval_only)
     set_stop_answer(fmt::format("stopping; the last finished iteration is saved to {}",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "core/check.h"
 #include "data/files.h"
@@ -168,20 +169,18 @@ class Reader {
     return token;
   }
 
-  // The first that says of a token what it is holds, but special is what anybody calls so.
-  void add(StatedToken token) {
-    auto same = std::ranges::find(tokens_, token.text, &StatedToken::text);
-    if (same == tokens_.end()) return tokens_.push_back(std::move(token));
-    if (token.id && !same->id) same->id = token.id, same->where = token.where;
-    check(!token.id || token.id == same->id, "{}: token \"{}\" has id {}, in {} it has id {}",
-          token.where, Excerpt{token.text}, token.id.value_or(0), same->where,
-          same->id.value_or(0));
+  // The first that says of a token what it is holds.
+  StatedToken& add(StatedToken token) {
+    auto [place, fresh] = places_.emplace(token.text, tokens_.size());
+    if (fresh) return tokens_.emplace_back(std::move(token));
+    StatedToken& same = tokens_[place->second];
+    if (token.id && !same.id) same.id = token.id, same.where = token.where;
+    check(!token.id || token.id == same.id, "{}: token \"{}\" has id {}, in {} it has id {}",
+          token.where, Excerpt{token.text}, token.id.value_or(0), same.where, same.id.value_or(0));
+    return same;
   }
-  void add_special(StatedToken token) {
-    token.kind.special = true;
-    add(token);
-    std::ranges::find(tokens_, token.text, &StatedToken::text)->kind.special = true;
-  }
+  // But special is what anybody calls so.
+  void add_special(StatedToken token) { add(std::move(token)).kind.special = true; }
 
   // tokenizer.json's "added_tokens".
   void add_listed(const Json& json, const std::string& file) {
@@ -281,6 +280,7 @@ class Reader {
   const Json* tokenizer_json_;
   const Json& vocab_;
   std::vector<StatedToken> tokens_;
+  std::unordered_map<std::string, size_t> places_;  // by text, in tokens_
 };
 
 // Throws unless `step`, a post-processor, leaves the ids as they are.

@@ -315,7 +315,9 @@ TEST_F(PytorchModel, WrongTensorsAreNamed) {
   write();
   EXPECT_THAT(error(), HasSubstr("transformer.h.0.mlp.gate has no place"));
   // Ten thousand views of one storage would be more than the file.
-  for (int i = 0; i < 10000; ++i) tensors.emplace_back(std::to_string(i), tensors[0].second);
+  const std::string c_fc = "transformer.h.0.mlp.c_fc.weight";
+  std::string large = std::ranges::find(tensors, c_fc, [](auto& row) { return row.first; })->second;
+  for (int i = 0; i < 10000; ++i) tensors.emplace_back(std::to_string(i), large);
   write();
   EXPECT_THAT(error(), HasSubstr("share their bytes"));
   write_file(folder / "pytorch_model.bin", torch_writer::file(torch_writer::list({}), {}));
@@ -363,10 +365,17 @@ TEST_F(HuggingFace, AnExportThatFailsHalfWayIsNoModel) {
   EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr("holds no model"));
 }
 
-TEST_F(HuggingFace, AnExportTakesTheOlderTokenizersFilesAway) {
+// What the older export's tokenizer has and the new one has not; a user's own tokenizer stays.
+TEST_F(HuggingFace, AnExportTakesTheOlderTokenizerAway) {
   write_file(folder / "added_tokens.json", "{}");
   save_hugging_face(path, *model, &characters);
   EXPECT_FALSE(fs::exists(folder / "added_tokens.json"));
+  save_hugging_face(path, *model, nullptr);
+  EXPECT_FALSE(fs::exists(folder / "tokenizer.json"));
+  EXPECT_EQ(error(), "");
+  save_tokenizer_files(path, characters, T);
+  save_hugging_face(path, *model, nullptr);
+  EXPECT_TRUE(*open_model(path, "").tokenizer == characters);
 }
 
 TEST_F(HuggingFace, AStopLeavesWhatWasThere) {

@@ -191,6 +191,7 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
   });
   shapes.packed_weights([&](const std::string& name, Parameter& p, PackedWeight&) {
     Array data({p.dim(0) / 32, p.dim(1) / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
+    backend(data).write(std::string(data.bytes(), '\0').data(), data);
     file.tensors["packed/" + name] = data;
     bytes += data.bytes();
   });

@@ -175,9 +175,10 @@ TEST_F(BpeFiles, RejectsATokenizerJsonThatWouldGiveOtherIds) {
   EXPECT_THAT(with("/model/merges", Json::parse(R"([["h", 1]])")), HasSubstr("\"merges\"[0]"));
   EXPECT_THAT(with("/added_tokens", 3), HasSubstr("must be an array"));
   EXPECT_THAT(with("/added_tokens/0", {{"id", 1}}), HasSubstr("\"content\""));
-  EXPECT_THAT(with("/added_tokens/0/id", 3), HasSubstr("given to"));
-  EXPECT_THAT(with("/added_tokens/0/id", 260),
-              AllOf(HasSubstr("\"<|endoftext|>\" has id 260"), HasSubstr("id 259 too")));
+  for (int id : {3, 260})
+    EXPECT_THAT(with("/added_tokens/0/id", id),
+                AllOf(HasSubstr(fmt::format("\"<|endoftext|>\" has id {}", id)),
+                      HasSubstr("would give it 259, which is its id in the vocabulary")));
 }
 
 // A megabyte of one letter, which looking at every pair again would take years for.
