@@ -56,26 +56,27 @@ TEST(TakeModel, HasTheFilesOwnArrays) {
     EXPECT_NE(parameter.array().address(), original.address()) << name;
     EXPECT_EQ(to_vector<float>(parameter.array()), to_vector<float>(original)) << name;
   });
-  TEST(LoadModel, NumbersThatAreNotFiniteAreNamed) {
-    for (const char* name : {"model/transformer.wte.weight", "model/transformer.ln_f.weight"})
-      for (float bad : {NAN, INFINITY, -INFINITY}) {
-        CheckpointFile file = tiny_checkpoint();
-        std::vector<float> values = to_vector<float>(file.tensors[name]);
-        values[0] = bad;
-        file.tensors[name] = to_array(values, file.tensors[name].shape());
-        EXPECT_THAT(error(file), HasSubstr(std::string(name) + " holds NaN or infinity"));
-      }
-  }
+}
 
-  TEST(LoadModel, NamesTheTensorThatIsWrong) {
-    CheckpointFile file = tiny_checkpoint();
-    file.tensors["model/transformer.h.0.mlp.c_fc.weight"] = zeros({8, 3}, DType::f32);
-    EXPECT_THAT(error(file),
-                HasSubstr("tensor model/transformer.h.0.mlp.c_fc.weight is [8, 3], the "
-                          "model needs [8, 2]"));
-    file.tensors.erase("model/transformer.h.0.mlp.c_fc.weight");
-    EXPECT_THAT(error(file), HasSubstr("no tensor \"model/transformer.h.0.mlp.c_fc.weight\""));
-  }
+TEST(LoadModel, NumbersThatAreNotFiniteAreNamed) {
+  for (const char* name : {"model/transformer.wte.weight", "model/transformer.ln_f.weight"})
+    for (float bad : {NAN, INFINITY, -INFINITY}) {
+      CheckpointFile file = tiny_checkpoint();
+      std::vector<float> values = to_vector<float>(file.tensors[name]);
+      values[0] = bad;
+      file.tensors[name] = to_array(values, file.tensors[name].shape());
+      EXPECT_THAT(error(file), HasSubstr(std::string(name) + " holds NaN or infinity"));
+    }
+}
+
+TEST(LoadModel, NamesTheTensorThatIsWrong) {
+  CheckpointFile file = tiny_checkpoint();
+  file.tensors["model/transformer.h.0.mlp.c_fc.weight"] = zeros({8, 3}, DType::f32);
+  EXPECT_THAT(error(file), HasSubstr("tensor model/transformer.h.0.mlp.c_fc.weight is [8, 3], the "
+                                     "model needs [8, 2]"));
+  file.tensors.erase("model/transformer.h.0.mlp.c_fc.weight");
+  EXPECT_THAT(error(file), HasSubstr("no tensor \"model/transformer.h.0.mlp.c_fc.weight\""));
+}
 
 }  // namespace
 }  // namespace folio

@@ -24,7 +24,7 @@ std::shared_ptr<const Tokenizer> byte_pairs(int tokens) {
   for (int byte = 0; byte < 256; ++byte) vocabulary.tokens.push_back({char(byte)});
   for (int id = 256; id < tokens; ++id) {
     vocabulary.tokens.push_back(fmt::format("<{}>", id));
-    vocabulary.special[vocabulary.tokens.back()] = id;
+    vocabulary.added[vocabulary.tokens.back()] = {.id = id};
   }
   return std::make_shared<BpeTokenizer>(std::move(vocabulary), "a test");
 }

@@ -20,7 +20,7 @@ BpeTokenizer bytes(bool end_of_text) {
   for (int byte = 0; byte < 256; ++byte) vocabulary.tokens.push_back(std::string(1, char(byte)));
   if (end_of_text) {
     vocabulary.tokens.push_back("<|endoftext|>");
-    vocabulary.special["<|endoftext|>"] = 256;
+    vocabulary.added["<|endoftext|>"] = {.id = 256};
   }
   return BpeTokenizer(vocabulary, "bytes");
 }
