@@ -16,6 +16,7 @@
 #include "data/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/paths.h"
 #include "tiny_model.h"
 
 namespace folio {
@@ -28,7 +29,7 @@ using testing::HasSubstr;
 class Session {
  public:
   explicit Session(std::vector<std::string> args) {
-    args.insert(args.begin(), FOLIO_PROGRAM);
+    args.insert(args.begin(), folio_program());
     std::vector<char*> argv;
     for (std::string& arg : args) argv.push_back(arg.data());
     argv.push_back(nullptr);
@@ -79,8 +80,8 @@ class Session {
       if (!read_more()) return false;
     return true;
   }
-  // Waits until the program reads keys itself: a Ctrl-D that the terminal takes for an end of its own
-  // would be lost. Call once the answer before has begun, while the terminal is as it was.
+  // Waits until the program reads keys itself: a Ctrl-D that the terminal takes for an end of its
+  // own would be lost. Call once the answer before has begun, while the terminal is as it was.
   void reads_keys() const {
     while (terminal_is_as_it_was()) poll(nullptr, 0, 1);
   }
