@@ -1,8 +1,12 @@
 // Every system call of a save or a load fails once, or from some call on.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <unistd.h>
 
+#include "data/hdf5_driver.h"
+#include "data/hdf5_handle.h"
 #include "tests/data/checkpoint_fixture.h"
 #include "tests/data/failing_calls.h"
 #include "tests/data/file_size_limit.h"
@@ -134,6 +138,32 @@ TEST_F(CheckpointFault, AFullDiskAtAnySizeLeavesTheOldFileAndNothingOpen) {
   expect_same(load(path), old);
   save(path, file);
   expect_same(load(path), file);
+}
+
+// Metadata that HDF5 wants back after it could not be written: here each group's, once it is
+// closed.
+TEST_F(CheckpointFault, WhatCouldNotBeWrittenIsReadAgain) {
+  int fd = open(path.c_str(), O_RDWR | O_CREAT, 0666);
+  Hdf5Channel channel{fd};
+  {
+    Hdf5Session session;
+    Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), "access");
+    ASSERT_GE(set_channel(access, channel), 0);
+    ASSERT_GE(H5Pset_evict_on_close(access, true), 0);
+    Hdf5Handle file(H5Fcreate("test", H5F_ACC_TRUNC, H5P_DEFAULT, access), "file");
+    FailingCalls full(1, ENOSPC, Then::from_then_on);
+    for (const char* name : {"/a", "/a/b", "/a/c", "/d"})
+      Hdf5Handle(H5Gcreate2(file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), name);
+    ASSERT_GE(H5Fflush(file, H5F_SCOPE_LOCAL), 0);
+    for (const char* name : {"/a", "/a/b", "/a/c", "/d"})
+      Hdf5Handle(H5Gopen2(file, name, H5P_DEFAULT), name);
+    for (const char* name : {"/a", "/a/b", "/a/c", "/d"})
+      Hdf5Handle(H5Gopen2(file, name, H5P_DEFAULT), name);
+    file.close("file");
+  }
+  close(fd);
+  EXPECT_EQ(channel.error, ENOSPC);
+  EXPECT_EQ(objects_open(), 0);
 }
 
 }  // namespace
