@@ -88,6 +88,7 @@ class Session {
   int exit_status() {
     while (read_more()) {
     }
+    if (!at_end_[0] || !at_end_[1]) kill(child_, SIGKILL);  // it does not end by itself
     int status = 0;
     waitpid(std::exchange(child_, 0), &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
