@@ -91,6 +91,7 @@ Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropo
   check(!residual.defined() || residual.shape() == x.shape(),
         "add_dropout: residual {} and x {} need one shape", residual.shape(), x.shape());
   check_values("add_dropout", "x", x);
+  if (residual.requires_grad()) check_values("add_dropout", "the residual", residual);
   bool wider = residual.dtype() == DType::f32 && x.dtype() == DType::bf16;
   check(!residual.defined() || residual.dtype() == x.dtype() || wider,
         "add_dropout: the residual is {}, but x is {}; it may be float32 over bfloat16, else they "

@@ -2,7 +2,7 @@
 
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/open_model.h"
-#include "configs/option_table.h"
+#include "configs/model_rows.h"
 #include "core/output.h"
 #include "core/stop.h"
 
@@ -31,17 +31,10 @@ int export_command(int argc, char** argv) {
   std::string init_from = "resume", out_dir = "out", checkpoint = "best", to;
   bool trim_vocab = false;
   OptionTable table(
-      {path_option("to", &to, "folder to write, in Hugging Face's layout"),
-       path_option("init_from", &init_from,
-                   "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
-                   "model"),
-       path_option("out_dir", &out_dir, "folder of the run"),
-       {"checkpoint", &checkpoint,
-        "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
-        "newest)",
-        one_of({"best", "last"})},
-       {"trim_vocab", &trim_vocab,
-        "leave out rows of the embedding beyond the tokenizer's tokens"}});
+      model_rows(&init_from, &out_dir, &checkpoint,
+                 {path_option("to", &to, "folder to write, in Hugging Face's layout"),
+                  {"trim_vocab", &trim_vocab,
+                   "leave out rows of the embedding beyond the tokenizer's tokens"}}));
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]", args);
   check(!to.empty(), "export: say where to, with --to=DIR");

@@ -3,7 +3,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantized_file.h"
-#include "configs/option_table.h"
+#include "configs/model_rows.h"
 #include "core/output.h"
 #include "core/stop.h"
 #include "data/progress_line.h"
@@ -34,18 +34,11 @@ void put_origin(CheckpointFile& file, const OpenedModel& opened) {
 // folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]
 int quantize_command(int argc, char** argv) {
   std::string init_from = "resume", out_dir = "out", checkpoint = "best", to, weights = "int8";
-  OptionTable table(
+  OptionTable table(model_rows(
+      &init_from, &out_dir, &checkpoint,
       {path_option("to", &to, "file to write, FILE.h5"),
        {"weights", &weights, "format of the weights: bfloat16, or blocks of int8 or int4",
-        one_of({"bfloat16", "int8", "int4"})},
-       path_option("init_from", &init_from,
-                   "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
-                   "model"),
-       path_option("out_dir", &out_dir, "folder of the run"),
-       {"checkpoint", &checkpoint,
-        "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
-        "newest)",
-        one_of({"best", "last"})}});
+        one_of({"bfloat16", "int8", "int4"})}}));
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]",
               args);

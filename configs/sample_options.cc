@@ -1,5 +1,6 @@
 #include "configs/sample_options.h"
 
+#include "configs/model_rows.h"
 #include "core/check.h"
 #include "core/memory_limit.h"
 
@@ -8,22 +9,17 @@ namespace folio {
 std::vector<Option> option_rows(SampleOptions& o) {
   return in_groups({
       {"model",
-       {path_option("init_from", &o.init_from,
-                    "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
-                    "model"),
-        path_option("out_dir", &o.out_dir, "folder of the run to sample from"),
-        {"checkpoint", &o.checkpoint,
-         "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
-         "newest)",
-         one_of({"best", "last"})},
-        path_option("tokenizer", &o.tokenizer,
-                    "for a model file without one: gpt2, or the path of Hugging Face's tokenizer "
-                    "files or of a dataset's meta.json"),
-        {"dataset", &o.dataset,
-         "for a model file without a tokenizer: the prepared dataset that has it; none given: the "
-         "one it was trained on"},
-        path_option("data_dir", &o.data_dir,
-                    "folder of the prepared datasets; none given: the run's")}},
+       model_rows(
+           &o.init_from, &o.out_dir, &o.checkpoint,
+           {path_option(
+                "tokenizer", &o.tokenizer,
+                "for a model file without one: gpt2, or the path of Hugging Face's tokenizer "
+                "files or of a dataset's meta.json"),
+            {"dataset", &o.dataset,
+             "for a model file without a tokenizer: the prepared dataset that has it; none given: "
+             "the one it was trained on"},
+            path_option("data_dir", &o.data_dir,
+                        "folder of the prepared datasets; none given: the run's")})},
       {"text",
        {path_option("start", &o.start,
                     "the prompt, or FILE:PATH to read it from a file; none given: the end-of-text "

@@ -57,11 +57,9 @@ void CachingAllocator::erase_free(Blocks::iterator block) {
 }
 
 void* CachingAllocator::allocate(size_t bytes) {
-  check(bytes <= limit_,
-        "out of memory: {} bytes asked for, at the most {} of address space for all", bytes,
-        limit_);
-  size_t need = (std::max(bytes, size_t{1}) + redzone + alignment - 1) / alignment * alignment;
   std::lock_guard lock(mutex_);
+  check_space(bytes, bytes);
+  size_t need = (std::max(bytes, size_t{1}) + redzone + alignment - 1) / alignment * alignment;
   size_t offset;
   auto fit = free_by_size_.lower_bound({need, 0});
   if (fit != free_by_size_.end()) {
@@ -112,13 +110,17 @@ void CachingAllocator::free(void* block) {
   insert_free(offset, bytes);
 }
 
-// To ask the system costs some 100 us, so small blocks are served from what was seen to be there.
-void CachingAllocator::check_growth(size_t end, size_t bytes) {
-  constexpr size_t step = size_t{64} << 20;
+void CachingAllocator::check_space(size_t end, size_t bytes) const {
   check(end <= limit_,
         "out of memory: {} bytes asked for, {} in use, and at the most {} of address space; raise "
         "the limit (ulimit -v) or make what is computed smaller",
         bytes, use_.live, limit_);
+}
+
+// To ask the system costs some 100 us, so small blocks are served from what was seen to be there.
+void CachingAllocator::check_growth(size_t end, size_t bytes) {
+  constexpr size_t step = size_t{64} << 20;
+  check_space(end, bytes);
   if (end <= checked_) return;
   uint64_t needed = end - std::min(end, end_), free = free_memory();
   check(

@@ -34,6 +34,9 @@ class CachingAllocator {
   void erase_free(Blocks::iterator block);
 
   char* base_ = nullptr;
+  // Error, for a request of `bytes`, unless the arena can reach to `end`: in address space, and in
+  // memory too.
+  void check_space(size_t end, size_t bytes) const;
   void check_growth(size_t end, size_t bytes);
 
   size_t limit_ = 0;    // bytes of address space

@@ -66,15 +66,18 @@ Tensor Gpt::embedded(const Array& tokens, std::span<const int64_t> positions) {
                    positions);
 }
 
-Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
-  check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
-        tokens.shape());
+void Gpt::check_weights() const {
   check(wte_.weight.defined() || lm_head_.defined(),
         "a GPT's forward pass needs weights, but they have neither been drawn nor loaded");
   check(wte_.weight.defined() || NoGrad::active(),
         "this model holds {} weights for inference alone: open a NoGrad scope, or load the model "
         "that they were made from",
         lm_head_.format);
+}
+
+Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
+  check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
+        tokens.shape());
   int64_t past = cache ? cache->length() : 0;
   check(past + tokens.dim(1) <= config_.block_size,
         "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
@@ -106,6 +109,7 @@ Tensor Gpt::recomputed(const Block& block, const Tensor& x) {
 }
 
 Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
+  check_weights();
   Tensor x = trunk(tokens, cache, last_only);
   if (lm_head_.defined() && NoGrad::active())
     return backend(x.array()).linear_packed(x.array(), lm_head_, {});
@@ -113,6 +117,7 @@ Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
 }
 
 Tensor Gpt::loss(const Array& tokens, const Array& targets) {
+  check_weights();
   if (lm_head_.defined() && NoGrad::active()) {
     Array x = trunk(tokens, nullptr, false).array();
     return backend(x).linear_cross_entropy(x, lm_head_, targets);

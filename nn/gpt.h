@@ -57,6 +57,7 @@ class Gpt : public Module {
   // block(x), run again in backward instead of keeping its activations.
   Tensor recomputed(const Block& block, const Tensor& x);
   Tensor embedded(const Array& tokens, std::span<const int64_t> positions);
+  void check_weights() const;  // Error unless there are those that a forward pass needs
   Tensor trunk(const Array& tokens, KvCache* cache, bool last_only);
 
   GptConfig config_;

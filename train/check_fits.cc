@@ -23,15 +23,20 @@ double activations(const GptConfig& c, const TrainOptions& o) {
   return double(o.batch_size) * double(o.block_size) * double(c.n_layer) * block;
 }
 
-// Weights and, to train them, gradients and both moments.
+// Weights and, to train them, both moments and gradients.
 double state(const GptConfig& c, const TrainOptions& o) {
-  return parameters(c) * (o.eval_only ? 4 : 4 + 4 + 8);
+  return parameters(c) * (o.eval_only ? 4 : 4 + 8 + 4);
 }
 
 }  // namespace
 
 double training_bytes(const GptConfig& model, const TrainOptions& options) {
-  return state(model, options) + (options.eval_only ? 0 : activations(model, options));
+  double all = state(model, options);
+  if (options.eval_only) return all;
+  double batch = activations(model, options), gradients = 4 * parameters(model);
+  // Unless earlier micro-batches left some, gradients come as the activations go.
+  bool together = options.gradient_accumulation_steps > 1;
+  return all + batch - (together ? 0 : std::min(batch, gradients));
 }
 
 void check_fits(const GptConfig& model, const TrainOptions& options) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/open_model.h"
+#include "configs/model_rows.h"
 #include "configs/option_table.h"
 #include "core/output.h"
 #include "core/stop.h"
@@ -29,18 +30,12 @@ struct EvalOptions {
 std::vector<Option> option_rows(EvalOptions& o) {
   return in_groups({
       {"model",
-       {path_option("init_from", &o.init_from,
-                    "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
-                    "model"),
-        path_option("out_dir", &o.out_dir, "folder of the run to evaluate"),
-        {"checkpoint", &o.checkpoint,
-         "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
-         "newest)",
-         one_of({"best", "last"})},
-        {"weights", &o.weights,
-         "compute as sampling with these weights does: float32, bfloat16, int8 or int4; none "
-         "given: as in training, or as a file of `folio quantize` has them",
-         one_of({"", "float32", "bfloat16", "int8", "int4"})}}},
+       model_rows(
+           &o.init_from, &o.out_dir, &o.checkpoint,
+           {{"weights", &o.weights,
+             "compute as sampling with these weights does: float32, bfloat16, int8 or int4; none "
+             "given: as in training, or as a file of `folio quantize` has them",
+             one_of({"", "float32", "bfloat16", "int8", "int4"})}})},
       {"data",
        {{"dataset", &o.dataset,
          "name of the dataset to evaluate on; none given: the one it was trained on"},

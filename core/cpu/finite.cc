@@ -1,5 +1,6 @@
 #include "core/finite.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "core/cpu/packed_blocks.h"
@@ -8,14 +9,19 @@
 namespace folio {
 namespace {
 
-// A number is not finite if every bit of its exponent is set. Bits, so that the loop is one of
-// integers, which the compiler makes a vector loop, and so that no -ffast-math can decide it.
+// A number is not finite if every bit of its exponent is set. Bits, so that no -ffast-math can
+// decide it, and in lanes of a fixed number, of which compilers make vectors.
 template <class Bits>
 bool finite(const void* numbers, int64_t n, Bits exponent) {
+  constexpr int lanes = 64 / sizeof(Bits);
   const auto* bits = static_cast<const Bits*>(numbers);
-  Bits found = 0;
-  for (int64_t i = 0; i < n; ++i) found |= Bits((bits[i] & exponent) == exponent);
-  return found == 0;
+  Bits found[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int lane = 0; lane < lanes; ++lane)
+      found[lane] |= Bits((bits[i + lane] & exponent) == exponent);
+  for (; i < n; ++i) found[0] |= Bits((bits[i] & exponent) == exponent);
+  return std::ranges::count(found, Bits(0)) == lanes;
 }
 
 template <class Bits>

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "autograd/ops.h"
+#include "tests/paths.h"
 #include "tests/reference/values.h"
 
 namespace folio {
@@ -14,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 json cases() {
-  std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/ops.json");
+  std::ifstream in(source_path("tests/reference/ops.json"));
   return json::parse(in).at("ops");
 }
 

@@ -21,6 +21,7 @@
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
@@ -502,7 +503,7 @@ TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
     EXPECT_THAT(opened.source, testing::StartsWith(init_from));
   }
   EXPECT_EQ(open_model("resume", out.path()).source, checkpoint.string());
-  OpenedModel nanogpt = open_model(FOLIO_SOURCE_DIR "/tests/reference/nanogpt.pt", "");
+  OpenedModel nanogpt = open_model(source_path("tests/reference/nanogpt.pt"), "");
   EXPECT_EQ(nanogpt.tokenizer, nullptr);
   EXPECT_EQ(std::get<int64_t>(nanogpt.attributes.at("iter_num")), 30);
 

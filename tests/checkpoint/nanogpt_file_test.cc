@@ -12,6 +12,7 @@
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
 #include "tests/message.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
@@ -20,7 +21,7 @@ namespace writer = torch_writer;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::string fixture = FOLIO_SOURCE_DIR "/tests/reference/nanogpt.pt";
+const std::string fixture = source_path("tests/reference/nanogpt.pt");
 
 TEST(NanogptFile, ReadsWhatPyTorchSaved) {
   NanogptFile loaded = load_nanogpt(fixture, NanogptParts::all);
@@ -35,7 +36,7 @@ TEST(NanogptFile, ReadsWhatPyTorchSaved) {
   EXPECT_EQ(config.activation, gelu_erf_op);
   EXPECT_EQ(state.attribute<int64_t>("iter_num"), 30);
   EXPECT_EQ(state.attribute<int64_t>("adamw/steps"), 30);
-  std::ifstream figures(FOLIO_SOURCE_DIR "/tests/reference/nanogpt.json");
+  std::ifstream figures(source_path("tests/reference/nanogpt.json"));
   EXPECT_EQ(float(state.attribute<double>("best_val_loss")),
             nlohmann::json::parse(figures).at("best_val_loss").get<float>());
   EXPECT_EQ(state.attribute<double>("option/beta2"), 0.99);

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "configs/train_options.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
@@ -76,7 +77,7 @@ std::map<std::string, OptionValues> nanogpts() {
 
 TEST(ConfigFiles, SetWhatNanoGptsSetAndNothingElse) {
   std::map<std::string, OptionValues> expected = nanogpts();
-  for (const auto& entry : std::filesystem::directory_iterator(FOLIO_SOURCE_DIR "/configs")) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_path("configs"))) {
     if (entry.path().extension() != ".toml") continue;
     std::string name = entry.path().filename();
     ASSERT_TRUE(expected.contains(name)) << name << " has no values here to be held to";

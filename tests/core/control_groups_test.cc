@@ -126,7 +126,7 @@ TEST_F(ControlGroups, FreeMemoryIsTheMachinesOrTheGroupsIfThatIsLess) {
   put("proc/meminfo",
       "MemTotal:       16000000 kB\nMemFree:          100000 kB\nMemAvailable:    8000000 kB\n"
       "SwapFree:         500000 kB\nHugePages_Total:       0\nHugepagesize:       2048 kB");
-  EXPECT_EQ(free_memory(root), 8500000u * 1024);
+  EXPECT_EQ(free_memory(root), uint64_t{8500000} * 1024);
   put("proc/self/cgroup", "0::/");
   put("sys/fs/cgroup/memory.max", "1000000000");
   put("sys/fs/cgroup/memory.current", "1000");

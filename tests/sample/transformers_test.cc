@@ -6,6 +6,7 @@
 
 #include "nn/gpt.h"
 #include "sample/generate.h"
+#include "tests/paths.h"
 #include "tests/reference/figures.h"
 
 namespace folio {
@@ -16,7 +17,7 @@ using nlohmann::json;
 class Transformers : public testing::Test {
  protected:
   Transformers() {
-    std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/gpt2.json");
+    std::ifstream in(source_path("tests/reference/gpt2.json"));
     figures = json::parse(in);
     const json& shape = figures.at("model");
     model = std::make_unique<Gpt>(GptConfig{.block_size = shape.at("n_positions"),

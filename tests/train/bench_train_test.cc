@@ -50,7 +50,7 @@ TEST_F(BenchTrain, AStopLeavesNoFolderBehind) {
 }
 
 TEST_F(BenchTrain, AnErrorLeavesNoFolderBehind) {
-  EXPECT_THAT(bench("--n_head=3"), HasSubstr("not divisible"));
+  EXPECT_THAT(bench("--n_head=3"), HasSubstr("must be divisible"));
   EXPECT_TRUE(nothing_left());
 }
 

@@ -16,6 +16,7 @@ using testing::HasSubstr;
 TrainOptions options_of(int64_t batch_size, const std::string& dtype, bool recompute) {
   TrainOptions options;
   options.batch_size = batch_size, options.block_size = 64;
+  options.gradient_accumulation_steps = 1;
   options.n_layer = 4, options.n_head = 4, options.n_embd = 128;
   options.dtype = dtype, options.recompute = recompute;
   return options;
@@ -40,7 +41,8 @@ double bytes_of_a_step(const TrainOptions& options) {
   AdamW optimizer(model, {});
   Array tokens = zeros({options.batch_size, options.block_size}, DType::i32);
   for (int i = 0; i < 2; ++i) {
-    model.loss(tokens, tokens).backward();
+    for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro)
+      model.loss(tokens, tokens).backward();
     optimizer.step(1e-3);
     optimizer.zero_grad();
   }
@@ -51,9 +53,10 @@ double bytes_of_a_step(const TrainOptions& options) {
 TEST(CheckFits, EstimatesALittleLessThanAStepTakes) {
   for (const char* dtype : {"float32", "bfloat16"}) {
     for (bool recompute : {false, true}) {
-      for (int64_t batch_size : {1, 32}) {
-        SCOPED_TRACE(fmt::format("{} {} {}", dtype, recompute, batch_size));
+      for (auto [batch_size, steps] : {std::pair{1, 1}, {1, 2}, {32, 1}, {32, 2}}) {
+        SCOPED_TRACE(fmt::format("{} {} {} {}", dtype, recompute, batch_size, steps));
         TrainOptions options = options_of(batch_size, dtype, recompute);
+        options.gradient_accumulation_steps = steps;
         double taken = bytes_of_a_step(options),
                estimate = training_bytes(config_of(options), options);
         EXPECT_LE(estimate, taken);

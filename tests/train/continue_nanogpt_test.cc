@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
+#include "tests/paths.h"
 #include "tests/reference/values.h"
 #include "tests/train/tiny_run.h"
 #include "train/report.h"
@@ -18,7 +19,7 @@ namespace {
 using testing::AllOf, testing::HasSubstr, testing::Not;
 
 constexpr int64_t B = 4, T = 16, V = 11, micros = 2, before = 30;
-const std::string fixture = FOLIO_SOURCE_DIR "/tests/reference/nanogpt.pt";
+const std::string fixture = source_path("tests/reference/nanogpt.pt");
 
 // make_nanogpt.py's CONFIG.
 TrainOptions nanogpt_options(const TemporaryFolder& folder) {
@@ -73,7 +74,7 @@ double step(folio::Run& run) {
 }
 
 std::vector<double> expected_losses() {
-  std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/nanogpt.json");
+  std::ifstream in(source_path("tests/reference/nanogpt.json"));
   return nlohmann::json::parse(in).at("losses_after").get<std::vector<double>>();
 }
 

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "checkpoint/model_file.h"
+#include "tests/paths.h"
 #include "tests/train/tiny_run.h"
 
 namespace folio {
@@ -21,7 +22,7 @@ using Arguments = std::vector<std::string>;
 class Training {
  public:
   explicit Training(Arguments arguments) {
-    arguments.insert(arguments.begin(), {FOLIO_PROGRAM, "train"});
+    arguments.insert(arguments.begin(), {folio_program(), "train"});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nn/gpt.h"
+#include "tests/paths.h"
 #include "tests/reference/figures.h"
 #include "train/adamw.h"
 
@@ -14,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 json parity() {
-  std::ifstream in(FOLIO_SOURCE_DIR "/tests/reference/parity.json");
+  std::ifstream in(source_path("tests/reference/parity.json"));
   return json::parse(in);
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "include_rules.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
@@ -31,14 +32,14 @@ class SeededTree : public testing::Test {
 };
 
 TEST(IncludeRules, TheTreeKeepsThem) {
-  EXPECT_GT(program_sources(FOLIO_SOURCE_DIR).size(), 50u);
-  EXPECT_THAT(include_violations(FOLIO_SOURCE_DIR), IsEmpty());
+  EXPECT_GT(program_sources(source_dir()).size(), 50u);
+  EXPECT_THAT(include_violations(source_dir()), IsEmpty());
 }
 
 // A source in a folder without a rule would be read by nobody.
 TEST(IncludeRules, EverySourceIsInAFolderWithARule) {
-  std::vector<fs::path> read = program_sources(FOLIO_SOURCE_DIR);
-  for (const auto& folder : fs::directory_iterator(FOLIO_SOURCE_DIR)) {
+  std::vector<fs::path> read = program_sources(source_dir());
+  for (const auto& folder : fs::directory_iterator(source_dir())) {
     std::string name = folder.path().filename();
     bool ignored = name[0] == '.' || name == "tests" || name == "datasets" ||
                    name.starts_with("build") || name.starts_with("out");
@@ -46,7 +47,7 @@ TEST(IncludeRules, EverySourceIsInAFolderWithARule) {
     for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
       std::string extension = entry.path().extension();
       if (extension != ".h" && extension != ".cc") continue;
-      EXPECT_THAT(read, testing::Contains(entry.path().lexically_relative(FOLIO_SOURCE_DIR)));
+      EXPECT_THAT(read, testing::Contains(entry.path().lexically_relative(source_dir())));
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <regex>
 
 #include "include_rules.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
@@ -32,9 +33,9 @@ std::vector<std::string> writes(const std::string& source) {
 
 TEST(OutputRules, OneSourceWritesStandardOutput) {
   size_t sources = 0;
-  for (const std::filesystem::path& file : program_sources(FOLIO_SOURCE_DIR)) {
+  for (const std::filesystem::path& file : program_sources(source_dir())) {
     if (file == "core/output.cc") continue;
-    std::ifstream in(std::filesystem::path(FOLIO_SOURCE_DIR) / file);
+    std::ifstream in(std::filesystem::path(source_dir()) / file);
     EXPECT_THAT(writes({std::istreambuf_iterator<char>(in), {}}), testing::IsEmpty()) << file;
     ++sources;
   }

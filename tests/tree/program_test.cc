@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "tests/paths.h"
+
 namespace folio {
 namespace {
 
@@ -25,7 +27,7 @@ struct Result {
 // Runs `folio ARGUMENTS` through the shell; the text is what came through `stream`.
 Result run(const std::string& arguments, const std::string& stream) {
   std::string redirect = stream == "stdout" ? "2>/dev/null" : "2>&1 >/dev/null";
-  std::string line = fmt::format("'{}' {} {}", FOLIO_PROGRAM, arguments, redirect);
+  std::string line = fmt::format("'{}' {} {}", folio_program(), arguments, redirect);
   FILE* pipe = ::popen(line.c_str(), "r");
   Result result;
   std::array<char, 4096> buffer;

@@ -12,6 +12,7 @@
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
@@ -85,7 +86,7 @@ TEST_F(Prepare, RandomTextComesBack) {
 }
 
 TEST_F(Prepare, TinyShakespeareHasItsKnownCounts) {
-  std::string input = std::string(FOLIO_SOURCE_DIR) + "/../shared/data/tinyshakespeare/input.txt";
+  std::string input = source_path("../shared/data/tinyshakespeare/input.txt");
   if (!std::filesystem::exists(input)) GTEST_SKIP() << "there is no " << input;
   EXPECT_THAT(
       prepare_text(read_file(input)),

@@ -10,6 +10,7 @@
 #include "data/tokenizer/byte_alphabet.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"
+#include "tests/paths.h"
 
 // transformers' ids of texts with tokens that the files beside a vocabulary add: added_tokens.json,
 // which make_added_tokens.py wrote.
@@ -23,7 +24,7 @@ using Ids = std::vector<int32_t>;
 
 const Json& reference() {
   static const Json json =
-      Json::parse(std::ifstream(FOLIO_SOURCE_DIR "/tests/reference/added_tokens.json"));
+      Json::parse(std::ifstream(source_path("tests/reference/added_tokens.json")));
   return json;
 }
 

@@ -4,11 +4,12 @@
 
 #include "data/tokenizer/bpe_vocabulary.h"
 #include "data/tokenizer/byte_alphabet.h"
+#include "tests/paths.h"
 
 namespace folio {
 
 // OpenAI's files, where a developer has them beside the tree.
-inline std::string gpt2_files() { return FOLIO_SOURCE_DIR "/../shared/data/gpt2"; }
+inline std::string gpt2_files() { return source_path("../shared/data/gpt2"); }
 inline bool has_gpt2_files() { return std::filesystem::exists(gpt2_files() + "/encoder.json"); }
 
 // The 256 bytes in GPT-2's order: first those that print.

@@ -8,6 +8,7 @@
 #include "data/tokenizer/bpe_files.h"
 #include "data/utf8.h"
 #include "tests/data/tokenizer/gpt2_files.h"
+#include "tests/paths.h"
 #include "tests/reference/values.h"
 
 namespace folio {
@@ -18,7 +19,7 @@ using Ids = std::vector<int32_t>;
 
 const Json& reference() {
   static const Json json =
-      Json::parse(std::ifstream(FOLIO_SOURCE_DIR "/tests/reference/tokenizer.json"));
+      Json::parse(std::ifstream(source_path("tests/reference/tokenizer.json")));
   return json;
 }
 
@@ -127,7 +128,7 @@ TEST(TiktokenReference, Gpt2) {
 }
 
 TEST(TiktokenReference, Gpt2OnTinyShakespeare) {
-  std::string input = FOLIO_SOURCE_DIR "/../shared/data/tinyshakespeare/input.txt";
+  std::string input = source_path("../shared/data/tinyshakespeare/input.txt");
   if (!has_gpt2_files() || !std::filesystem::exists(input)) GTEST_SKIP() << "there is no " << input;
   Digester digester;
   digester.add(load_bpe(gpt2_files())->encode(read_file(input)));

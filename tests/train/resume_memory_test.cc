@@ -1,0 +1,59 @@
+// What a resume holds: the parameters and both moments, once.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint/model_file.h"
+#include "tests/message.h"
+#include "tests/train/tiny_run.h"
+#include "train/train.h"
+
+namespace folio {
+namespace {
+
+using testing::HasSubstr;
+
+double parameter_bytes(Gpt& model) { return 4.0 * double(model.num_params(false)); }
+
+TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  options.n_embd = 128, options.max_iters = 0;
+  Observer silent;
+  double bytes = 0;
+  {
+    folio::Run run(options, {});
+    bytes = parameter_bytes(*run.model);
+    train(run, silent);
+  }
+  size_t before = backend(cpu).memory().live;
+  options.init_from = "resume";
+  backend(cpu).forget_peak_memory();
+  folio::Run run(options, {});
+  double taken = double(backend(cpu).memory().peak - before);
+  EXPECT_GE(taken, 3 * bytes);
+  EXPECT_LE(taken, 3.2 * bytes) << "of the parameters, as the issue asks";
+  for (const auto& [name, moments] : run.optimizer->moments)
+    EXPECT_TRUE(moments.m.sole_owner() && moments.v.sole_owner()) << name;
+}
+
+TEST(AdamWMoments, TakeMemoryWhenTheyAreFirstNeeded) {
+  Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 64}, 1);
+  size_t before = backend(cpu).memory().live;
+  AdamW optimizer(model, {});
+  EXPECT_EQ(backend(cpu).memory().live, before);
+  optimizer.make_moments();
+  EXPECT_GE(double(backend(cpu).memory().live - before), 2 * parameter_bytes(model));
+  const Array& m = optimizer.moments.at("transformer.wte.weight").m;
+  EXPECT_EQ(to_vector<float>(m), std::vector<float>(size_t(m.size()), 0));
+}
+
+TEST(AdamWStep, WithoutAGradientIsAnErrorThatNamesTheParameter) {
+  Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 8}, 1);
+  AdamW optimizer(model, {});
+  EXPECT_THAT(message_of([&] { optimizer.step(1e-3); }),
+              HasSubstr("AdamW::step: parameter transformer.wte.weight has no gradient"));
+  EXPECT_EQ(optimizer.steps, 0);
+}
+
+}  // namespace
+}  // namespace folio
