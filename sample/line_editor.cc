@@ -117,6 +117,9 @@ LineEditor::~LineEditor() = default;
 
 std::optional<std::string> LineEditor::read() {
   if (!terminal_) return read_plain();
+  // Before the prompt, after which libedit would do it itself: a Ctrl-D that is typed in between
+  // would be the terminal's own, and be lost.
+  el_set(terminal_->editor, EL_PREP_TERM, 1);
   int count = 0;
   const char* typed = el_gets(terminal_->editor, &count);
   throw_if_stopped();
