@@ -114,14 +114,12 @@ int main(int argc, char** argv) {
   folio::open_standard_files();
   folio::listen_for_signals();
   try {
-    int status = 0;
     try {
-      status = run(argc, argv);
+      return run(argc, argv);
     } catch (const folio::HelpRequested& help) {
       folio::write_output(help.text);
+      return 0;
     }
-    folio::flush_output();
-    return status;
   } catch (const folio::Interrupted& interrupted) {
     return 128 + interrupted.signal;
   } catch (const std::bad_alloc&) {

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "core/stop.h"
@@ -14,34 +13,30 @@
 namespace folio {
 namespace {
 
-void expect_written(bool written) {
-  if (written) return;
-  int reason = errno;
-  std::clearerr(stdout);
-  if (reason == EPIPE) {
-    request_stop(SIGPIPE);
-    throw Interrupted{SIGPIPE};
+// 0, or why not all of it could be written.
+int write_to(int fd, std::string_view text) {
+  while (!text.empty()) {
+    ssize_t written = write(fd, text.data(), text.size());
+    if (written >= 0)
+      text.remove_prefix(size_t(written));
+    else if (errno != EINTR)
+      return errno;
   }
-  fail("standard output: cannot write: {}", std::strerror(reason));
+  return 0;
 }
 
 }  // namespace
 
 void write_output(std::string_view text) {
-  expect_written(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
-}
-
-void flush_output() { expect_written(std::fflush(stdout) == 0); }
-
-void write_aside(std::string_view text) noexcept {
-  while (!text.empty()) {
-    ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-    if (written >= 0)
-      text.remove_prefix(size_t(written));
-    else if (errno != EINTR)
-      return;
+  int reason = write_to(STDOUT_FILENO, text);
+  if (reason == EPIPE) {
+    request_stop(SIGPIPE);
+    throw Interrupted{SIGPIPE};
   }
+  check(reason == 0, "standard output: cannot write: {}", std::strerror(reason));
 }
+
+void write_aside(std::string_view text) noexcept { write_to(STDERR_FILENO, text); }
 
 int terminal_width(int fd) {
   winsize size{};

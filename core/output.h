@@ -6,10 +6,9 @@
 
 namespace folio {
 
-// Standard output. What cannot be written throws: Interrupted (core/stop.h) where nobody reads any
-// more, Error otherwise. Text is buffered until flush_output, which main calls at the end.
+// Standard output, written at once. What cannot be written throws: Interrupted (core/stop.h) where
+// nobody reads any more, Error otherwise.
 void write_output(std::string_view text);
-void flush_output();
 
 template <class... Args>
 void say(fmt::format_string<Args...> text, Args&&... args) {

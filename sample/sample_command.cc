@@ -67,10 +67,7 @@ void report(const Generated& generated, const Gpt& model) {
       double(generated.cache_bytes) / 1e6);
 }
 
-void print(const std::string& text) {
-  write_output(text);
-  flush_output();
-}
+void print(const std::string& text) { write_output(text); }
 
 void print_samples(Gpt& model, const Tokenizer& tokenizer, const SampleOptions& options) {
   Start start = start_of(options.start, tokenizer);

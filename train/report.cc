@@ -69,10 +69,7 @@ void Report::attempt(bool& broken, Write&& write) {
 }
 
 void Report::print(const std::string& text) {
-  attempt(output_broken_, [&] {
-    write_output(text);
-    flush_output();
-  });
+  attempt(output_broken_, [&] { write_output(text); });
 }
 
 void Report::log(const std::string& row) {

@@ -179,7 +179,6 @@ void prepare(const PrepareOptions& given) {
   else
     write_token_dataset(input, options, tokenizer, directory);
   say("wrote train.bin, val.bin and meta.json to {}\n", directory);
-  flush_output();
 }
 
 }  // namespace folio

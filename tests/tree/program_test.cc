@@ -173,5 +173,40 @@ TEST(Program, BenchSampleGivesThePriceOfATokenInEachWindowThatATextOutgrows) {
   EXPECT_THAT(run(command, "stdout").text, HasSubstr("\nint8, batch 2, cache int8: a step in ms"));
 }
 
+// `sh -c LINE`, in which $folio is the program -> its exit status.
+int shell(const std::string& line) {
+  return WEXITSTATUS(std::system(fmt::format("folio='{}'; {}", folio_program(), line).c_str()));
+}
+
+TEST(Program, OutputThatCannotBeWrittenIsAnError) {
+  for (std::string command : {"--help", "train --help", "bench tokenizer --help", "--version"}) {
+    EXPECT_EQ(shell("$folio " + command + " > /dev/full 2>/dev/null"), 1) << command;
+    EXPECT_EQ(shell("$folio " + command + " >&- 2>/dev/null"), 1) << command;
+    EXPECT_EQ(shell("$folio " + command + " > /dev/null"), 0) << command;
+  }
+  EXPECT_EQ(run("nothing >/dev/null 2>&-", "stdout").status, 2) << "its remarks are lost, no more";
+}
+
+TEST(Program, ADescriptorThatIsClosedBecomesNoFileOfTheUsers) {
+  std::string folder = testing::TempDir() + "folio-closed";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder + "/text") << "to be or not to be, to be or not to be";
+  std::string prepare =
+      fmt::format("$folio prepare --input={0}/text --name=x --data_dir={0}", folder);
+  ASSERT_EQ(shell(prepare + " >/dev/null"), 0);
+  auto bytes = [&] {
+    std::ifstream in(folder + "/x/train.bin", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  std::string whole = bytes();
+  EXPECT_FALSE(whole.empty());
+  EXPECT_EQ(shell(prepare + " >&- 2>/dev/null"), 1);
+  EXPECT_EQ(bytes(), whole);
+  EXPECT_EQ(shell(prepare + " <&- >/dev/null 2>&-"), 0);
+  EXPECT_EQ(bytes(), whole);
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace folio
