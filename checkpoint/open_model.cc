@@ -129,10 +129,11 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
 
 void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer) {
   int64_t tokens = tokenizer.vocab_size(), rows = opened.model->config().vocab_size;
-  check(tokens <= rows,
-        "{}: the tokenizer has {} tokens, the model {}: it is another model's, or tokens were added "
-        "to it; take the tokenizer that the model was trained with",
-        opened.source, tokens, rows);
+  check(
+      tokens <= rows,
+      "{}: the tokenizer has {} tokens, the model {}: it is another model's, or tokens were added "
+      "to it; take the tokenizer that the model was trained with",
+      opened.source, tokens, rows);
 }
 
 void pack(OpenedModel& opened, const PackOptions& options) {

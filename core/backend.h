@@ -87,8 +87,8 @@ class Backend {
   // --- memory
   virtual std::shared_ptr<Storage> allocate(size_t bytes) = 0;  // 64-byte aligned, from the cache
   virtual MemoryUse memory() const = 0;
-  virtual void forget_peak_memory() = 0;                 // memory().peak counts from now on
-  virtual void write(const void* host, Array& to) = 0;   // to.bytes() bytes from the host
+  virtual void forget_peak_memory() = 0;                // memory().peak counts from now on
+  virtual void write(const void* host, Array& to) = 0;  // to.bytes() bytes from the host
   // The same bytes, which `produce` puts where it is told to: into the array's own memory, if the
   // host can write there.
   virtual void write(const std::function<void(void* host)>& produce, Array& to) = 0;
