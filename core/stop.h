@@ -11,9 +11,9 @@ struct Interrupted {
 
 // From here on Ctrl-C (SIGINT), SIGTERM and SIGHUP, unless nohup ignores it, are requests to stop,
 // SIGUSR1 is one to save, and writing to a pipe that nobody reads is an error (EPIPE) instead of
-// the end. Each is answered on standard error at once; the third request to stop, if a second has
-// passed between, ends the process where it is. A thread of its own waits for them: no handler runs
-// on the stack of a kernel that is computing. Call before other threads start.
+// the end. A request to stop is answered on standard error at once; the third, if a second has
+// passed between them, ends the process where it is. A thread of its own waits for signals: no
+// handler runs on the stack of a kernel that is computing. Call before other threads start.
 void listen_for_signals();
 
 // What the answer to a request says will happen; at first, that the command stops.
