@@ -20,7 +20,7 @@ import time
 
 OPTIONS = """
 eval_interval = 4
-eval_iters = 300
+eval_iters = 60
 log_interval = 1
 gradient_accumulation_steps = 8
 batch_size = 8
