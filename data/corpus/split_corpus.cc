@@ -50,7 +50,6 @@ std::vector<bool> draw(const std::vector<CorpusFile>& files, double val_fraction
   double total = 0, val = 0;
   for (const CorpusFile& file : files) total += double(file.bytes);
   double wanted = total * val_fraction, most = std::min(2 * wanted, total / 2 + wanted / 2);
-  most = std::max(most, most_of_little(total, val_fraction));
   std::vector<size_t> order(files.size());
   std::iota(order.begin(), order.end(), size_t(0));
   std::vector<bool> chosen(files.size());

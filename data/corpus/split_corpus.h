@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,11 +25,5 @@ std::vector<Stretch> split_text(const CorpusFile& text, const std::string& name,
 // in train. Where whole files cannot give val at least half of its share, each file is split as a
 // text is.
 std::vector<Stretch> split_files(const std::vector<CorpusFile>& files, double val_fraction);
-
-// What val may have of `total` bytes or tokens however small its share: texts of a few words cannot
-// be split as finely as one may ask.
-inline double most_of_little(double total, double val_fraction) {
-  return std::min(total * val_fraction + 64, total / 2);
-}
 
 }  // namespace folio

@@ -185,9 +185,8 @@ class Encoder {
 
 // Whole files are drawn by their bytes, but it is tokens that count.
 void check_shares(int64_t train, int64_t val, double val_fraction, const std::string& name) {
-  double all = double(train + val);
-  double most = std::max(2 * val_fraction * all, most_of_little(all, val_fraction));
-  check(train > 0 && val > 0 && double(val) <= most,
+  double share = double(val) / double(std::max<int64_t>(train + val, 1));
+  check(train > 0 && val > 0 && (share <= 2 * val_fraction),
         "{}: cannot be split so: of {} tokens val would have {}, where val_fraction={} asks for "
         "{:.0f}; give another --val_fraction, or more or longer texts",
         name, with_commas(train + val), with_commas(val), val_fraction,
