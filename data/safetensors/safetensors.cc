@@ -87,7 +87,9 @@ std::string Safetensors::metadata(const std::string& key) const {
 const Shape& Safetensors::shape(const std::string& name) const { return place(name).entry.shape; }
 
 Array Safetensors::tensor(const std::string& name) const {
-  const auto& [file, entry] = place(name);
+  const Place& at = place(name);
+  const auto& file = at.file;
+  const SafetensorsEntry& entry = at.entry;
   std::string_view bytes = file->bytes().substr(entry.begin, entry.end - entry.begin);
   if (entry.dtype == "F16")
     return file->read(
