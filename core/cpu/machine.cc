@@ -71,6 +71,7 @@ HWY_AFTER_NAMESPACE();
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
+#include "core/cpu/onednn.h"
 #include "core/machine.h"
 #include "core/memory_limit.h"
 #include "core/parallel.h"
@@ -166,9 +167,7 @@ double int8_dot_flops() { return 0; }
 
 // A large product by the backend itself: what matrix units, which have no simple loop, give.
 double bf16_matrix_flops() {
-#if HWY_ARCH_X86_64
-  if (!__builtin_cpu_supports("amx-bf16")) return 0;  // then the loops above are the whole of it
-#endif
+  if (!onednn_has_matrix_units()) return 0;  // then the loops above are the whole of it
   constexpr int64_t n = 1024;
   const Array x = zeros({n, n}, DType::bf16), w = zeros({n, n}, DType::bf16);
   return best_rate(4, [&] {

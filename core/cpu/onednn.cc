@@ -102,14 +102,22 @@ void onednn_matmul(const MatmulKey& key, const void* a, const void* b, float* c)
 bool onednn_prefers_bf16() {
   static const bool prefers = [] {
 #if defined(__x86_64__)
-    auto isa = dnnl::get_effective_cpu_isa();
-    if (isa == dnnl::cpu_isa::avx512_core_amx) return true;
+    if (onednn_has_matrix_units()) return true;
+    const auto isa = dnnl::get_effective_cpu_isa();
     return isa == dnnl::cpu_isa::avx512_core_bf16 && bool(__builtin_cpu_is("amd"));
 #else
     return false;
 #endif
   }();
   return prefers;
+}
+
+bool onednn_has_matrix_units() {
+#if defined(__x86_64__)
+  return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx;
+#else
+  return false;
+#endif
 }
 
 }  // namespace folio

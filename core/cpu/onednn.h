@@ -19,4 +19,7 @@ void onednn_matmul(const MatmulKey& key, const void* a, const void* b, float* c)
 // dot products; Intel's have half the rate of its f32 units.
 bool onednn_prefers_bf16();
 
+// Whether oneDNN multiplies bf16 in matrix units (AMX) on this CPU.
+bool onednn_has_matrix_units();
+
 }  // namespace folio
