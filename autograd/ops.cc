@@ -22,9 +22,16 @@ void check_values(const char* op, const char* name, const Tensor& x) {
   check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
 }
 
+// What an op reads lies on the device of `x`.
+void check_device(const char* op, const char* name, const Array& x, const Array& other) {
+  check(other.device() == x.device(), "{}: {} is on {}, but x is on {}; copy one of them (to)", op,
+        name, other.device(), x.device());
+}
+
 // The weight `w` goes with the activations `x`: of the same dtype.
 void check_weight(const char* op, const char* name, const Tensor& x, const Tensor& w) {
   check_values(op, name, w);
+  check_device(op, name, x.array(), w.array());
   check(w.dtype() == x.dtype(), "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(),
         x.dtype());
 }
@@ -33,6 +40,7 @@ void check_weight(const char* op, const char* name, const Tensor& x, const Tenso
 void check_vector(const char* op, const char* name, const Tensor& x, const Tensor& w) {
   if (!w.requires_grad() && !w.defined()) return;
   check_values(op, name, w);
+  check_device(op, name, x.array(), w.array());
   check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
         "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
 }
@@ -52,6 +60,7 @@ void check_linear(const char* op, const Tensor& x, const Tensor& w, const Tensor
 Tensor add(const Tensor& a, const Tensor& b) {
   check_values("add", "a", a);
   check_values("add", "b", b);
+  check_device("add", "b", a.array(), b.array());
   check(a.shape() == b.shape() && a.dtype() == b.dtype(),
         "add: both sides need one shape and dtype, got {} {} and {} {}", a.shape(), a.dtype(),
         b.shape(), b.dtype());
@@ -97,6 +106,7 @@ Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropo
         "add_dropout: the residual is {}, but x is {}; it may be float32 over bfloat16, else they "
         "need one dtype",
         residual.dtype(), x.dtype());
+  if (residual.defined()) check_device("add_dropout", "the residual", x.array(), residual.array());
   if (!residual.defined() && !dropout.enabled()) return x;
   return record(backend(x.array()).add_dropout(residual.array(), x.array(), dropout), {residual, x},
                 [dropout, dtype = x.dtype()](Array dy) {
@@ -185,6 +195,8 @@ Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DTyp
         "embedding: tokens must be [B, T] int32, got {} {}", tokens.shape(), tokens.dtype());
   check_values("embedding", "wte", wte);
   check_values("embedding", "wpe", wpe);
+  check_device("embedding", "wte", tokens, wte.array());
+  check_device("embedding", "wpe", tokens, wpe.array());
   check(wte.dtype() == wpe.dtype() && (dtype == DType::f64) == (wte.dtype() == DType::f64),
         "embedding: wte is {} and wpe {}, for a result in {}; cast them", wte.dtype(), wpe.dtype(),
         dtype);
@@ -224,6 +236,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targe
   check(targets.dtype() == DType::i32 && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
         targets.shape(), targets.dtype());
+  check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
   bool with_grad = !NoGrad::active() && (x.requires_grad() || w.requires_grad());
   CrossEntropy result =
       backend(x.array()).linear_cross_entropy(x.array(), w.array(), targets, with_grad);

@@ -197,7 +197,7 @@ inline Backend& backend(const Array& x) { return backend(x.device()); }
 
 // Host values in and out.
 template <class T>
-Array to_array(std::span<const T> values, Shape shape, Device device = cpu) {
+Array to_array(std::span<const T> values, Shape shape, Device device) {
   check(int64_t(values.size()) == shape.size(), "to_array: {} values for shape {}", values.size(),
         shape);
   Array array(shape, dtype_of<T>, device);
@@ -205,7 +205,7 @@ Array to_array(std::span<const T> values, Shape shape, Device device = cpu) {
   return array;
 }
 template <class T>
-Array to_array(const std::vector<T>& values, Shape shape, Device device = cpu) {
+Array to_array(const std::vector<T>& values, Shape shape, Device device) {
   return to_array(std::span<const T>(values), shape, device);
 }
 template <class T>
@@ -217,6 +217,9 @@ std::vector<T> to_vector(const Array& array) {
   return values;
 }
 double item(const Array& scalar);  // the one element of a floating-point array
-Array zeros(Shape shape, DType dtype, Device device = cpu);
+Array full(Shape shape, double value, DType dtype, Device device);
+Array zeros(Shape shape, DType dtype, Device device);
+// x itself if it is there already, else a copy.
+Array to(const Array& x, Device device);
 
 }  // namespace folio

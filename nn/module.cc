@@ -20,11 +20,12 @@ void Module::packed_weights(const PackedVisitor& visit, const std::string& prefi
   for (auto& [name, module] : modules_) module->packed_weights(visit, prefix + name + ".");
 }
 
-void Module::add(const std::string& name, Parameter& parameter, Shape shape,
-                 std::optional<double> value) {
-  Array values = value ? Array(shape, DType::f32) : Array::shape_only(shape, DType::f32);
-  if (value) backend(values).fill(values, *value);
-  parameter = Tensor::leaf(values);
+void Module::add(const std::string& name, Parameter& parameter, Shape shape) {
+  add(name, parameter, Array::shape_only(shape, DType::f32));
+}
+
+void Module::add(const std::string& name, Parameter& parameter, Array values) {
+  parameter = Tensor::leaf(std::move(values));
   parameters_.emplace_back(name, &parameter);
 }
 

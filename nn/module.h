@@ -13,6 +13,7 @@ using Parameter = Tensor;
 
 // What a forward pass needs beside its input. One per model, shared by its modules.
 struct Context {
+  Device device;             // of the parameters and of all that is computed
   DType dtype = DType::f32;  // of the matrices and what they multiply
   bool training = false;     // dropout on
   bool recompute = false;    // in training, each block keeps its input alone and runs twice
@@ -54,10 +55,11 @@ class Module {
   virtual void packed_weights(const PackedVisitor& visit, const std::string& prefix = "");
 
  protected:
-  // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value it
-  // has a shape alone, no memory: the model that owns it draws or loads it, or packs what it loads.
-  void add(const std::string& name, Parameter& parameter, Shape shape,
-           std::optional<double> value = {});
+  // Registers `parameter` as `name` with a shape alone, no memory: the model that owns it draws or
+  // loads it, or packs what it loads.
+  void add(const std::string& name, Parameter& parameter, Shape shape);
+  // The same with values to start from.
+  void add(const std::string& name, Parameter& parameter, Array values);
   void add(const std::string& name, Module& module);
 
  private:

@@ -108,7 +108,7 @@ int eval_command(int argc, char** argv) {
 
   set_stop_answer("the evaluation ends without a result");
   Interruptible scope;
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
+  OpenedModel opened = open_model(options.init_from, options.out_dir, cpu, Purpose::inference,
                                   checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
   std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);

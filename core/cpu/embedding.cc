@@ -119,7 +119,7 @@ Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& 
           "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
           first, first + T, P);
   }
-  Array y({B, T, wte.dim(1)}, dtype);
+  Array y({B, T, wte.dim(1)}, dtype, cpu);
   HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, positions, y);
   return y;
 }
@@ -135,7 +135,7 @@ Array CpuBackend::embedding_grad(const Array& dy, const Array& tokens, int64_t V
   std::vector<int32_t> rows_of(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) rows_of[size_t(next[size_t(ids[i])]++)] = int32_t(i);
 
-  Array dw({V, dy.dim(-1)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  Array dw({V, dy.dim(-1)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
   HWY_DYNAMIC_DISPATCH(embedding_grad)(dy, start, rows_of, dw);
   return dw;
 }

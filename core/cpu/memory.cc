@@ -39,10 +39,12 @@ MemoryUse CpuBackend::memory() const { return allocator_.use(); }
 void CpuBackend::forget_peak_memory() { allocator_.forget_peak(); }
 
 void CpuBackend::write(const void* host, Array& to) {
+  to.check_writable("write");
   if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());
 }
 
 void CpuBackend::write(const std::function<void(void* host)>& produce, Array& to) {
+  to.check_writable("write");
   if (to.size() > 0) produce(to.address());
 }
 
@@ -52,7 +54,7 @@ void CpuBackend::read(const Array& from, void* host) {
 
 Array CpuBackend::transpose(const Array& x, DType dtype) {
   int64_t R = x.dim(0), C = x.dim(1);
-  Array y({C, R}, dtype);
+  Array y({C, R}, dtype, cpu);
   visit_dtype(x.dtype(), "transpose", [&](auto from) {
     visit_dtype(dtype, "transpose", [&](auto to) {
       transpose_tiles(x.data<decltype(from)>(), y.data<decltype(to)>(), R, C);
@@ -62,7 +64,7 @@ Array CpuBackend::transpose(const Array& x, DType dtype) {
 }
 
 Array CpuBackend::take_rows(const Array& x, std::span<const int64_t> rows) {
-  Array taken({int64_t(rows.size()), x.dim(1)}, x.dtype());
+  Array taken({int64_t(rows.size()), x.dim(1)}, x.dtype(), cpu);
   size_t bytes = size_t(x.dim(1)) * size_of(x.dtype());
   auto* to = static_cast<char*>(taken.address());
   for (int64_t row : rows) {

@@ -1,6 +1,7 @@
 // Every differentiable op has a row here: its gradient against central differences in f64, no node
 // under NoGrad, and no op without a row. PyTorch's figures for the same ops: reference_test.cc.
 #include "autograd/ops.h"
+#include "tests/device.h"
 
 #include <gtest/gtest.h>
 
@@ -93,7 +94,7 @@ std::vector<Row> rows() {
 }
 
 std::vector<double> normal(size_t n, uint64_t stream) {
-  Array array({int64_t(n)}, DType::f64);
+  Array array({int64_t(n)}, DType::f64, test_device());
   backend(array).random_normal(array, 0.1, 1, {42, stream});
   return to_vector<double>(array);
 }

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tests/data/checkpoint_fixture.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

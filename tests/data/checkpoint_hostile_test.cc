@@ -12,6 +12,7 @@
 #include "data/checkpoint_seal.h"
 #include "data/files.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

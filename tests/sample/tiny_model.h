@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/gpt.h"
+#include "tests/device.h"
 
 namespace folio {
 
@@ -17,7 +18,7 @@ using Tokens = std::vector<int32_t>;
 inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
   GptConfig config{
       .block_size = T, .vocab_size = vocab_size, .n_layer = 2, .n_head = 2, .n_embd = 32};
-  auto model = std::make_unique<Gpt>(config, 5);
+  auto model = std::make_unique<Gpt>(config, test_device(), 5);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() == 2)
       backend(p.array()).random_normal(const_cast<Array&>(p.array()), 0, 0.3,
@@ -29,7 +30,7 @@ inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
 
 // The same weights, not packed: it runs the layers that train.
 inline std::unique_ptr<Gpt> plain_copy(Gpt& model) {
-  auto plain = std::make_unique<Gpt>(model.config(), 5);
+  auto plain = std::make_unique<Gpt>(model.config(), test_device(), 5);
   std::vector<Array> weights;
   model.parameters([&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
   size_t i = 0;

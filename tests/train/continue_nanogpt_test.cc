@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 #include "tests/reference/values.h"
 #include "tests/train/tiny_run.h"
