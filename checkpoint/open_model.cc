@@ -6,9 +6,9 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
 #include "checkpoint/quantized_file.h"
-#include "data/hub/hub_cache.h"
+#include "data/download/hub_cache.h"
+#include "data/files/mapped_file.h"
 #include "data/hugging_face/tokenizer_files.h"
-#include "data/mapped_file.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/torch_file/torch_file.h"
 

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "core/weight_format.h"
-#include "data/checkpoint_file.h"
-#include "data/meta.h"
-#include "data/tokenizer.h"
+#include "data/dataset/meta.h"
+#include "data/hdf5/checkpoint_file.h"
+#include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
 namespace folio {

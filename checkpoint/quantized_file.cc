@@ -4,8 +4,8 @@
 
 #include "checkpoint/model_file.h"
 #include "core/finite.h"
-#include "core/stop.h"
-#include "data/progress_line.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
 
 namespace folio {
 namespace {

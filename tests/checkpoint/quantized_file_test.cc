@@ -5,12 +5,12 @@
 
 #include <csignal>
 
-#include "checkpoint/export_command.h"
 #include "checkpoint/open_model.h"
-#include "checkpoint/quantize_command.h"
-#include "core/stop.h"
-#include "data/files.h"
-#include "data/progress_line.h"
+#include "commands/export_command.h"
+#include "commands/quantize_command.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"

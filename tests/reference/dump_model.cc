@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/open_model.h"
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/safetensors/safetensors.h"
 #include "sample/generate.h"
 

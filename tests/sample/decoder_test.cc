@@ -8,8 +8,8 @@
 #include <cmath>
 #include <map>
 
-#include "core/stop.h"
-#include "tiny_model.h"
+#include "core/process/stop.h"
+#include "tests/sample/tiny_model.h"
 
 namespace folio {
 namespace {

@@ -8,11 +8,11 @@
 #include <cmath>
 #include <map>
 
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "sample/decoder.h"
 #include "sample/logprobs.h"
 #include "tests/message.h"
-#include "tiny_model.h"
+#include "tests/sample/tiny_model.h"
 
 namespace folio {
 namespace {

@@ -13,10 +13,10 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
-#include "core/stop.h"
+#include "commands/eval_command.h"
+#include "core/process/stop.h"
 #include "tests/command.h"
 #include "tests/train/tiny_run.h"
-#include "train/eval_command.h"
 #include "train/run.h"
 
 namespace folio {
