@@ -28,31 +28,38 @@ void check_device(const char* op, const char* name, const Array& x, const Array&
         name, other.device(), x.device());
 }
 
-// The weight `w` goes with the activations `x`: of the same dtype.
-void check_weight(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  check_values(op, name, w);
-  check_device(op, name, x.array(), w.array());
-  check(w.dtype() == x.dtype(), "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(),
-        x.dtype());
-}
-
-// A vector of parameters, optional, goes with `x`: of the same dtype, or f32 under bf16.
-void check_vector(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  if (!w.requires_grad() && !w.defined()) return;
+// A parameter goes with `x`: of the same dtype, or f32 under bf16.
+void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w) {
   check_values(op, name, w);
   check_device(op, name, x.array(), w.array());
   check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
         "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
 }
+void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w) {
+  if (w.requires_grad() || w.defined()) check_parameter(op, name, x, w);
+}
 
-void check_linear(const char* op, const Tensor& x, const Tensor& w, const Tensor& b) {
+void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w) {
+  if (!w.is_packed()) return check_parameter(op, name, x, w.dense);
+  check(NoGrad::active(),
+        "{}: {} {} is packed in {}, for inference alone: open a NoGrad scope, or load the model "
+        "that it was made from",
+        op, name, w.shape(), w.packed.format);
+  check_device(op, name, x.array(), w.packed.data);
+}
+
+// The values of w in the dtype of the activations that it multiplies.
+Array dense_values(const Weight& w, DType dtype) { return to_dtype(w.dense.array(), dtype); }
+
+void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor& b) {
   check_values(op, "x", x);
   check_weight(op, "the weight", x, w);
-  check_vector(op, "the bias", x, b);
-  check(w.shape().rank() == 2 && x.shape().rank() >= 1 && x.dim(-1) == w.dim(1),
-        "{}: x {} needs a weight [N, {}], got {}", op, x.shape(), x.dim(-1), w.shape());
-  check(!b.defined() || (b.shape().rank() == 1 && b.dim(0) == w.dim(0)),
-        "{}: weight {} needs a bias [{}], got {}", op, w.shape(), w.dim(0), b.shape());
+  check_optional(op, "the bias", x, b);
+  const Shape& shape = w.shape();
+  check(shape.rank() == 2 && x.shape().rank() >= 1 && x.dim(-1) == shape[1],
+        "{}: x {} needs a weight [N, {}], got {}", op, x.shape(), x.dim(-1), shape);
+  check(!b.defined() || b.shape() == Shape{shape[0]}, "{}: weight {} needs a bias [{}], got {}", op,
+        shape, shape[0], b.shape());
 }
 
 }  // namespace
@@ -116,49 +123,56 @@ Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropo
                 });
 }
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
+Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
   check_linear("linear", x, w, b);
-  Array y = backend(x.array()).linear(x.array(), w.array(), b.array());
-  return record(
-      y, {x, w, b},
-      [x = Saved(x), w = w.array(), with_x = x.requires_grad(), with_bias = b.defined()](Array dy) {
-        Backend& device = backend(dy);
-        Array dw = device.linear_grad_w(dy, x());
-        return std::vector<Array>{with_x ? device.linear_grad_x(dy, w) : Array{}, dw,
-                                  with_bias ? device.sum_rows(dy) : Array{}};
-      });
+  Backend& device = backend(x.array());
+  if (w.is_packed()) return device.linear_packed(x.array(), w.packed, b.array(), act);
+  Array values = dense_values(w, x.dtype()), pre;  // pre: the sums before act
+  Array y = device.linear(x.array(), values, b.array(), act, NoGrad::active() ? nullptr : &pre);
+  return record(y, {x, w.dense, b},
+                [x = Saved(x), w = values, pre, act, with_x = x.requires_grad(),
+                 with_bias = b.defined()](Array dy) {
+                  Backend& device = backend(dy);
+                  if (act != Unary::none) dy = device.unary_grad(act, pre, dy);
+                  Array dw = device.linear_grad_w(dy, x());
+                  return std::vector<Array>{with_x ? device.linear_grad_x(dy, w) : Array{}, dw,
+                                            with_bias ? device.sum_rows(dy) : Array{}};
+                });
 }
 
-Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, const Tensor& w_proj,
+Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, const Weight& w_proj,
                     const Tensor& b_proj, Unary act) {
   check_linear("feed_forward: c_fc", x, w_fc, b_fc);
   check_weight("feed_forward: c_proj", "the weight", x, w_proj);
-  check_vector("feed_forward: c_proj", "the bias", x, b_proj);
-  check(w_proj.shape().rank() == 2 && w_proj.dim(1) == w_fc.dim(0),
-        "feed_forward: c_fc {} needs a c_proj [N, {}], got {}", w_fc.shape(), w_fc.dim(0),
-        w_proj.shape());
-  check(!b_proj.defined() || b_proj.shape() == Shape{w_proj.dim(0)},
-        "feed_forward: c_proj {} needs a bias [{}], got {}", w_proj.shape(), w_proj.dim(0),
-        b_proj.shape());
+  check_optional("feed_forward: c_proj", "the bias", x, b_proj);
+  const Shape &fc = w_fc.shape(), &proj = w_proj.shape();
+  check(proj.rank() == 2 && proj[1] == fc[0],
+        "feed_forward: c_fc {} needs a c_proj [N, {}], got {}", fc, fc[0], proj);
+  check(!b_proj.defined() || b_proj.shape() == Shape{proj[0]},
+        "feed_forward: c_proj {} needs a bias [{}], got {}", proj, proj[0], b_proj.shape());
+  if (w_fc.is_packed() || w_proj.is_packed())
+    return linear(linear(x, w_fc, b_fc, act), w_proj, b_proj);
+
   Backend& device = backend(x.array());
+  Array fc_values = dense_values(w_fc, x.dtype()), proj_values = dense_values(w_proj, x.dtype());
   Array h;  // [..., H], before act
   Array y;
   {
     Array g =
-        device.linear(x.array(), w_fc.array(), b_fc.array(), act, NoGrad::active() ? nullptr : &h);
-    y = device.linear(g, w_proj.array(), b_proj.array());
+        device.linear(x.array(), fc_values, b_fc.array(), act, NoGrad::active() ? nullptr : &h);
+    y = device.linear(g, proj_values, b_proj.array());
   }
-  return record(y, {x, w_fc, b_fc, w_proj, b_proj},
-                [x = Saved(x), h, w_fc = w_fc.array(), w_proj = w_proj.array(), act,
-                 with_b_fc = b_fc.defined(), with_b_proj = b_proj.defined()](Array dy) mutable {
+  return record(y, {x, w_fc.dense, b_fc, w_proj.dense, b_proj},
+                [x = Saved(x), h, fc_values, proj_values, act, with_b_fc = b_fc.defined(),
+                 with_b_proj = b_proj.defined()](Array dy) mutable {
                   Backend& device = backend(dy);
                   Array g;
-                  Array dh = device.linear_grad_x(dy, w_proj, act, h, &g);
+                  Array dh = device.linear_grad_x(dy, proj_values, act, h, &g);
                   h = {};
                   Array dw_proj = device.linear_grad_w(dy, g);
                   g = {};
                   Array dw_fc = device.linear_grad_w(dh, x());
-                  return std::vector<Array>{device.linear_grad_x(dh, w_fc), dw_fc,
+                  return std::vector<Array>{device.linear_grad_x(dh, fc_values), dw_fc,
                                             with_b_fc ? device.sum_rows(dh) : Array{}, dw_proj,
                                             with_b_proj ? device.sum_rows(dy) : Array{}};
                 });
@@ -167,8 +181,8 @@ Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, con
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype, double eps) {
   check_values("layer_norm", "x", x);
   check_values("layer_norm", "the weight", w);
-  check_vector("layer_norm", "the weight", x, w);
-  check_vector("layer_norm", "the bias", x, b);
+  check_optional("layer_norm", "the weight", x, w);
+  check_optional("layer_norm", "the bias", x, b);
   check(dtype == x.dtype() || (dtype == DType::bf16 && x.dtype() == DType::f32),
         "layer_norm: of x in {} gives {}, or bfloat16 of float32, not {}", x.dtype(), x.dtype(),
         dtype);
@@ -189,28 +203,29 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
       [forward] { return forward().y; });
 }
 
-Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DType dtype,
+Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
                  std::span<const int64_t> positions) {
   check(tokens.defined() && tokens.shape().rank() == 2 && tokens.dtype() == DType::i32,
         "embedding: tokens must be [B, T] int32, got {} {}", tokens.shape(), tokens.dtype());
-  check_values("embedding", "wte", wte);
   check_values("embedding", "wpe", wpe);
-  check_device("embedding", "wte", tokens, wte.array());
   check_device("embedding", "wpe", tokens, wpe.array());
-  check(wte.dtype() == wpe.dtype() && (dtype == DType::f64) == (wte.dtype() == DType::f64),
-        "embedding: wte is {} and wpe {}, for a result in {}; cast them", wte.dtype(), wpe.dtype(),
-        dtype);
-  check(wte.shape().rank() == 2 && wpe.shape().rank() == 2 && wte.dim(1) == wpe.dim(1),
-        "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", wte.shape(), wpe.shape());
-  check(!positions.empty() || tokens.dim(1) <= wpe.dim(0),
-        "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1),
-        wpe.dim(0));
+  check_weight("embedding", "wte", wpe, wte);
+  check(wte.dense.dtype() == wpe.dtype() && (dtype == DType::f64) == (wpe.dtype() == DType::f64),
+        "embedding: wte is {} and wpe {}, for a result in {}; cast them", wte.dense.dtype(),
+        wpe.dtype(), dtype);
+  const Shape &V_C = wte.shape(), &P_C = wpe.shape();
+  check(V_C.rank() == 2 && P_C.rank() == 2 && V_C[1] == P_C[1],
+        "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", V_C, P_C);
+  check(!positions.empty() || tokens.dim(1) <= P_C[0],
+        "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1), P_C[0]);
   check(positions.empty() || int64_t(positions.size()) == tokens.dim(0),
         "embedding: tokens {} need {} first positions, got {}", tokens.shape(), tokens.dim(0),
         positions.size());
-  Array y = backend(tokens).embedding(tokens, wte.array(), wpe.array(), positions, dtype);
+  Backend& device = backend(tokens);
+  if (wte.is_packed()) return device.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
+  Array y = device.embedding(tokens, wte.dense.array(), wpe.array(), positions, dtype);
   bool from_zero = positions.empty();
-  return record(y, {wte, wpe}, [tokens, V = wte.dim(0), P = wpe.dim(0), from_zero](Array dy) {
+  return record(y, {wte.dense, wpe}, [tokens, V = V_C[0], P = P_C[0], from_zero](Array dy) {
     check(from_zero, "embedding: rows that start past position 0 are for inference only");
     Backend& device = backend(dy);
     Array places = row_positions(tokens);
@@ -230,19 +245,27 @@ Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
   });
 }
 
-Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targets) {
+Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets, double factor) {
   check_linear("linear_cross_entropy", x, w, {});
   check(targets.defined(), "linear_cross_entropy: the targets have no values");
   check(targets.dtype() == DType::i32 && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
         targets.shape(), targets.dtype());
   check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
-  bool with_grad = !NoGrad::active() && (x.requires_grad() || w.requires_grad());
-  CrossEntropy result =
-      backend(x.array()).linear_cross_entropy(x.array(), w.array(), targets, with_grad);
-  return record(result.loss, {x, w}, [dx = result.dx, dw = result.dw](Array dy) mutable {
-    backend(dy).scale(dx, dy);
-    backend(dy).scale(dw, dy);
+  Backend& device = backend(x.array());
+  if (w.is_packed()) {
+    Array loss = device.linear_cross_entropy(x.array(), w.packed, targets);
+    device.scale(loss, factor);
+    return loss;
+  }
+  bool with_grad = !NoGrad::active() && (x.requires_grad() || w.dense.requires_grad());
+  CrossEntropy result = device.linear_cross_entropy(x.array(), dense_values(w, x.dtype()), targets,
+                                                    with_grad, factor);
+  return record(result.loss, {x, w.dense}, [dx = result.dx, dw = result.dw](Gradient dy) mutable {
+    if (!dy.is_one) {
+      backend(dy).scale(dx, dy);
+      backend(dy).scale(dw, dy);
+    }
     return std::vector<Array>{std::move(dx), std::move(dw)};
   });
 }

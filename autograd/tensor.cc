@@ -65,7 +65,7 @@ void Tensor::backward() const {
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
   Array one(shape(), dtype(), array_.device());
   backend(one).fill(one, 1);
-  backward(one);
+  walk({one, true});
 }
 
 void Tensor::backward(Array dy) const {
@@ -73,8 +73,13 @@ void Tensor::backward(Array dy) const {
   check(dy.shape() == shape() && dy.dtype() == dtype(),
         "backward: a tensor {} {} needs a gradient like it, got {} {}", dtype(), shape(),
         dy.dtype(), dy.shape());
+  walk({std::move(dy), false});
+}
+
+void Tensor::walk(Gradient dy) const {
   bool is_leaf = node_->order == 0;
   check(is_leaf || node_->backward, walked_before);
+  bool from_one = dy.is_one;
   add_grad(*node_, std::move(dy));
 
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Newest> pending;
@@ -86,7 +91,8 @@ void Tensor::backward(Array dy) const {
     Node::Backward backward = std::move(node->backward);
     node->backward = nullptr;
     check(backward != nullptr, walked_before);
-    std::vector<Array> grads = backward(std::move(node->grad));
+    std::vector<Array> grads = backward({std::move(node->grad), from_one});
+    from_one = false;
     node->grad = {};
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const std::shared_ptr<Node>& input = node->inputs[i];

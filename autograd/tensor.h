@@ -9,6 +9,11 @@ namespace folio {
 
 struct Node;
 
+// The gradient of an op's result, as its backward gets it.
+struct Gradient : Array {
+  bool is_one = false;  // the scalar 1 with which Tensor::backward() starts: nothing to multiply by
+};
+
 // An Array and, when it was recorded, its place on the tape. Copies share both.
 class Tensor {
  public:
@@ -37,8 +42,9 @@ class Tensor {
   void backward(Array dy) const;
 
  private:
-  friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Array)>,
+  friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Gradient)>,
                             std::function<Array()>);
+  void walk(Gradient dy) const;
   friend class Saved;
   Array array_;
   std::shared_ptr<Node> node_;
@@ -46,7 +52,7 @@ class Tensor {
 
 // One op on the tape: how to turn the gradient of its result into those of its inputs.
 struct Node {
-  using Backward = std::function<std::vector<Array>(Array dy)>;
+  using Backward = std::function<std::vector<Array>(Gradient dy)>;
 
   int64_t order = 0;                          // position on the tape
   std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient

@@ -26,7 +26,7 @@ struct Attended {
   Array lse;  // [B, H, T]: log sum exp of each query's scaled scores, f32 (f64 for f64)
 };
 struct CrossEntropy {
-  Array loss;  // [], f32 (f64 for f64): mean over the targets that are not -1
+  Array loss;  // [], f32 (f64 for f64): factor times the mean over the targets that are not -1
   Array dx;    // [..., C], d loss / d x; undefined unless gradients were asked for
   Array dw;    // [V, C], f32 (f64 for f64), d loss / d w; likewise
 };
@@ -149,6 +149,9 @@ class Backend {
   // Row b's first position is positions[b], or 0 if `positions` is empty.
   virtual Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
                           std::span<const int64_t> positions, DType dtype) = 0;
+  // The same of a packed wte.
+  virtual Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                          std::span<const int64_t> positions, DType dtype) = 0;
   // dy [B, T, C] summed into the rows that `tokens` name -> [V, C] in f32 (f64 for f64).
   virtual Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) = 0;
 
@@ -162,9 +165,9 @@ class Backend {
   virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
   // Appends the keys and values in qkv [B, T, 3C] to `cache` at positions[b]... and attends to
   // positions 0 to positions[b] + t. Rows are the same bits however the prefix was split into
-  // calls. -> [B, T, C]; with `last_only`, the last position's row alone -> [B, 1, C]
+  // calls. -> [B, T, C]
   virtual Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                 std::span<const int64_t> positions, bool last_only = false) = 0;
+                                 std::span<const int64_t> positions) = 0;
   // The first `length` positions of sequence `from_row` into sequence `to_row` of a cache for the
   // same heads in the same dtype, or of the same one; capacities may differ.
   virtual void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
@@ -173,8 +176,8 @@ class Backend {
   // --- loss: cross-entropy of logits x w^T against targets, logits never held whole.
   // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.
   virtual CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                            bool with_grad) = 0;
-  // The same loss over a packed w, without gradients -> [].
+                                            bool with_grad, double factor = 1) = 0;
+  // The mean alone, over a packed w -> [].
   virtual Array linear_cross_entropy(const Array& x, const PackedWeight& w,
                                      const Array& targets) = 0;
 

@@ -43,17 +43,19 @@ class CpuBackend final : public Backend {
                                  const Array& mean, const Array& rstd) override;
   Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
                   std::span<const int64_t> positions, DType dtype) override;
+  Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                  std::span<const int64_t> positions, DType dtype) override;
   Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) override;
   Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) override;
   Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
                        const Dropout& dropout) override;
   KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override;
   Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                         std::span<const int64_t> positions, bool last_only) override;
+                         std::span<const int64_t> positions) override;
   void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
                int64_t length) override;
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                    bool with_grad) override;
+                                    bool with_grad, double factor) override;
   Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets) override;
   Array norm(std::span<const Array> arrays) override;
   Array clip_scale(const Array& norm, double limit) override;

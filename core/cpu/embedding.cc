@@ -3,6 +3,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <numeric>
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
@@ -122,6 +123,15 @@ Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& 
   Array y({B, T, wte.dim(1)}, dtype, cpu);
   HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, positions, y);
   return y;
+}
+
+// The rows that are needed, once each place, as a table of their own.
+Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                            std::span<const int64_t> positions, DType dtype) {
+  std::vector<int32_t> places(size_t(tokens.size()));
+  std::iota(places.begin(), places.end(), 0);
+  return embedding(to_array(places, tokens.shape(), cpu), unpack_rows(wte, tokens), wpe, positions,
+                   dtype);
 }
 
 Array CpuBackend::embedding_grad(const Array& dy, const Array& tokens, int64_t V) {

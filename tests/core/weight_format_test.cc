@@ -2,9 +2,9 @@
 // instructions and without.
 #include <gtest/gtest.h>
 
-#include "arrays.h"
 #include "core/cpu/dot_kernels.h"
 #include "core/parallel.h"
+#include "tests/core/arrays.h"
 #include "tests/device.h"
 #include "tests/message.h"
 

@@ -1,6 +1,6 @@
 #include "checkpoint/hugging_face.h"
 #include "core/parallel.h"
-#include "data/meta.h"
+#include "data/dataset/meta.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/fuzz/input_file.h"
 

@@ -6,7 +6,7 @@
 
 #include "checkpoint/model_file.h"
 #include "core/parallel.h"
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "tests/device.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"

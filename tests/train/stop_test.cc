@@ -11,8 +11,8 @@
 
 #include "checkpoint/model_file.h"
 #include "core/parallel.h"
-#include "core/stop.h"
-#include "data/files.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"
