@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cstring>
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/visit_dtype.h"
 #include "core/parallel.h"
+#include "core/process/memory_limit.h"
 
 namespace folio {
 namespace {
@@ -28,7 +30,8 @@ Backend& cpu_backend() {
 }
 
 std::shared_ptr<Storage> CpuBackend::allocate(size_t bytes) {
-  return {new Storage{allocator_.allocate(bytes), bytes, cpu}, [this](Storage* storage) {
+  return {new Storage{.data = allocator_.allocate(bytes), .bytes = bytes, .device = cpu},
+          [this](Storage* storage) {
             allocator_.free(storage->data);
             delete storage;
           }};
@@ -37,6 +40,11 @@ std::shared_ptr<Storage> CpuBackend::allocate(size_t bytes) {
 MemoryUse CpuBackend::memory() const { return allocator_.use(); }
 
 void CpuBackend::forget_peak_memory() { allocator_.forget_peak(); }
+
+uint64_t CpuBackend::available_memory() const {
+  MemoryUse use = memory();
+  return std::min(free_memory(), uint64_t(use.limit - use.live));
+}
 
 void CpuBackend::write(const void* host, Array& to) {
   to.check_writable("write");
@@ -73,9 +81,5 @@ Array CpuBackend::take_rows(const Array& x, std::span<const int64_t> rows) {
   }
   return taken;
 }
-
-void CpuBackend::set_threads(int threads) { set_parallel_threads(threads); }
-
-int CpuBackend::threads() const { return parallel_threads(); }
 
 }  // namespace folio
