@@ -203,6 +203,9 @@ class Backend {
   virtual double measure_read_bandwidth() = 0;
 };
 
+// Adds a device of that name, which `backend` serves. To be called before other threads use any
+// device; `backend` must outlive every Array.
+Device register_backend(std::string name, Backend& backend);
 // The backend of a device; Error if this build has none for it.
 Backend& backend(Device device);
 inline Backend& backend(const Array& x) { return backend(x.device()); }
