@@ -17,10 +17,6 @@ struct LayerNormed {
   Array y;           // [..., C]
   Array mean, rstd;  // [rows], f32 (f64 for f64)
 };
-struct LayerNormGrads {
-  Array dx;      // [..., C], dtype of x
-  Array dw, db;  // [C]; db is undefined when no bias was asked for
-};
 struct Attended {
   Array y;    // [B, T, C]
   Array lse;  // [B, H, T]: log sum exp of each query's scaled scores, f32 (f64 for f64)
@@ -79,7 +75,8 @@ struct AdamWStep {
 // (f64 for f64), parameters (weights of layer_norm and embedding, biases) may be f32 under a bf16
 // x, and shapes have been checked by the caller. An optional Array may be undefined. Results do not
 // depend on the number of threads. One stream of work: calls take effect in order, and only `read`
-// waits for them.
+// waits for them. Gradients of parameters are f32 (f64 for f64) and are added to what the caller
+// alone owns; one without values, a shape alone or undefined, is made.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -124,9 +121,9 @@ class Backend {
   // -> [..., K]. If `post` is given it receives act(pre), which the caller needs for dw.
   virtual Array linear_grad_x(const Array& dy, const Array& w, Unary act = Unary::none,
                               const Array& pre = {}, Array* post = nullptr) = 0;
-  // dy^T x: dy [..., N], x [..., K] -> [N, K] in f32 (f64 for f64).
-  virtual Array linear_grad_w(const Array& dy, const Array& x) = 0;
-  virtual Array sum_rows(const Array& dy) = 0;  // [..., N] -> [N] in f32 (f64 for f64)
+  // Adds dy^T x to dw and, if it is given, the sum of dy's rows to db: dy [..., N], x [..., K],
+  // dw [N, K], db [N].
+  virtual void linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db = nullptr) = 0;
   // For inference: every row of the result is the same bits whatever the other rows are and however
   // many there are. pack takes w [N, K] in f32 (f64 stays f64), for bf16 weights also in bf16.
   virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
@@ -141,8 +138,9 @@ class Backend {
   // in `dtype`: that of x, or bf16 under an f32 x.
   virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                                  DType dtype) = 0;
-  virtual LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w,
-                                         bool with_bias, const Array& mean, const Array& rstd) = 0;
+  // -> dx in the dtype of x; adds to dw [C] and, if it is given, to db [C].
+  virtual Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                                const Array& rstd, Array& dw, Array* db = nullptr) = 0;
 
   // --- embedding
   // wte[tokens] + wpe[position]: tokens [B, T] i32, wte [V, C], wpe [P, C] -> [B, T, C] in `dtype`.
@@ -152,8 +150,9 @@ class Backend {
   // The same of a packed wte.
   virtual Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
                           std::span<const int64_t> positions, DType dtype) = 0;
-  // dy [B, T, C] summed into the rows that `tokens` name -> [V, C] in f32 (f64 for f64).
-  virtual Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) = 0;
+  // Adds dy [B, T, C] to the rows of dwte [V, C] that `tokens` name, and to the rows of dwpe [P, C]
+  // of positions 0 to T - 1.
+  virtual void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) = 0;
 
   // --- causal self-attention: qkv [B, T, 3C], heads of C / n_head, scores scaled by
   // 1/sqrt(C/n_head), dropout on the probabilities, element ((b H + h) T + query) T + key of
