@@ -1,40 +1,15 @@
 #include "autograd/ops.h"
 
+#include "autograd/op_checks.h"
+
 namespace folio {
 namespace {
-
-Array to_dtype(Array x, DType dtype) { return x.dtype() == dtype ? x : backend(x).cast(x, dtype); }
 
 // [B, T] i32, each row 0 1 2 ... T-1: the tokens of the position embedding.
 Array row_positions(const Array& tokens) {
   std::vector<int32_t> places(size_t(tokens.size()));
   for (size_t i = 0; i < places.size(); ++i) places[i] = int32_t(i % size_t(tokens.dim(1)));
   return to_array(places, tokens.shape(), tokens.device());
-}
-
-// Every op's first check: `x` holds numbers that it can compute with.
-void check_values(const char* op, const char* name, const Tensor& x) {
-  check(x.defined(),
-        "{}: {} {} has a shape but no values: draw the weights, or load them, before a forward "
-        "pass",
-        op, name, x.shape());
-  bool is_float = x.dtype() == DType::f64 || x.dtype() == DType::f32 || x.dtype() == DType::bf16;
-  check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
-}
-
-// The weight `w` goes with the activations `x`: of the same dtype.
-void check_weight(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  check_values(op, name, w);
-  check(w.dtype() == x.dtype(), "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(),
-        x.dtype());
-}
-
-// A vector of parameters, optional, goes with `x`: of the same dtype, or f32 under bf16.
-void check_vector(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  if (!w.requires_grad() && !w.defined()) return;
-  check_values(op, name, w);
-  check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
-        "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
 }
 
 void check_linear(const char* op, const Tensor& x, const Tensor& w, const Tensor& b) {
@@ -48,44 +23,6 @@ void check_linear(const char* op, const Tensor& x, const Tensor& w, const Tensor
 }
 
 }  // namespace
-
-Tensor add(const Tensor& a, const Tensor& b) {
-  check_values("add", "a", a);
-  check_values("add", "b", b);
-  check(a.shape() == b.shape() && a.dtype() == b.dtype(),
-        "add: both sides need one shape and dtype, got {} {} and {} {}", a.shape(), a.dtype(),
-        b.shape(), b.dtype());
-  return record(backend(a.array()).add(a.array(), b.array()), {a, b}, [](Array dy) {
-    return std::vector<Array>{dy, dy};
-  });
-}
-
-Tensor scale(const Tensor& x, double factor) {
-  check_values("scale", "x", x);
-  auto scaled = [factor](const Array& from) {
-    Array to = backend(from).cast(from, from.dtype());
-    backend(to).scale(to, factor);
-    return to;
-  };
-  return record(scaled(x.array()), {x}, [=](Array dy) { return std::vector<Array>{scaled(dy)}; });
-}
-
-Tensor cast(const Tensor& x, DType dtype) {
-  check_values("cast", "x", x);
-  check(dtype == DType::f64 || dtype == DType::f32 || dtype == DType::bf16,
-        "cast: to float64, float32 or bfloat16, not {}", dtype);
-  if (x.dtype() == dtype) return x;
-  DType from = x.dtype();
-  return record(backend(x.array()).cast(x.array(), dtype), {x},
-                [from](Array dy) { return std::vector<Array>{to_dtype(dy, from)}; });
-}
-
-Tensor elementwise(Unary op, const Tensor& x) {
-  visit_unary(op, [&](auto function) { check_values(function.name.data(), "x", x); });
-  return record(backend(x.array()).unary(op, x.array()), {x}, [op, x = Saved(x)](Array dy) {
-    return std::vector<Array>{backend(dy).unary_grad(op, x(), dy)};
-  });
-}
 
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout) {
   check(!residual.defined() || residual.shape() == x.shape(),
@@ -249,17 +186,6 @@ Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x)
     return std::vector<Array>{again.grad()};
   };
   return record_node(std::move(y), {x}, backward, nullptr);
-}
-
-const std::vector<std::string_view>& op_names() {
-  static const std::vector<std::string_view> names = [] {
-    std::vector<std::string_view> all{
-        "add",        "scale",     "cast",      "add_dropout",          "linear",   "feed_forward",
-        "layer_norm", "embedding", "attention", "linear_cross_entropy", "recompute"};
-    std::apply([&](auto... op) { (all.push_back(decltype(op)::name), ...); }, UnaryOps{});
-    return all;
-  }();
-  return names;
 }
 
 }  // namespace folio
