@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/array.h"
+#include "core/binary_ops.h"
 #include "core/elementwise.h"
 #include "core/random.h"
 #include "core/weight_format.h"
@@ -59,6 +60,9 @@ struct KvLayer {
   size_t bytes() const { return k.bytes() + v.bytes() + scales.bytes(); }
 };
 
+enum class Reduction { sum, max };
+enum class Side { a, b };  // of an operation on two arrays
+
 // One parameter as the optimiser sees it. All [n], f32 (or all f64).
 struct AdamWSlot {
   Array param, grad, m, v;
@@ -91,10 +95,20 @@ class Backend {
   virtual void write(const std::function<void(void* host)>& produce, Array& to) = 0;
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
-  virtual Array cast(const Array& x, DType dtype) = 0;       // always a copy
-  virtual Array transpose(const Array& x, DType dtype) = 0;  // x [R, C] -> [C, R] in `dtype`
+  virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  // x with dimensions i and j, counted from 0, exchanged, in `dtype`.
+  virtual Array transpose(const Array& x, int i, int j, DType dtype) = 0;
+  // to[..., to_begin + l, ...] = from[..., from_begin + l, ...] for l in [0, n) of `axis`, counted
+  // from 0. All other dimensions, and the dtype, are alike.
+  virtual void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
+                          int64_t n, int axis) = 0;
   // The named rows of x [R, C] -> [rows.size(), C].
   virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
+  virtual Array take_rows(const Array& x, const Array& rows) = 0;  // i32, all in [0, R)
+  // x[..., ids[...]] of x [..., V]: an element a row, or 0 where the id (i32, below V) is -1. The
+  // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
+  virtual Array pick(const Array& x, const Array& ids) = 0;
+  virtual Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) = 0;
 
   // --- random numbers
   virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
@@ -102,6 +116,12 @@ class Backend {
   // --- elementwise
   virtual Array unary(Unary op, const Array& x) = 0;
   virtual Array unary_grad(Unary op, const Array& x, const Array& dy) = 0;  // dy * slope(x)
+  // op(a, b) of one dtype, broadcast (core/shape.h). The gradient in the operand on `side`: dy
+  // times the derivative, summed over the places to which that operand was repeated -> its shape.
+  // Of an op that does not keep a and b their shapes are enough (Array::shape_only).
+  virtual Array binary(Binary op, const Array& a, const Array& b) = 0;
+  virtual Array binary_grad(Binary op, Side side, const Array& a, const Array& b,
+                            const Array& dy) = 0;
   virtual Array add(const Array& a, const Array& b) = 0;     // dtype of a; b may be bf16 under f32
   virtual void accumulate(Array& into, const Array& x) = 0;  // into += x; dtypes may differ
   virtual void scale(Array& x, const Array& factor) = 0;  // x *= factor, a scalar of any float type
@@ -111,7 +131,26 @@ class Backend {
   // dy with the same elements dropped and the rest scaled, in the dtype of what was dropped
   virtual Array dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) = 0;
 
+  // --- reductions and rows
+  // Over `axis`, counted from 0, whose size becomes 1; a sum of nothing is 0, and a NaN the
+  // largest.
+  virtual Array reduce(Reduction op, const Array& x, int axis) = 0;
+  // The gradient: dy to every place of the axis (sum; of x the shape is enough), or to the first at
+  // which x is y, the result (max).
+  virtual Array reduce_grad(Reduction op, const Array& x, const Array& y, const Array& dy,
+                            int axis) = 0;
+  // e^x / sum(e^x) over the last dimension, or with `log` its logarithm, and the gradient in x from
+  // the result y.
+  virtual Array softmax(const Array& x, bool log) = 0;
+  virtual Array softmax_grad(const Array& y, const Array& dy, bool log) = 0;
+  // x [..., T, S], S >= T, with `hidden` in place of x[..., t, s] for every s > S - T + t.
+  virtual Array causal_mask(const Array& x, double hidden) = 0;
+
   // --- matrices
+  // a b of each pair of matrices: a [..., M, K] ([..., K, M] if transposed), b [..., K, N] ([...,
+  // N, K]), of one dtype; leading dimensions alike, or one side has none and its matrix is used for
+  // all -> [..., M, N].
+  virtual Array matmul(const Array& a, const Array& b, bool transpose_a, bool transpose_b) = 0;
   // act(x w^T + bias): x [..., K], w [N, K], bias [N] (optional) -> [..., N]. `act` may be
   // Unary::none; otherwise, if `pre` is given, it receives the sum before `act`.
   virtual Array linear(const Array& x, const Array& w, const Array& bias, Unary act = Unary::none,

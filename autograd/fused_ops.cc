@@ -1,37 +1,9 @@
 #include "autograd/ops.h"
 
+#include "autograd/op_checks.h"
+
 namespace folio {
 namespace {
-
-Array to_dtype(Array x, DType dtype) { return x.dtype() == dtype ? x : backend(x).cast(x, dtype); }
-
-// Every op's first check: `x` holds numbers that it can compute with.
-void check_values(const char* op, const char* name, const Tensor& x) {
-  check(x.defined(),
-        "{}: {} {} has a shape but no values: draw the weights, or load them, before a forward "
-        "pass",
-        op, name, x.shape());
-  bool is_float = x.dtype() == DType::f64 || x.dtype() == DType::f32 || x.dtype() == DType::bf16;
-  check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
-}
-
-// A parameter goes with `x`: of the same dtype, or f32 under bf16.
-void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  check_values(op, name, w);
-  check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
-        "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
-}
-void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  if (w.requires_grad() || w.defined()) check_parameter(op, name, x, w);
-}
-
-void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w) {
-  if (!w.is_packed()) return check_parameter(op, name, x, w.dense);
-  check(NoGrad::active(),
-        "{}: {} {} is packed in {}, for inference alone: open a NoGrad scope, or load the model "
-        "that it was made from",
-        op, name, w.shape(), w.packed.format);
-}
 
 // The values of w in the dtype of the activations that it multiplies.
 Array dense_values(const Weight& w, DType dtype) { return to_dtype(w.dense.array(), dtype); }
@@ -48,44 +20,6 @@ void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor
 }
 
 }  // namespace
-
-Tensor add(const Tensor& a, const Tensor& b) {
-  check_values("add", "a", a);
-  check_values("add", "b", b);
-  check(a.shape() == b.shape() && a.dtype() == b.dtype(),
-        "add: both sides need one shape and dtype, got {} {} and {} {}", a.shape(), a.dtype(),
-        b.shape(), b.dtype());
-  return record(backend(a.array()).add(a.array(), b.array()), {a, b}, [](Array dy) {
-    return std::vector<Array>{dy, dy};
-  });
-}
-
-Tensor scale(const Tensor& x, double factor) {
-  check_values("scale", "x", x);
-  auto scaled = [factor](const Array& from) {
-    Array to = backend(from).cast(from, from.dtype());
-    backend(to).scale(to, factor);
-    return to;
-  };
-  return record(scaled(x.array()), {x}, [=](Array dy) { return std::vector<Array>{scaled(dy)}; });
-}
-
-Tensor cast(const Tensor& x, DType dtype) {
-  check_values("cast", "x", x);
-  check(dtype == DType::f64 || dtype == DType::f32 || dtype == DType::bf16,
-        "cast: to float64, float32 or bfloat16, not {}", dtype);
-  if (x.dtype() == dtype) return x;
-  DType from = x.dtype();
-  return record(backend(x.array()).cast(x.array(), dtype), {x},
-                [from](Array dy) { return std::vector<Array>{to_dtype(dy, from)}; });
-}
-
-Tensor elementwise(Unary op, const Tensor& x) {
-  visit_unary(op, [&](auto function) { check_values(function.name.data(), "x", x); });
-  return record(backend(x.array()).unary(op, x.array()), {x}, [op, x = Saved(x)](Array dy) {
-    return std::vector<Array>{backend(dy).unary_grad(op, x(), dy)};
-  });
-}
 
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout) {
   check(!residual.defined() || residual.shape() == x.shape(),
@@ -273,17 +207,6 @@ Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x)
     return std::vector<Array>{again.grad()};
   };
   return record_node(std::move(y), {x}, backward, nullptr);
-}
-
-const std::vector<std::string_view>& op_names() {
-  static const std::vector<std::string_view> names = [] {
-    std::vector<std::string_view> all{
-        "add",        "scale",     "cast",      "add_dropout",          "linear",   "feed_forward",
-        "layer_norm", "embedding", "attention", "linear_cross_entropy", "recompute"};
-    std::apply([&](auto... op) { (all.push_back(decltype(op)::name), ...); }, UnaryOps{});
-    return all;
-  }();
-  return names;
 }
 
 }  // namespace folio
