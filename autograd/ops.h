@@ -1,5 +1,4 @@
 #pragma once
-#include <string_view>
 #include <vector>
 
 #include "autograd/weight.h"
@@ -7,18 +6,73 @@
 namespace folio {
 
 // The differentiable ops. Each checks its shapes, runs its forward on the backend of its input and
-// says its gradient, all in one function. B: batch, T: positions, C: channels, V: vocabulary.
+// says its gradient, all in one function. Results have the dtype of the inputs, which is one unless
+// said otherwise; an axis below 0 counts from the end. B: batch, T: positions, C: channels,
+// V: vocabulary.
 
-Tensor add(const Tensor& a, const Tensor& b);  // same shape and dtype
-Tensor scale(const Tensor& x, double factor);
-Tensor cast(const Tensor& x, DType dtype);  // its gradient arrives in x's dtype or wider
+// --- of two tensors, element by element; trailing dimensions broadcast as in NumPy: [B, T, C] goes
+// with [C], [B, T, 1] or [].
+Tensor elementwise(Binary op, const Tensor& a, const Tensor& b);  // op from core/binary_ops.h
+template <class Op>
+Tensor elementwise(const Tensor& a, const Tensor& b) {
+  return elementwise(binary<Op>(), a, b);
+}
+Tensor add(const Tensor& a, const Tensor& b);
+inline Tensor sub(const Tensor& a, const Tensor& b) { return elementwise<Sub>(a, b); }
+inline Tensor mul(const Tensor& a, const Tensor& b) { return elementwise<Mul>(a, b); }
+inline Tensor div(const Tensor& a, const Tensor& b) { return elementwise<Div>(a, b); }
 
-// Op from core/elementwise.h, on any shape.
-Tensor elementwise(Unary op, const Tensor& x);
+// --- of one tensor, element by element.
+Tensor elementwise(Unary op, const Tensor& x);  // op from core/elementwise.h
 template <class Op>
 Tensor elementwise(const Tensor& x) {
   return elementwise(unary<Op>(), x);
 }
+inline Tensor gelu_erf(const Tensor& x) { return elementwise<GeluErf>(x); }
+inline Tensor gelu_tanh(const Tensor& x) { return elementwise<GeluTanh>(x); }
+inline Tensor relu(const Tensor& x) { return elementwise<Relu>(x); }
+inline Tensor sigmoid(const Tensor& x) { return elementwise<Sigmoid>(x); }
+inline Tensor silu(const Tensor& x) { return elementwise<Silu>(x); }
+inline Tensor tanh(const Tensor& x) { return elementwise<Tanh>(x); }
+inline Tensor exp(const Tensor& x) { return elementwise<Exp>(x); }
+inline Tensor log(const Tensor& x) { return elementwise<Log>(x); }
+inline Tensor square(const Tensor& x) { return elementwise<Square>(x); }
+inline Tensor sqrt(const Tensor& x) { return elementwise<Sqrt>(x); }
+Tensor scale(const Tensor& x, double factor);
+Tensor cast(const Tensor& x, DType dtype);  // its gradient arrives in x's dtype or wider
+
+// --- over one axis, which is left out of the result or, with `keepdim`, has size 1 there.
+Tensor sum(const Tensor& x, int axis, bool keepdim = false);
+Tensor mean(const Tensor& x, int axis, bool keepdim = false);
+Tensor max(const Tensor& x, int axis, bool keepdim = false);  // gradient: to the first largest
+
+// --- over the last dimension.
+Tensor softmax(const Tensor& x);      // e^x / sum(e^x)
+Tensor log_softmax(const Tensor& x);  // its logarithm
+// x / sqrt(mean(x^2) + eps) w (Zhang & Sennrich, 2019); w [C] may be undefined, or f32 under bf16.
+Tensor rms_norm(const Tensor& x, const Tensor& w, double eps = 1e-5);
+
+// --- matrices: a [..., M, K] b [..., K, N] -> [..., M, N]; with transpose_a a is [..., K, M], with
+// transpose_b b is [..., N, K]. Leading dimensions are alike, or one side has none and serves all.
+struct MatmulOptions {
+  bool transpose_a = false, transpose_b = false;
+};
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
+// scores [..., T, S], S >= T: query t sees the keys up to S - T + t, all others become -infinity.
+Tensor causal_mask(const Tensor& scores);
+
+// --- shapes. All but reshape copy.
+Tensor reshape(const Tensor& x, const Shape& shape);
+Tensor transpose(const Tensor& x, int i, int j);                      // exchanges two axes
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);  // [begin, end) of an axis
+Tensor concat(const std::vector<Tensor>& parts, int axis);            // one after the other
+Tensor take_rows(const Tensor& table, const Array& ids);  // table [V, C], ids [...] i32 -> [..., C]
+
+// --- loss: mean of -log softmax(logits)[target] over the targets that are not -1. logits [..., V],
+// targets [...] i32 -> [] f32 (f64 for f64).
+Tensor cross_entropy(const Tensor& logits, const Array& targets);
+
+// --- fused: what a transformer spends its time in, said in one op each.
 
 // residual + dropout(x), in the dtype of `residual`, which may be f32 over a bf16 x, or undefined;
 // a disabled dropout then passes x through.
@@ -58,8 +112,5 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targe
 // nets with sublinear memory cost", 2016). f must give the same tensor both times and record x and
 // leaves alone; gradients of those leaves arrive as f's own ops sum them.
 Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
-
-// Every op above, by name: the test of ops fails for one without a row in its table.
-const std::vector<std::string_view>& op_names();
 
 }  // namespace folio

@@ -114,6 +114,12 @@ Saved::Saved(const Tensor& tensor) {
   }
 }
 
+Array GradientSoFar::take() const {
+  bool owned = node_ && node_->grad.defined() && node_->grad.sole_owner();
+  if (owned && node_->grad.dtype() == dtype_) return std::exchange(node_->grad, {});
+  return Array::shape_only(shape_, dtype_);
+}
+
 Array Saved::operator()() const { return node_ ? node_->recompute() : array_; }
 
 Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,

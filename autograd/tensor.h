@@ -46,6 +46,7 @@ class Tensor {
                             std::function<Array()>);
   void walk(Gradient dy) const;
   friend class Saved;
+  friend class GradientSoFar;
   Array array_;
   std::shared_ptr<Node> node_;
 };
@@ -81,6 +82,21 @@ class Saved {
  private:
   Array array_;
   std::shared_ptr<Node> node_;
+};
+
+// The gradient that an input has accumulated so far, for a backward that adds to it in place.
+class GradientSoFar {
+ public:
+  GradientSoFar(const Tensor& input)  // NOLINT(google-explicit-constructor)
+      : node_(input.node_), shape_(input.shape()), dtype_(input.dtype()) {}
+  // Takes it out of the input, whose gradient again is what the backward returns for it. A shape
+  // alone if there is none yet, or if another holder sees it.
+  Array take() const;
+
+ private:
+  std::shared_ptr<Node> node_;
+  Shape shape_;
+  DType dtype_;
 };
 
 Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,

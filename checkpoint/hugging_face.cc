@@ -160,7 +160,7 @@ std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, Device device, bool
     bool conv1d = is_conv1d(name);
     Array values = weights.tensor(name, conv1d ? transposed(shape) : shape);
     if (conv1d) {
-      values = backend(values).transpose(values, DType::f32);
+      values = backend(values).transpose(values, 0, 1, DType::f32);
     } else if (!read_only || values.dtype() != DType::f32 || name != "transformer.wte.weight") {
       values = backend(values).cast(values, DType::f32);
     }

@@ -27,7 +27,20 @@ Tensor CausalSelfAttention::fused(const Tensor& qkv) const {
   return attention(qkv, n_head_, context_.next_dropout());
 }
 
-Tensor CausalSelfAttention::plain(const Tensor& qkv) const { return fused(qkv); }
+Tensor CausalSelfAttention::plain(const Tensor& qkv) const {
+  const int64_t B = qkv.dim(0), T = qkv.dim(1), C = qkv.dim(2) / 3, H = n_head_, D = C / H;
+  auto in_heads = [&](int64_t first) {  // [B, T, C] of the channels from `first` -> [B, H, T, D]
+    return transpose(reshape(slice(qkv, -1, first, first + C), {B, T, H, D}), 1, 2);
+  };
+  Tensor q = watch("attn.q", in_heads(0)), k = watch("attn.k", in_heads(C)),
+         v = watch("attn.v", in_heads(2 * C));
+
+  Tensor scores = scale(matmul(q, k, {.transpose_b = true}), 1 / std::sqrt(double(D)));
+  scores = watch("attn.scores", causal_mask(scores));                 // [B, H, T, T]
+  Tensor p = watch("attn.probabilities", softmax(scores));            // [B, H, T, T]
+  Tensor y = matmul(add_dropout({}, p, context_.next_dropout()), v);  // [B, H, T, D]
+  return reshape(transpose(y, 1, 2), {B, T, C});
+}
 
 // The same for the positions that follow those in the cache, which gets their keys and values.
 Tensor CausalSelfAttention::cached(const Tensor& qkv, KvCache& cache) const {

@@ -56,6 +56,7 @@ Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
 
 Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor) {
   Tensor x = blocks(embed(tokens));
+  if (context_.is_plain()) return scale(cross_entropy(head(x), targets), factor);
   return linear_cross_entropy(ln_f_(x), wte_, targets, factor);
 }
 

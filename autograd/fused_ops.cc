@@ -1,52 +1,9 @@
 #include "autograd/ops.h"
 
+#include "autograd/op_checks.h"
+
 namespace folio {
 namespace {
-
-Array to_dtype(Array x, DType dtype) { return x.dtype() == dtype ? x : backend(x).cast(x, dtype); }
-
-// [B, T] i32, each row 0 1 2 ... T-1: the tokens of the position embedding.
-Array row_positions(const Array& tokens) {
-  std::vector<int32_t> places(size_t(tokens.size()));
-  for (size_t i = 0; i < places.size(); ++i) places[i] = int32_t(i % size_t(tokens.dim(1)));
-  return to_array(places, tokens.shape(), tokens.device());
-}
-
-// Every op's first check: `x` holds numbers that it can compute with.
-void check_values(const char* op, const char* name, const Tensor& x) {
-  check(x.defined(),
-        "{}: {} {} has a shape but no values: draw the weights, or load them, before a forward "
-        "pass",
-        op, name, x.shape());
-  bool is_float = x.dtype() == DType::f64 || x.dtype() == DType::f32 || x.dtype() == DType::bf16;
-  check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
-}
-
-// What an op reads lies on the device of `x`.
-void check_device(const char* op, const char* name, const Array& x, const Array& other) {
-  check(other.device() == x.device(), "{}: {} is on {}, but x is on {}; copy one of them (to)", op,
-        name, other.device(), x.device());
-}
-
-// A parameter goes with `x`: of the same dtype, or f32 under bf16.
-void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  check_values(op, name, w);
-  check_device(op, name, x.array(), w.array());
-  check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
-        "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
-}
-void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  if (w.requires_grad() || w.defined()) check_parameter(op, name, x, w);
-}
-
-void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w) {
-  if (!w.is_packed()) return check_parameter(op, name, x, w.dense);
-  check(NoGrad::active(),
-        "{}: {} {} is packed in {}, for inference alone: open a NoGrad scope, or load the model "
-        "that it was made from",
-        op, name, w.shape(), w.packed.format);
-  check_device(op, name, x.array(), w.packed.data);
-}
 
 // The values of w in the dtype of the activations that it multiplies.
 Array dense_values(const Weight& w, DType dtype) { return to_dtype(w.dense.array(), dtype); }
@@ -63,45 +20,6 @@ void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor
 }
 
 }  // namespace
-
-Tensor add(const Tensor& a, const Tensor& b) {
-  check_values("add", "a", a);
-  check_values("add", "b", b);
-  check_device("add", "b", a.array(), b.array());
-  check(a.shape() == b.shape() && a.dtype() == b.dtype(),
-        "add: both sides need one shape and dtype, got {} {} and {} {}", a.shape(), a.dtype(),
-        b.shape(), b.dtype());
-  return record(backend(a.array()).add(a.array(), b.array()), {a, b}, [](Array dy) {
-    return std::vector<Array>{dy, dy};
-  });
-}
-
-Tensor scale(const Tensor& x, double factor) {
-  check_values("scale", "x", x);
-  auto scaled = [factor](const Array& from) {
-    Array to = backend(from).cast(from, from.dtype());
-    backend(to).scale(to, factor);
-    return to;
-  };
-  return record(scaled(x.array()), {x}, [=](Array dy) { return std::vector<Array>{scaled(dy)}; });
-}
-
-Tensor cast(const Tensor& x, DType dtype) {
-  check_values("cast", "x", x);
-  check(dtype == DType::f64 || dtype == DType::f32 || dtype == DType::bf16,
-        "cast: to float64, float32 or bfloat16, not {}", dtype);
-  if (x.dtype() == dtype) return x;
-  DType from = x.dtype();
-  return record(backend(x.array()).cast(x.array(), dtype), {x},
-                [from](Array dy) { return std::vector<Array>{to_dtype(dy, from)}; });
-}
-
-Tensor elementwise(Unary op, const Tensor& x) {
-  visit_unary(op, [&](auto function) { check_values(function.name.data(), "x", x); });
-  return record(backend(x.array()).unary(op, x.array()), {x}, [op, x = Saved(x)](Array dy) {
-    return std::vector<Array>{backend(dy).unary_grad(op, x(), dy)};
-  });
-}
 
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout) {
   check(!residual.defined() || residual.shape() == x.shape(),
@@ -131,12 +49,13 @@ Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
   Array y = device.linear(x.array(), values, b.array(), act, NoGrad::active() ? nullptr : &pre);
   return record(y, {x, w.dense, b},
                 [x = Saved(x), w = values, pre, act, with_x = x.requires_grad(),
+                 dw_so_far = GradientSoFar(w.dense), db_so_far = GradientSoFar(b),
                  with_bias = b.defined()](Array dy) {
                   Backend& device = backend(dy);
                   if (act != Unary::none) dy = device.unary_grad(act, pre, dy);
-                  Array dw = device.linear_grad_w(dy, x());
-                  return std::vector<Array>{with_x ? device.linear_grad_x(dy, w) : Array{}, dw,
-                                            with_bias ? device.sum_rows(dy) : Array{}};
+                  Array dw = dw_so_far.take(), db = db_so_far.take();
+                  device.linear_grad_w(dy, x(), dw, with_bias ? &db : nullptr);
+                  return std::vector<Array>{with_x ? device.linear_grad_x(dy, w) : Array{}, dw, db};
                 });
 }
 
@@ -164,17 +83,20 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
   }
   return record(y, {x, w_fc.dense, b_fc, w_proj.dense, b_proj},
                 [x = Saved(x), h, fc_values, proj_values, act, with_b_fc = b_fc.defined(),
-                 with_b_proj = b_proj.defined()](Array dy) mutable {
+                 with_b_proj = b_proj.defined(), dw_fc_so_far = GradientSoFar(w_fc.dense),
+                 db_fc_so_far = GradientSoFar(b_fc), dw_proj_so_far = GradientSoFar(w_proj.dense),
+                 db_proj_so_far = GradientSoFar(b_proj)](Array dy) mutable {
                   Backend& device = backend(dy);
                   Array g;
                   Array dh = device.linear_grad_x(dy, proj_values, act, h, &g);
                   h = {};
-                  Array dw_proj = device.linear_grad_w(dy, g);
+                  Array dw_proj = dw_proj_so_far.take(), db_proj = db_proj_so_far.take();
+                  device.linear_grad_w(dy, g, dw_proj, with_b_proj ? &db_proj : nullptr);
                   g = {};
-                  Array dw_fc = device.linear_grad_w(dh, x());
-                  return std::vector<Array>{device.linear_grad_x(dh, fc_values), dw_fc,
-                                            with_b_fc ? device.sum_rows(dh) : Array{}, dw_proj,
-                                            with_b_proj ? device.sum_rows(dy) : Array{}};
+                  Array dw_fc = dw_fc_so_far.take(), db_fc = db_fc_so_far.take();
+                  device.linear_grad_w(dh, x(), dw_fc, with_b_fc ? &db_fc : nullptr);
+                  return std::vector<Array>{device.linear_grad_x(dh, fc_values), dw_fc, db_fc,
+                                            dw_proj, db_proj};
                 });
 }
 
@@ -196,9 +118,10 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
   return record(
       normed.y, {x, w, b},
       [x = x.array(), w = w.array(), with_bias = b.defined(), mean = normed.mean,
-       rstd = normed.rstd](Array dy) {
-        LayerNormGrads grads = backend(dy).layer_norm_grad(dy, x, w, with_bias, mean, rstd);
-        return std::vector<Array>{grads.dx, grads.dw, grads.db};
+       rstd = normed.rstd, dw_so_far = GradientSoFar(w), db_so_far = GradientSoFar(b)](Array dy) {
+        Array dw = dw_so_far.take(), db = db_so_far.take();
+        Array dx = backend(dy).layer_norm_grad(dy, x, w, mean, rstd, dw, with_bias ? &db : nullptr);
+        return std::vector<Array>{dx, dw, db};
       },
       [forward] { return forward().y; });
 }
@@ -225,13 +148,15 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
   if (wte.is_packed()) return device.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
   Array y = device.embedding(tokens, wte.dense.array(), wpe.array(), positions, dtype);
   bool from_zero = positions.empty();
-  return record(y, {wte.dense, wpe}, [tokens, V = V_C[0], P = P_C[0], from_zero](Array dy) {
-    check(from_zero, "embedding: rows that start past position 0 are for inference only");
-    Backend& device = backend(dy);
-    Array places = row_positions(tokens);
-    return std::vector<Array>{device.embedding_grad(dy, tokens, V),
-                              device.embedding_grad(dy, places, P)};
-  });
+  return record(y, {wte.dense, wpe},
+                [tokens, from_zero, dwte_so_far = GradientSoFar(wte.dense),
+                 dwpe_so_far = GradientSoFar(wpe)](Array dy) {
+                  check(from_zero,
+                        "embedding: rows that start past position 0 are for inference only");
+                  Array dwte = dwte_so_far.take(), dwpe = dwpe_so_far.take();
+                  backend(dy).embedding_grad(dy, tokens, dwte, dwpe);
+                  return std::vector<Array>{dwte, dwpe};
+                });
 }
 
 Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
@@ -285,17 +210,6 @@ Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x)
     return std::vector<Array>{again.grad()};
   };
   return record_node(std::move(y), {x}, backward, nullptr);
-}
-
-const std::vector<std::string_view>& op_names() {
-  static const std::vector<std::string_view> names = [] {
-    std::vector<std::string_view> all{
-        "add",        "scale",     "cast",      "add_dropout",          "linear",   "feed_forward",
-        "layer_norm", "embedding", "attention", "linear_cross_entropy", "recompute"};
-    std::apply([&](auto... op) { (all.push_back(decltype(op)::name), ...); }, UnaryOps{});
-    return all;
-  }();
-  return names;
 }
 
 }  // namespace folio
