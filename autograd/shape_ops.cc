@@ -88,8 +88,10 @@ Tensor take_rows(const Tensor& table, const Array& ids) {
   Array rows = ids.reshape({ids.size()});
   Array y =
       backend(ids).take_rows(table.array(), rows).reshape(Shape(std::span<const int64_t>(dims)));
-  return record(y, {table}, [rows, V = table.dim(0), dtype = table.dtype()](Array dy) {
-    return std::vector<Array>{to_dtype(backend(dy).embedding_grad(dy, rows, V), dtype)};
+  return record(y, {table}, [rows, so_far = GradientSoFar(table)](Array dy) {
+    Array dtable = so_far.take();
+    backend(dy).take_rows_grad(dy, rows, dtable);
+    return std::vector<Array>{dtable};
   });
 }
 

@@ -21,6 +21,7 @@
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 
 namespace folio {
@@ -40,7 +41,7 @@ std::unique_ptr<Gpt> a_model(bool bias = true, Unary activation = gelu_tanh_op) 
                                                .n_embd = C,
                                                .bias = bias,
                                                .activation = activation},
-                                     1);
+                                     test_device(), 1);
   uint64_t stream = 0;  // biases and norms too
   model->parameters([&](const std::string&, Parameter& p) {
     Array values = p.array();
@@ -88,7 +89,7 @@ class HuggingFace : public testing::Test {
     write_safetensors(folder / name, sources, {});
   }
   std::string error() const {
-    return error_of([&] { load_hugging_face(path); });
+    return error_of([&] { load_hugging_face(path, test_device()); });
   }
 
   TemporaryFolder folder;
@@ -97,21 +98,22 @@ class HuggingFace : public testing::Test {
 };
 
 TEST_F(HuggingFace, WhatIsWrittenComesBackToTheBit) {
-  auto loaded = load_hugging_face(path);
+  auto loaded = load_hugging_face(path, test_device());
   EXPECT_EQ(logits(*loaded), logits(*model));
   EXPECT_EQ(loaded->config().activation, gelu_tanh_op);
-  EXPECT_EQ(logits(*load_hugging_face(folder / "model.safetensors")), logits(*model));
-  EXPECT_EQ(logits(*load_hugging_face(path, true)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(folder / "model.safetensors", test_device())),
+            logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device(), true)), logits(*model));
   TemporaryFolder other;
   auto erf = a_model(true, gelu_erf_op);
   save_hugging_face(other.path(), *erf, nullptr);
-  EXPECT_EQ(logits(*load_hugging_face(other.path())), logits(*erf));
+  EXPECT_EQ(logits(*load_hugging_face(other.path(), test_device())), logits(*erf));
   EXPECT_NE(logits(*erf), logits(*model));
 }
 
 TEST_F(HuggingFace, ExportAfterImportIsTheSameBytes) {
   TemporaryFolder again;
-  OpenedModel opened = open_model(path.string(), "");
+  OpenedModel opened = open_model(path.string(), "", test_device());
   save_hugging_face(again.path(), *opened.model, opened.tokenizer.get());
   int files = 0;
   for (const auto& entry : fs::directory_iterator(path)) {
@@ -141,7 +143,7 @@ TEST_F(HuggingFace, AModelWithoutBiasesGetsZeros) {
   TemporaryFolder other;
   auto bare = a_model(false);
   save_hugging_face(other.path(), *bare, nullptr);
-  auto loaded = load_hugging_face(other.path());
+  auto loaded = load_hugging_face(other.path(), test_device());
   EXPECT_TRUE(loaded->config().bias);
   EXPECT_EQ(logits(*loaded), logits(*bare));
   EXPECT_EQ(Safetensors(other / "model.safetensors").names(),
@@ -156,14 +158,14 @@ TEST_F(HuggingFace, NamesComeWithoutTheirPrefixToo) {
     tensors["h.0.attn.bias"] = zeros({1, 1, T, T}, DType::f32);  // old files hold the mask
     tensors["h.0.attn.masked_bias"] = zeros({}, DType::f32);
   });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, Bf16WeightsAreWidened) {
   rewrite([](Tensors& tensors) {
     for (auto& [name, array] : tensors) array = backend(array).cast(array, DType::bf16);
   });
-  auto loaded = load_hugging_face(path);
+  auto loaded = load_hugging_face(path, test_device());
   std::map<std::string, std::vector<float>> narrow;
   loaded->parameters([&](const std::string& name, Parameter& p) {
     EXPECT_EQ(p.dtype(), DType::f32);
@@ -189,7 +191,7 @@ TEST_F(HuggingFace, ShardsAreOneModel) {
   write_file(folder / "model.safetensors.index.json",
              nlohmann::json{{"metadata", {}}, {"weight_map", weight_map}}.dump());
   fs::remove(folder / "model.safetensors");
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, AHeadOfItsOwnMustBeTheEmbedding) {
@@ -205,7 +207,7 @@ TEST_F(HuggingFace, TheHeadAloneIsTheEmbeddingToo) {
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"];
     tensors.erase("transformer.wte.weight");
   });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
   set("tie_word_embeddings", false);
   EXPECT_THAT(error(), HasSubstr("has no tensor transformer.wte.weight"));
 }
@@ -215,7 +217,7 @@ TEST_F(HuggingFace, AnUntiedHeadMustBeThere) {
   EXPECT_THAT(error(), AllOf(HasSubstr("has no lm_head.weight"),
                              HasSubstr("\"tie_word_embeddings\": false")));
   rewrite([](Tensors& tensors) { tensors["lm_head.weight"] = tensors["transformer.wte.weight"]; });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, WrappedNamesAreTheSameParameters) {
@@ -231,16 +233,16 @@ TEST_F(HuggingFace, WrappedNamesAreTheSameParameters) {
                              "module.module.", "transformer.module."}) {
     rename([&](const std::string& name) { return prefix + name; });
     EXPECT_EQ(error(), "") << prefix;
-    EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model)) << prefix;
+    EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model)) << prefix;
     rename([&](const std::string& name) { return prefix + name.substr(12); });
-    EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model)) << prefix;
+    EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model)) << prefix;
   }
   // Blocks that were compiled one by one.
   rename([](std::string name) {
     size_t at = name.find("h.1.");
     return at == name.npos ? name : name.insert(at + 4, "_orig_mod.");
   });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
   rewrite([](Tensors& tensors) { tensors["module.wpe.weight"] = zeros({T, C}, DType::f32); });
   EXPECT_THAT(error(), AllOf(HasSubstr("module.wpe.weight"), HasSubstr("are one parameter")));
 }
@@ -263,7 +265,7 @@ TEST_F(HuggingFace, F64WeightsAreRounded) {
   std::string json = header.dump();
   write_file(folder / "model.safetensors",
              torch_writer::little_endian(json.size(), 8) + json + bytes);
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 // pytorch_model.bin, as torch.save(model.state_dict()) writes it.
@@ -297,15 +299,16 @@ TEST_F(PytorchModel, IsReadAsTheSafetensorsAre) {
   add("transformer.h.0.attn.bias", zeros({1, 1, T, T}, DType::f32));
   write();
   EXPECT_EQ(error(), "");
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
-  EXPECT_EQ(logits(*open_model(folder / "pytorch_model.bin", "").model), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
+  EXPECT_EQ(logits(*open_model(folder / "pytorch_model.bin", "", test_device()).model),
+            logits(*model));
   write_file(folder / "pytorch_model.bin.index.json", [&] {
     nlohmann::json map;
     for (const auto& [name, tensor] : tensors) map[name] = "pytorch_model-00001-of-00001.bin";
     return nlohmann::json{{"weight_map", map}}.dump();
   }());
   fs::rename(folder / "pytorch_model.bin", folder / "pytorch_model-00001-of-00001.bin");
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(PytorchModel, WrongTensorsAreNamed) {
@@ -363,7 +366,7 @@ TEST_F(HuggingFace, AnExportThatFailsHalfWayIsNoModel) {
   EXPECT_THAT(error_of([&] { save_hugging_face(path, *a_model(false), &others); }),
               HasSubstr("generation_config.json: cannot replace it"));
   EXPECT_FALSE(is_hugging_face(path));
-  EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr("holds no model"));
+  EXPECT_THAT(error_of([&] { open_model(path, "", test_device()); }), HasSubstr("holds no model"));
 }
 
 // What the older export's tokenizer has and the new one has not; a user's own tokenizer stays.
@@ -376,7 +379,7 @@ TEST_F(HuggingFace, AnExportTakesTheOlderTokenizerAway) {
   EXPECT_EQ(error(), "");
   save_tokenizer_files(path, characters, T);
   save_hugging_face(path, *model, nullptr);
-  EXPECT_TRUE(*open_model(path, "").tokenizer == characters);
+  EXPECT_TRUE(*open_model(path, "", test_device()).tokenizer == characters);
 }
 
 TEST_F(HuggingFace, AStopLeavesWhatWasThere) {
@@ -395,16 +398,16 @@ TEST_F(HuggingFace, ATokenizerWithMoreTokensThanTheModelIsRefused) {
   CharTokenizer more(U"abcdef");
   save_tokenizer_files(path, more, T);
   const char* words = "the tokenizer has 6 tokens, the model 5";
-  EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr(words));
+  EXPECT_THAT(error_of([&] { open_model(path, "", test_device()); }), HasSubstr(words));
   CheckpointFile file;
   put_parameters(file, *model);
   put_tokenizer(file, more);
   save(out / "ckpt.h5", file);
-  EXPECT_THAT(error_of([&] { open_model(out.path(), ""); }), HasSubstr(words));
+  EXPECT_THAT(error_of([&] { open_model(out.path(), "", test_device()); }), HasSubstr(words));
   file = quantize(*model, WeightFormat::int8);
   put_tokenizer(file, more);
   save(out / "q.h5", file);
-  EXPECT_THAT(error_of([&] { open_model(out / "q.h5", "", Purpose::inference); }),
+  EXPECT_THAT(error_of([&] { open_model(out / "q.h5", "", test_device(), Purpose::inference); }),
               HasSubstr(words));
 }
 
@@ -413,8 +416,8 @@ TEST_F(HuggingFace, RowsBeyondTheTokenizerAreLeftOutWhereAsked) {
   TemporaryFolder whole, trimmed;
   save_hugging_face(whole.path(), *model, &fewer);
   save_hugging_face(trimmed.path(), *model, &fewer, true);
-  EXPECT_EQ(open_model(whole.path(), "").model->config().vocab_size, V);
-  OpenedModel opened = open_model(trimmed.path(), "");
+  EXPECT_EQ(open_model(whole.path(), "", test_device()).model->config().vocab_size, V);
+  OpenedModel opened = open_model(trimmed.path(), "", test_device());
   EXPECT_EQ(opened.model->config().vocab_size, 3);
   auto first_row = [](Gpt& gpt, size_t count) {
     NoGrad no_grad;
@@ -442,14 +445,14 @@ TEST_F(HuggingFace, WrongTensorsAreNamed) {
 
 // Sizes are held to the file before a model of them is made: these would not fit any memory.
 TEST_F(HuggingFace, SizesThatTheFileDoesNotHaveAreErrors) {
-  size_t before = backend(cpu).memory().peak;
+  size_t before = test_backend().memory().peak;
   for (const char* key : {"vocab_size", "n_positions", "n_layer", "n_embd"}) {
     nlohmann::json saved = config()[key];
     set(key, int64_t(1) << 39);
     EXPECT_NE(error(), "") << key;
     set(key, saved);
   }
-  EXPECT_LE(backend(cpu).memory().peak, before + 1000);
+  EXPECT_LE(test_backend().memory().peak, before + 1000);
   fs::remove(folder / "model.safetensors");
   EXPECT_THAT(error(),
               HasSubstr("has a config.json but neither model.safetensors nor pytorch_model.bin"));
@@ -471,7 +474,7 @@ TEST_F(HuggingFace, ExportWritesACheckpointsModelAndTokenizer) {
   std::string said = output_of(export_command, {"--out_dir=" + out.path(), "--to=" + (to / "x")});
   EXPECT_THAT(said, AllOf(HasSubstr(to / "x"), HasSubstr("and the tokenizer"),
                           HasSubstr("written as zeros"), testing::Not(HasSubstr("rows for"))));
-  OpenedModel opened = open_model(to / "x", "");
+  OpenedModel opened = open_model(to / "x", "", test_device());
   EXPECT_EQ(logits(*opened.model), logits(*bare));
   ASSERT_NE(opened.tokenizer, nullptr);
   EXPECT_TRUE(*opened.tokenizer == characters);
@@ -489,7 +492,7 @@ TEST_F(HuggingFace, ExportSaysHowManyRowsHaveNoToken) {
   EXPECT_THAT(output_of(export_command,
                         {"--out_dir=" + out.path(), "--to=" + (to / "x"), "--trim_vocab=true"}),
               HasSubstr("the last 2 are left out"));
-  EXPECT_EQ(open_model(to / "x", "").model->config().vocab_size, 3);
+  EXPECT_EQ(open_model(to / "x", "", test_device()).model->config().vocab_size, 3);
 }
 
 TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
@@ -497,18 +500,18 @@ TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
   fs::path checkpoint = save_checkpoint(out, *model);
   for (const std::string& init_from :
        {path.string(), folder / "model.safetensors", checkpoint.string(), out.path()}) {
-    OpenedModel opened = open_model(init_from, "");
+    OpenedModel opened = open_model(init_from, "", test_device());
     EXPECT_EQ(logits(*opened.model), logits(*model)) << init_from;
     EXPECT_TRUE(opened.tokenizer && *opened.tokenizer == characters) << init_from;
     EXPECT_THAT(opened.source, testing::StartsWith(init_from));
   }
-  EXPECT_EQ(open_model("resume", out.path()).source, checkpoint.string());
-  OpenedModel nanogpt = open_model(source_path("tests/reference/nanogpt.pt"), "");
+  EXPECT_EQ(open_model("resume", out.path(), test_device()).source, checkpoint.string());
+  OpenedModel nanogpt = open_model(source_path("tests/reference/nanogpt.pt"), "", test_device());
   EXPECT_EQ(nanogpt.tokenizer, nullptr);
   EXPECT_EQ(std::get<int64_t>(nanogpt.attributes.at("iter_num")), 30);
 
   auto error = [](const std::string& init_from) {
-    return error_of([&] { open_model(init_from, ""); });
+    return error_of([&] { open_model(init_from, "", test_device()); });
   };
   EXPECT_THAT(error(folder / "nowhere"), HasSubstr("no such file or folder"));
   fs::create_directory(folder / "empty");

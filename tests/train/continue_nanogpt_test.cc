@@ -8,6 +8,7 @@
 
 #include "autograd/ops.h"
 #include "commands/train_report.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 #include "tests/reference/values.h"
 #include "tests/train/tiny_run.h"

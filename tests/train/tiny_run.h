@@ -6,6 +6,7 @@
 
 #include "configs/train_options.h"
 #include "data/corpus/prepare.h"
+#include "tests/device.h"
 
 namespace folio {
 
@@ -38,6 +39,7 @@ inline TrainOptions tiny_options(const TemporaryFolder& folder) {
   std::filesystem::path input = folder.path() / "input.txt";
   std::ofstream(input) << text;
   TrainOptions o;
+  o.device = name_of(test_device());
   o.data_dir = (folder.path() / "datasets").string();
   o.dataset = "tiny";
   o.out_dir = (folder.path() / "out").string();
