@@ -8,21 +8,21 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/export_command.h"
-#include "checkpoint/quantize_command.h"
-#include "commands/bench_tokenizer_command.h"
+#include "commands/bench/bench_sample_command.h"
+#include "commands/bench/bench_tokenizer_command.h"
+#include "commands/bench/bench_train_command.h"
 #include "commands/download_command.h"
+#include "commands/eval_command.h"
+#include "commands/export_command.h"
 #include "commands/prepare_command.h"
+#include "commands/quantize_command.h"
+#include "commands/sample/sample_command.h"
+#include "commands/train_command.h"
 #include "configs/option_table.h"
-#include "core/memory_limit.h"
 #include "core/nearest.h"
-#include "core/output.h"
-#include "core/stop.h"
-#include "sample/bench/bench_sample_command.h"
-#include "sample/sample_command.h"
-#include "train/bench_train_command.h"
-#include "train/eval_command.h"
-#include "train/train_command.h"
+#include "core/process/memory_limit.h"
+#include "core/process/output.h"
+#include "core/process/stop.h"
 
 namespace {
 

@@ -13,17 +13,22 @@ void check_values(const char* op, const char* name, const Tensor& x) {
   check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
 }
 
-void check_weight(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  check_values(op, name, w);
-  check(w.dtype() == x.dtype(), "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(),
-        x.dtype());
-}
-
-void check_vector(const char* op, const char* name, const Tensor& x, const Tensor& w) {
-  if (!w.requires_grad() && !w.defined()) return;
+void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w) {
   check_values(op, name, w);
   check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
         "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
+}
+
+void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w) {
+  if (w.requires_grad() || w.defined()) check_parameter(op, name, x, w);
+}
+
+void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w) {
+  if (!w.is_packed()) return check_parameter(op, name, x, w.dense);
+  check(NoGrad::active(),
+        "{}: {} {} is packed in {}, for inference alone: open a NoGrad scope, or load the model "
+        "that it was made from",
+        op, name, w.shape(), w.packed.format);
 }
 
 int check_axis(const char* op, const Tensor& x, int axis) {

@@ -1,5 +1,5 @@
 #pragma once
-#include "autograd/tensor.h"
+#include "autograd/weight.h"
 
 // What the ops check of their inputs, in messages that begin with the op's name and name the
 // operand. For the sources of autograd/ alone.
@@ -7,10 +7,12 @@ namespace folio {
 
 // Every op's first check: `x` holds numbers that it can compute with.
 void check_values(const char* op, const char* name, const Tensor& x);
-// The weight `w` goes with the activations `x`: of the same dtype.
-void check_weight(const char* op, const char* name, const Tensor& x, const Tensor& w);
-// A vector of parameters, optional, goes with `x`: of the same dtype, or f32 under bf16.
-void check_vector(const char* op, const char* name, const Tensor& x, const Tensor& w);
+// A parameter goes with the activations `x`: of the same dtype, or f32 under bf16.
+void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w);
+// The same of one that may be undefined.
+void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w);
+// The same of a weight; a packed one needs NoGrad.
+void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w);
 // `axis` of x, where a negative one counts from the end, counted from 0.
 int check_axis(const char* op, const Tensor& x, int axis);
 // Every one of `ids` (i32) is in [least, V).

@@ -1,7 +1,7 @@
 #pragma once
 #include <vector>
 
-#include "autograd/tensor.h"
+#include "autograd/weight.h"
 
 namespace folio {
 
@@ -78,13 +78,16 @@ Tensor cross_entropy(const Tensor& logits, const Array& targets);
 // a disabled dropout then passes x through.
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout);
 
-// x w^T + b: x [..., K], w [N, K], b [N] or undefined -> [..., N].
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);
+// In the four ops over a Weight, a dense one has the dtype of x or is f32 under bf16; a packed one
+// is an Error unless NoGrad is active.
+
+// act(x w^T + b): x [..., K], w [N, K], b [N] or undefined -> [..., N].
+Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act = Unary::none);
 
 // act(x w_fc^T + b_fc) w_proj^T + b_proj, the transformer's feed-forward layer, as one op: it keeps
 // the sums before `act` alone and fuses `act` and its slope into the products. x [..., C],
 // w_fc [H, C], w_proj [C, H].
-Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, const Tensor& w_proj,
+Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, const Weight& w_proj,
                     const Tensor& b_proj, Unary act);
 
 // (x - mean) / sqrt(var + eps) w + b over the last dimension (Ba et al., 2016), in `dtype`: that of
@@ -94,15 +97,16 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
 
 // wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
 // `dtype`. With `positions` (one a row of tokens) row b starts at positions[b] instead of 0.
-Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DType dtype,
+Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
                  std::span<const int64_t> positions = {});
 
 // Multi-head causal self-attention: qkv [B, T, 3C] -> [B, T, C]; dropout on the probabilities.
 Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);
 
-// Mean cross-entropy of the logits x w^T against targets [...] (i32, -1 ignored): x [..., C],
-// w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
-Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targets);
+// `factor` times the mean cross-entropy of the logits x w^T against targets [...] (i32, -1
+// ignored): x [..., C], w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
+Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets,
+                            double factor = 1);
 
 // f(x), of which x alone is kept until backward: f runs again there (Chen et al., "Training deep
 // nets with sublinear memory cost", 2016). f must give the same tensor both times and record x and

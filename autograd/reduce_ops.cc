@@ -65,7 +65,7 @@ Tensor causal_mask(const Tensor& scores) {
 
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) {
   check_values("rms_norm", "x", x);
-  check_vector("rms_norm", "the weight", x, w);
+  check_optional("rms_norm", "the weight", x, w);
   check(x.shape().rank() > 0, "rms_norm: needs a last dimension, got x {}", x.shape());
   check(!w.defined() || w.shape() == Shape{x.dim(-1)}, "rms_norm: x {} needs a weight [{}], got {}",
         x.shape(), x.dim(-1), w.shape());

@@ -6,9 +6,9 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/stored_tensors.h"
 #include "checkpoint/tensor_names.h"
+#include "data/files/mapped_file.h"
 #include "data/hugging_face/gpt2_config.h"
 #include "data/hugging_face/tokenizer_files.h"
-#include "data/mapped_file.h"
 
 namespace folio {
 namespace {

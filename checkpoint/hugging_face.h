@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
 namespace folio {

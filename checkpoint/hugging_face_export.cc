@@ -4,13 +4,13 @@
 #include <map>
 
 #include "checkpoint/tensor_names.h"
-#include "core/stop.h"
-#include "data/files.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
+#include "data/files/replacement_file.h"
+#include "data/files/sha256.h"
 #include "data/hugging_face/gpt2_config.h"
 #include "data/hugging_face/tokenizer_files.h"
-#include "data/replacement_file.h"
 #include "data/safetensors/safetensors.h"
-#include "data/sha256.h"
 
 namespace folio {
 namespace {

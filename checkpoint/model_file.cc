@@ -1,8 +1,8 @@
 #include "checkpoint/model_file.h"
 
 #include "core/finite.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

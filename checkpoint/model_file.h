@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "data/checkpoint_file.h"
-#include "data/tokenizer.h"
+#include "data/hdf5/checkpoint_file.h"
+#include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
 namespace folio {

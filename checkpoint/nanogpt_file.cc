@@ -5,7 +5,7 @@
 
 #include "checkpoint/tensor_names.h"
 #include "core/backend.h"
-#include "data/json_keys.h"
+#include "data/text/json_keys.h"
 #include "data/torch_file/torch_file.h"
 
 namespace folio {

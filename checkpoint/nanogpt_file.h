@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "data/checkpoint_file.h"
+#include "data/hdf5/checkpoint_file.h"
 
 namespace folio {
 

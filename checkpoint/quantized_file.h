@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "core/weight_format.h"
-#include "data/checkpoint_file.h"
+#include "data/hdf5/checkpoint_file.h"
 #include "nn/gpt.h"
 
 namespace folio {

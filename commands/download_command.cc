@@ -1,9 +1,9 @@
 #include "commands/download_command.h"
 
 #include "configs/option_table.h"
-#include "core/output.h"
-#include "core/stop.h"
-#include "data/hub/download_model.h"
+#include "core/process/output.h"
+#include "core/process/stop.h"
+#include "data/download/download_model.h"
 
 namespace folio {
 

@@ -2,7 +2,7 @@
 
 #include "configs/option_table.h"
 #include "core/check.h"
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "data/corpus/prepare.h"
 
 namespace folio {

@@ -8,7 +8,7 @@
 
 #include "configs/option_table.h"
 #include "configs/python_config.h"
-#include "core/output.h"
+#include "core/process/output.h"
 
 namespace folio {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "configs/model_rows.h"
 #include "core/check.h"
-#include "core/memory_limit.h"
+#include "core/process/memory_limit.h"
 
 namespace folio {
 

@@ -1,7 +1,7 @@
 #include "configs/train_options.h"
 
 #include "core/check.h"
-#include "core/memory_limit.h"
+#include "core/process/memory_limit.h"
 
 namespace folio {
 

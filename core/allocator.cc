@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <new>
 
-#include "core/memory_limit.h"
+#include "core/process/memory_limit.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>

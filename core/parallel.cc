@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/control_groups.h"
-#include "core/stop.h"
+#include "core/process/control_groups.h"
+#include "core/process/stop.h"
 
 namespace folio {
 namespace {

@@ -19,7 +19,7 @@ void run_parallel(int64_t n, void (*task)(void* context, int64_t i), void* conte
 // every call, so that it finds the rows that it wrote before in its own cache; what is left goes to
 // whichever thread is free. f must give the same result whoever runs it: split work by shape, never
 // by the number of threads. What f throws leaves parallel_for once no thread runs f any more, and
-// so does a request to stop where the caller is Interruptible (core/stop.h).
+// so does a request to stop where the caller is Interruptible (core/process/stop.h).
 template <class F>
 void parallel_for(int64_t n, F&& f) {
   run_parallel(

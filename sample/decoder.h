@@ -44,7 +44,7 @@ class Decoder {
   void remove(int64_t row);
 
   // Reads the tokens that were added. Error for a sequence without tokens. Interrupted (see
-  // core/stop.h), it can be called again.
+  // core/process/stop.h), it can be called again.
   void step();
   // Of the token that follows row's, [options.tokens], as of the last step(); valid until the next,
   // or remove(). Rows of the model without a token are left out here, and so everywhere.

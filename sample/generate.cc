@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "core/parallel.h"
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "sample/decoder.h"
 
 namespace folio {

@@ -57,7 +57,7 @@ struct Generated {
   size_t cache_bytes = 0;
 };
 
-// Throws Interrupted once a stop is requested (core/stop.h), also inside a prompt.
+// Throws Interrupted once a stop is requested (core/process/stop.h), also inside a prompt.
 // Continues each prompt; equal neighbours share one reading. A sample is the same whatever
 // batch_size, kv_cache and the number of threads are. The model must have been packed.
 Generated generate(Gpt& model, std::span<const std::vector<int32_t>> prompts,

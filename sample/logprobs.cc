@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/check.h"
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 #include "sample/top_k.h"
 
 namespace folio {

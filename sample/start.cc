@@ -1,7 +1,7 @@
 #include "sample/start.h"
 
 #include "core/check.h"
-#include "data/files.h"
+#include "data/files/files.h"
 
 namespace folio {
 namespace {

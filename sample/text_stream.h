@@ -2,8 +2,8 @@
 #include <functional>
 #include <string>
 
-#include "data/tokenizer.h"
-#include "data/utf8_stream.h"
+#include "data/text/utf8_stream.h"
+#include "data/tokenizer/tokenizer.h"
 #include "sample/stop_strings.h"
 
 namespace folio {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/memory_limit.h"
+#include "core/process/memory_limit.h"
 
 namespace folio {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/stop.h"
+#include "core/process/stop.h"
 
 namespace folio {
 namespace {

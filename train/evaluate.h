@@ -1,7 +1,7 @@
 #pragma once
 #include "configs/train_options.h"
-#include "data/batches.h"
-#include "data/meta.h"
+#include "data/dataset/batches.h"
+#include "data/dataset/meta.h"
 #include "nn/gpt.h"
 
 namespace folio {
@@ -12,7 +12,7 @@ struct Losses {
 
 // nanoGPT's estimate: the mean loss of eval_iters random batches of each split, without dropout.
 // A pure function of the model, the options and `iter`: it draws from no generator of the run.
-// Interruptible (core/stop.h).
+// Interruptible (core/process/stop.h).
 Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter);
 
 struct SplitLoss {
@@ -26,7 +26,7 @@ double perplexity(const SplitLoss& split);  // exp(loss)
 // predicts all its tokens, the others their last `stride`, each of which sees T - stride tokens of
 // context or more. (https://huggingface.co/docs/transformers/perplexity.) Error for a stride above
 // T, for a split of fewer than two tokens, and for a loss that is NaN or infinite.
-// Throws Interrupted once a stop is requested (core/stop.h).
+// Throws Interrupted once a stop is requested (core/process/stop.h).
 SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_size,
                            int64_t stride = 0);
 

@@ -1,7 +1,7 @@
 #pragma once
 #include "configs/train_options.h"
-#include "data/checkpoint_file.h"
-#include "data/meta.h"
+#include "data/dataset/meta.h"
+#include "data/hdf5/checkpoint_file.h"
 #include "nn/gpt.h"
 
 namespace folio {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "configs/train_options.h"
-#include "data/checkpoint_file.h"
+#include "data/hdf5/checkpoint_file.h"
 #include "train/adamw.h"
 #include "train/evaluate.h"
 #include "train/run_folder.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/check.h"
-#include "data/replacement_file.h"
+#include "data/files/replacement_file.h"
 
 namespace folio {
 namespace {

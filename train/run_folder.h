@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "data/files.h"
+#include "data/files/files.h"
 
 namespace folio {
 

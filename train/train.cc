@@ -5,7 +5,7 @@
 
 #include "autograd/ops.h"
 #include "checkpoint/model_file.h"
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "train/schedule.h"
 
 namespace folio {

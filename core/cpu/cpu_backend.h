@@ -46,29 +46,30 @@ class CpuBackend final : public Backend {
   Array linear(const Array& x, const Array& w, const Array& bias, Unary act, Array* pre) override;
   Array linear_grad_x(const Array& dy, const Array& w, Unary act, const Array& pre,
                       Array* post) override;
-  Array linear_grad_w(const Array& dy, const Array& x) override;
-  Array sum_rows(const Array& dy) override;
+  void linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db) override;
   PackedWeight pack(const Array& w, WeightFormat format) override;
   PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) override;
   Array unpack_rows(const PackedWeight& w, const Array& rows) override;
   Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override;
   LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                          DType dtype) override;
-  LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w, bool with_bias,
-                                 const Array& mean, const Array& rstd) override;
+  Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                        const Array& rstd, Array& dw, Array* db) override;
   Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
                   std::span<const int64_t> positions, DType dtype) override;
-  Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) override;
+  Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                  std::span<const int64_t> positions, DType dtype) override;
+  void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override;
   Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) override;
   Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
                        const Dropout& dropout) override;
   KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override;
   Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                         std::span<const int64_t> positions, bool last_only) override;
+                         std::span<const int64_t> positions) override;
   void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
                int64_t length) override;
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                    bool with_grad) override;
+                                    bool with_grad, double factor) override;
   Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets) override;
   Array norm(std::span<const Array> arrays) override;
   Array clip_scale(const Array& norm, double limit) override;

@@ -73,8 +73,8 @@ HWY_AFTER_NAMESPACE();
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/onednn.h"
 #include "core/machine.h"
-#include "core/memory_limit.h"
 #include "core/parallel.h"
+#include "core/process/memory_limit.h"
 
 namespace folio {
 namespace {

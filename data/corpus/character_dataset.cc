@@ -3,13 +3,13 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/output.h"
-#include "core/stop.h"
+#include "core/process/output.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
 #include "data/corpus/dataset_writer.h"
-#include "data/mapped_file.h"
-#include "data/progress_line.h"
+#include "data/files/mapped_file.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

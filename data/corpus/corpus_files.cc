@@ -7,12 +7,12 @@
 #include <map>
 #include <optional>
 
-#include "core/stop.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
 #include "data/corpus/json_lines.h"
 #include "data/corpus/map_in_order.h"
 #include "data/corpus/text_chunks.h"
-#include "data/progress_line.h"
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace folio {
 namespace {

@@ -6,10 +6,10 @@
 #include <filesystem>
 
 #include "core/check.h"
-#include "core/stop.h"
-#include "data/files.h"
-#include "data/fingerprint.h"
-#include "data/mapped_file.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
+#include "data/files/fingerprint.h"
+#include "data/files/mapped_file.h"
 
 namespace folio {
 namespace {

@@ -2,9 +2,9 @@
 #include <span>
 #include <string>
 
-#include "data/meta.h"
-#include "data/replacement_file.h"
-#include "data/sha256.h"
+#include "data/dataset/meta.h"
+#include "data/files/replacement_file.h"
+#include "data/files/sha256.h"
 
 namespace folio {
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "core/output.h"
-#include "core/stop.h"
-#include "data/files.h"
-#include "data/fingerprint.h"
-#include "data/meta.h"
-#include "data/progress_line.h"
+#include "core/process/output.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
+#include "data/dataset/meta.h"
+#include "data/files/files.h"
+#include "data/files/fingerprint.h"
 
 namespace folio {
 namespace {

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "data/parse_json.h"
+#include "data/text/parse_json.h"
 
 namespace folio {
 namespace {

@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "core/check.h"
-#include "data/progress_line.h"
+#include "core/process/progress_line.h"
 
 namespace folio {
 

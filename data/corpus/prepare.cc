@@ -8,8 +8,9 @@
 #include <optional>
 
 #include "core/check.h"
-#include "core/output.h"
-#include "core/stop.h"
+#include "core/process/output.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
 #include "data/corpus/character_dataset.h"
 #include "data/corpus/describe_dataset.h"
 #include "data/corpus/json_lines.h"
@@ -17,9 +18,8 @@
 #include "data/corpus/shakespeare.h"
 #include "data/corpus/text_chunks.h"
 #include "data/corpus/token_dataset.h"
-#include "data/files.h"
-#include "data/progress_line.h"
-#include "data/replacement_file.h"
+#include "data/files/files.h"
+#include "data/files/replacement_file.h"
 #include "data/tokenizer/find_tokenizer.h"
 
 namespace folio {

@@ -39,8 +39,8 @@ struct CorpusInput {
 // A folder data_dir/name with train.bin and val.bin alone, as nanoGPT's openwebtext is, gets
 // meta.json for the tokenizer, if there is no input.
 //
-// A request to stop (core/stop.h) ends it with Interrupted, and leaves everything as it was but for
-// what a download has got.
+// A request to stop (core/process/stop.h) ends it with Interrupted, and leaves everything as it was
+// but for what a download has got.
 void prepare(const PrepareOptions& options);
 
 }  // namespace folio

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "core/check.h"
-#include "data/mapped_file.h"
-#include "data/progress_line.h"
-#include "data/sha256.h"
+#include "core/process/progress_line.h"
+#include "data/files/mapped_file.h"
+#include "data/files/sha256.h"
 
 namespace folio {
 

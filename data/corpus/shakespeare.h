@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "data/download.h"
+#include "data/download/download.h"
 
 namespace folio {
 

@@ -6,9 +6,9 @@
 
 #include "core/check.h"
 #include "core/random.h"
-#include "data/batches.h"
 #include "data/corpus/json_lines.h"
 #include "data/corpus/text_chunks.h"
+#include "data/dataset/batches.h"
 
 namespace folio {
 namespace {

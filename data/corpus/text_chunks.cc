@@ -8,9 +8,9 @@
 #include <cerrno>
 
 #include "core/check.h"
-#include "core/stop.h"
-#include "data/progress_line.h"
-#include "data/utf8.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
+#include "data/text/utf8.h"
 
 namespace folio {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/tokenizer/pretokenizer.h"
 
 namespace folio {
@@ -28,7 +28,7 @@ class TextChunks {
   TextChunks(std::string path, int64_t begin, int64_t end, size_t size = 1 << 20,
              Cut cut = last_safe_cut);
 
-  // Nothing at the end. Error if the file ends before `end`; Interrupted (core/stop.h).
+  // Nothing at the end. Error if the file ends before `end`; Interrupted (core/process/stop.h).
   std::optional<TextChunk> next();
 
  private:

@@ -6,17 +6,17 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/output.h"
-#include "core/stop.h"
+#include "core/process/output.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
 #include "data/corpus/corpus_files.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/corpus/json_lines.h"
 #include "data/corpus/map_in_order.h"
 #include "data/corpus/split_corpus.h"
 #include "data/corpus/text_chunks.h"
-#include "data/progress_line.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "data/corpus/prepare.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace folio {
 

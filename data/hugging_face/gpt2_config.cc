@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "data/files.h"
-#include "data/json_keys.h"
-#include "data/parse_json.h"
+#include "data/files/files.h"
+#include "data/text/json_keys.h"
+#include "data/text/parse_json.h"
 
 namespace folio {
 namespace {

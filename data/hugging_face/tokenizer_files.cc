@@ -4,13 +4,13 @@
 #include <sstream>
 
 #include "core/check.h"
-#include "data/files.h"
-#include "data/json_keys.h"
-#include "data/parse_json.h"
+#include "data/files/files.h"
+#include "data/text/json_keys.h"
+#include "data/text/parse_json.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/tokenizer/stated_tokens.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "core/backend.h"
-#include "core/stop.h"
-#include "data/files.h"
-#include "data/replacement_file.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
+#include "data/files/replacement_file.h"
 #include "data/safetensors/half.h"
 #include "data/safetensors/shards.h"
 

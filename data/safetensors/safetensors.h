@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/array.h"
-#include "data/mapped_file.h"
+#include "data/files/mapped_file.h"
 #include "data/safetensors/header.h"
 
 namespace folio {

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "core/check.h"
-#include "data/mapped_file.h"
-#include "data/parse_json.h"
+#include "data/files/mapped_file.h"
+#include "data/text/parse_json.h"
 
 namespace folio {
 

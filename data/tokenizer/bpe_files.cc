@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "data/json_keys.h"
-#include "data/mapped_file.h"
-#include "data/parse_json.h"
+#include "data/files/mapped_file.h"
+#include "data/text/json_keys.h"
+#include "data/text/parse_json.h"
 #include "data/tokenizer/byte_alphabet.h"
 #include "data/tokenizer/stated_tokens.h"
 

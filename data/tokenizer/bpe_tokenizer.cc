@@ -5,9 +5,9 @@
 #include <unordered_map>
 
 #include "core/check.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/byte_alphabet.h"
 #include "data/tokenizer/pretokenizer.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

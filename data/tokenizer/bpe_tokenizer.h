@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "data/tokenizer.h"
 #include "data/tokenizer/bpe_vocabulary.h"
 #include "data/tokenizer/byte_pairs.h"
 #include "data/tokenizer/pretoken_cache.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace folio {
 

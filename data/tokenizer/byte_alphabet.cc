@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace folio {
 namespace {

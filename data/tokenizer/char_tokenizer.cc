@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace folio {
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "core/check.h"
-#include "data/hub/hub_cache.h"
+#include "data/download/hub_cache.h"
 #include "data/tokenizer/bpe_files.h"
 
 namespace folio {

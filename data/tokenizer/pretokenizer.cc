@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "data/text/utf8.h"
 #include "data/tokenizer/unicode_classes.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

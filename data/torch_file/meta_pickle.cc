@@ -1,9 +1,9 @@
 #include "data/torch_file/meta_pickle.h"
 
-#include "data/mapped_file.h"
+#include "data/files/mapped_file.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/torch_file/pickle.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <unordered_map>
 
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace folio {
 namespace {

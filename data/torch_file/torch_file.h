@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/array.h"
-#include "data/mapped_file.h"
+#include "data/files/mapped_file.h"
 #include "data/torch_file/pickle.h"
 #include "data/torch_file/zip_archive.h"
 

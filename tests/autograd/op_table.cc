@@ -123,6 +123,11 @@ std::vector<OpRow> rows_of_losses() {
        [](auto& in) {
          return linear_cross_entropy(in[0], in[1], ids({0, 10, -1, 4, 4, 2}, {2, 3}));
        }},
+      {"linear_cross_entropy:factor",
+       {{4, 6}, {11, 6}},
+       [](auto& in) {
+         return linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4}), 0.25);
+       }},
       {"linear_cross_entropy:scaled",
        {{4, 6}, {11, 6}},
        [](auto& in) {
@@ -148,6 +153,9 @@ std::vector<OpRow> rows_of_fused_ops() {
       {"add_dropout:alone", {{5, 9}}, [](auto& in) { return add_dropout({}, in[0], a_dropout()); }},
       {"add_dropout:off", {{5, 9}, {5, 9}}, [](auto& in) { return add_dropout(in[0], in[1], {}); }},
       {"linear", {{2, 3, 7}, {5, 7}, {5}}, [](auto& in) { return linear(in[0], in[1], in[2]); }},
+      {"linear:act",
+       {{6, 7}, {5, 7}, {5}},
+       [](auto& in) { return linear(in[0], in[1], in[2], gelu_tanh_op); }},
       {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
       {"layer_norm",
        {{2, 3, 10}, {10}, {10}},

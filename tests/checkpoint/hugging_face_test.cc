@@ -9,12 +9,12 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/export_command.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantized_file.h"
-#include "core/stop.h"
-#include "data/files.h"
+#include "commands/export_command.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/safetensors/safetensors.h"
 #include "data/tokenizer/char_tokenizer.h"

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"

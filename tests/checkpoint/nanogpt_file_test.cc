@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/model_file.h"
-#include "data/files.h"
+#include "data/files/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
 #include "tests/message.h"

@@ -5,12 +5,12 @@
 
 #include <csignal>
 
-#include "checkpoint/export_command.h"
 #include "checkpoint/open_model.h"
-#include "checkpoint/quantize_command.h"
-#include "core/stop.h"
-#include "data/files.h"
-#include "data/progress_line.h"
+#include "commands/export_command.h"
+#include "commands/quantize_command.h"
+#include "core/process/progress_line.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
@@ -82,7 +82,7 @@ TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
                 HasSubstr(with_commas(int64_t(std::filesystem::file_size(to))) + " bytes for"));
     OpenedModel at_load = open_model("resume", out.path(), Purpose::inference);
     EXPECT_EQ(at_load.weights, std::nullopt);
-    pack(at_load, {.format = format});
+    pack(at_load, format);
     OpenedModel saved = open_model(to, "", Purpose::inference);
     EXPECT_EQ(saved.weights, format);
     EXPECT_EQ(logits(*saved.model), logits(*at_load.model)) << name_of(format);
@@ -114,8 +114,8 @@ TEST(QuantizeCommand, SaysWhatCannotBeDone) {
   EXPECT_THAT(output_of(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
               HasSubstr("take the model that they were made from"));
   OpenedModel opened = open_model(to, "", Purpose::inference);
-  EXPECT_EQ(error_of([&] { pack(opened, {.format = WeightFormat::int8}); }), "");
-  EXPECT_THAT(error_of([&] { pack(opened, {.format = WeightFormat::int4}); }),
+  EXPECT_EQ(error_of([&] { pack(opened, WeightFormat::int8); }), "");
+  EXPECT_THAT(error_of([&] { pack(opened, WeightFormat::int4); }),
               HasSubstr("its weights are saved as int8 and cannot become int4"));
 }
 
@@ -189,8 +189,9 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
     if (p.shape().rank() == 1 || name == "transformer.wpe.weight")
       file.tensors["model/" + name] = zeros(p.shape(), DType::f32);
   });
-  shapes.packed_weights([&](const std::string& name, Parameter& p, PackedWeight&) {
-    Array data({p.dim(0) / 32, p.dim(1) / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
+  shapes.weights([&](const std::string& name, Weight& weight) {
+    const Shape& shape = weight.shape();
+    Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
     backend(data).write(std::string(data.bytes(), '\0').data(), data);
     file.tensors["packed/" + name] = data;
     bytes += data.bytes();

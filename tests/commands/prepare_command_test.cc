@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "data/files.h"
-#include "data/meta.h"
+#include "data/dataset/meta.h"
+#include "data/files/files.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 

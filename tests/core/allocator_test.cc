@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/array.h"
-#include "core/memory_limit.h"
+#include "core/process/memory_limit.h"
 #include "tests/message.h"
 
 namespace folio {

@@ -2,8 +2,8 @@
 // instructions and without.
 #include <gtest/gtest.h>
 
-#include "arrays.h"
 #include "core/cpu/dot_kernels.h"
+#include "tests/core/arrays.h"
 #include "tests/message.h"
 
 namespace folio {

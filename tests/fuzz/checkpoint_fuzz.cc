@@ -4,8 +4,8 @@
 
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
-#include "data/checkpoint_seal.h"
-#include "data/sha256.h"
+#include "data/files/sha256.h"
+#include "data/hdf5/seal.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
 #include "tests/data/temporary_folder.h"

@@ -1,5 +1,5 @@
 #include "checkpoint/hugging_face.h"
-#include "data/meta.h"
+#include "data/dataset/meta.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/fuzz/input_file.h"
 

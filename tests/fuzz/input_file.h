@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/backend.h"
-#include "data/files.h"
+#include "data/files/files.h"
 
 namespace folio {
 

@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/hugging_face.h"
-#include "data/checkpoint_seal.h"
 #include "data/corpus/prepare.h"
-#include "data/files.h"
+#include "data/files/files.h"
+#include "data/hdf5/seal.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/byte_alphabet.h"
 #include "tests/checkpoint/tiny_checkpoint.h"

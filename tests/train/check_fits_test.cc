@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/memory_limit.h"
+#include "core/process/memory_limit.h"
 #include "tests/message.h"
 #include "train/adamw.h"
 

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
+#include "commands/train_report.h"
 #include "tests/paths.h"
 #include "tests/reference/values.h"
 #include "tests/train/tiny_run.h"
-#include "train/report.h"
 #include "train/train.h"
 
 namespace folio {

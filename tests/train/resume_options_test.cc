@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_file.h"
-#include "data/files.h"
+#include "commands/train_report.h"
+#include "data/files/files.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"
-#include "train/report.h"
 #include "train/train.h"
 
 namespace folio {

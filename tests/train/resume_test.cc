@@ -5,7 +5,7 @@
 #include <random>
 
 #include "checkpoint/model_file.h"
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 

@@ -10,8 +10,8 @@
 #include <random>
 
 #include "checkpoint/model_file.h"
-#include "core/stop.h"
-#include "data/files.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"

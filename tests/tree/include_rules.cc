@@ -35,15 +35,15 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"hwy/", {"core/cpu"}},
     {"omp.h", {"core/cpu"}},
     {"immintrin.h", {"core/cpu"}},
-    {"hdf5", {"data"}},
-    {"H5", {"data"}},
-    {"curl/", {"data"}},
+    {"hdf5", {"data/hdf5"}},
+    {"H5", {"data/hdf5"}},
+    {"curl/", {"data/download"}},
     {"openssl/", {"data"}},
-    {"nlohmann/", {"data", "sample", "train"}},  // the last two: what commands print with --json
+    {"nlohmann/", {"data", "commands"}},  // the latter: what commands print with --json
     {"toml++/", {"configs"}},
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
-    {"histedit.h", {"sample"}},
+    {"histedit.h", {"commands"}},
 };
 
 struct Include {

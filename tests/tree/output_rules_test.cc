@@ -1,4 +1,5 @@
-// Standard output is written in one place, which checks that it was written: core/output.cc.
+// Standard output is written in one place, core/process/output.cc, which checks that it was
+// written.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -34,7 +35,7 @@ std::vector<std::string> writes(const std::string& source) {
 TEST(OutputRules, OneSourceWritesStandardOutput) {
   size_t sources = 0;
   for (const std::filesystem::path& file : program_sources(source_dir())) {
-    if (file == "core/output.cc") continue;
+    if (file == "core/process/output.cc") continue;
     std::ifstream in(std::filesystem::path(source_dir()) / file);
     EXPECT_THAT(writes({std::istreambuf_iterator<char>(in), {}}), testing::IsEmpty()) << file;
     ++sources;

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "data/corpus/prepare.h"
-#include "data/files.h"
-#include "data/meta.h"
+#include "data/dataset/meta.h"
+#include "data/files/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"

@@ -5,10 +5,10 @@
 
 #include <random>
 
-#include "data/files.h"
-#include "data/meta.h"
+#include "data/dataset/meta.h"
+#include "data/files/files.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
-#include "data/utf8.h"
 #include "tests/data/file_size_limit.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"

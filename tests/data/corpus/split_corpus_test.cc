@@ -7,7 +7,7 @@
 #include <fstream>
 #include <random>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "tests/data/temporary_folder.h"
 
 namespace folio {

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "core/stop.h"
+#include "core/process/stop.h"
 #include "data/corpus/prepare.h"
 #include "data/corpus/token_dataset.h"
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 

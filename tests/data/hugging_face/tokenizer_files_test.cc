@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "data/mapped_file.h"
+#include "data/files/mapped_file.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "core/backend.h"
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/safetensors/half.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/message.h"

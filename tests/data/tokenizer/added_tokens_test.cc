@@ -4,7 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/byte_alphabet.h"

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/tokenizer/gpt2_files.h"
 #include "tests/message.h"

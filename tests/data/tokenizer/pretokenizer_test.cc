@@ -8,8 +8,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 32
 #include <pcre2.h>
 
+#include "data/text/utf8.h"
 #include "data/tokenizer/unicode_classes.h"
-#include "data/utf8.h"
 
 namespace folio {
 namespace {

@@ -3,10 +3,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "data/files.h"
-#include "data/sha256.h"
+#include "data/files/files.h"
+#include "data/files/sha256.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/bpe_files.h"
-#include "data/utf8.h"
 #include "tests/data/tokenizer/gpt2_files.h"
 #include "tests/paths.h"
 #include "tests/reference/values.h"

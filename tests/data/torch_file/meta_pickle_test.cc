@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "data/files.h"
+#include "data/files/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"

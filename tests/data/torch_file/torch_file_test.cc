@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/backend.h"
-#include "data/files.h"
+#include "data/files/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
 #include "tests/message.h"

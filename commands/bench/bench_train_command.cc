@@ -1,0 +1,170 @@
+#include "commands/bench/bench_train_command.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/machine.h"
+#include "core/process/output.h"
+#include "core/process/stop.h"
+#include "data/files/files.h"
+#include "data/tokenizer/char_tokenizer.h"
+#include "train/train.h"
+
+namespace folio {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "folio-bench-XXXXXX").string();
+    check(mkdtemp(name.data()) != nullptr, "{}: cannot make a folder for the bench", name);
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+// `count` of them, in order: all but those that UTF-8 has no place for.
+std::u32string some_characters(int64_t count) {
+  std::u32string characters;
+  for (char32_t c = U'!'; std::ssize(characters) < count; ++c)
+    if (c < 0xd800 || c > 0xdfff) characters += c;
+  return characters;
+}
+
+// A prepared dataset of random ids.
+void write_random_dataset(const fs::path& folder, int64_t tokens, int64_t vocab_size) {
+  fs::create_directory(folder);
+  RandomStream stream{.seed = 65};
+  std::string ids;
+  for (int64_t i = 0; i < tokens; ++i) {
+    uint64_t id = uniform_below(uint64_t(vocab_size), stream, uint64_t(i));
+    ids += char(id & 0xff);
+    ids += char(id >> 8);
+  }
+  write_file(folder / "train.bin", ids);
+  write_file(folder / "val.bin", ids);
+  auto tokenizer = std::make_shared<CharTokenizer>(some_characters(vocab_size));
+  write_file(folder / "meta.json", to_json(Meta{tokenizer, tokens, tokens, "random numbers"}));
+}
+
+struct BenchOptions {
+  int64_t iters = 20;
+  int64_t vocab_size = 65;
+  bool json = false;
+};
+
+Rule vocabulary_size() {
+  constexpr int64_t most = CharTokenizer::max_vocab_size;  // token files hold 16-bit ids
+  return {fmt::format("1 to {}", most), [](const OptionValue& value) {
+            return std::get<int64_t>(value) >= 1 && std::get<int64_t>(value) <= most;
+          }};
+}
+
+// A bench needs no data of the user's. The files are mapped: once they are open, the folder can go,
+// and whatever ends the bench then leaves none behind.
+Run run_on_random_tokens(TrainOptions options, int64_t vocab_size) {
+  TemporaryFolder folder;
+  int64_t tokens = std::max<int64_t>(100000, 40 * options.block_size);
+  write_random_dataset(folder.path() / "random", tokens, vocab_size);
+  options.data_dir = folder.path().string();
+  options.dataset = "random";
+  options.init_from = "scratch";
+  return Run(options, {});
+}
+
+std::vector<Option> rows(TrainOptions& options, BenchOptions& bench) {
+  const std::string used[] = {"batch", "model", "grad_clip", "seed", "speed and memory"};
+  std::vector<Option> all = for_use(option_rows(options), used);
+  for (Option row : std::initializer_list<Option>{
+           {"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)},
+           {"vocab_size", &bench.vocab_size, "vocabulary size of the model", vocabulary_size()},
+           {"json", &bench.json, "print one JSON object"}}) {
+    row.group = "measurement";
+    all.push_back(std::move(row));
+  }
+  return all;
+}
+
+}  // namespace
+
+// folio bench train CONFIG [--key=value ...] [--iters=N] [--json]
+int bench_train_command(int argc, char** argv) {
+  BenchOptions bench;
+  TrainOptions options;
+  OptionTable table(rows(options, bench));
+  std::vector<std::string> args(argv + 1, argv + argc);
+  table.parse(
+      "folio bench train [CONFIG] [--key=value ...]\n\n"
+      "Times iterations of a new model on random tokens. CONFIG is one of `folio\n"
+      "train`; what it sets beyond these options makes no difference.",
+      args);
+  check_together(options, table.given());
+  backend(device_named(options.device)).set_threads(int(options.threads));
+  if (options.init_from != "scratch")
+    note("folio: a new model of the options' shape is timed; init_from = {} is not opened\n",
+         options.init_from);
+  set_stop_answer("the bench ends without a result");
+  Interruptible scope;
+  Run run = run_on_random_tokens(options, bench.vocab_size);
+
+  std::vector<double> ms;
+  constexpr int warm_up = 3;
+  for (int64_t i = 0; i < bench.iters + warm_up; ++i, ++run.iter) {
+    auto start = std::chrono::steady_clock::now();
+    accumulate_gradients(run);
+    update(run);
+    std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+    if (i >= warm_up) ms.push_back(taken.count());
+  }
+  size_t rss = peak_rss_bytes();
+  MachinePeak peak = measure_peak();
+  peak.read_bandwidth = measure_read_bandwidth();
+  std::ranges::sort(ms);
+  double median = ms[ms.size() / 2];
+  auto tokens =
+      double(options.gradient_accumulation_steps * options.batch_size * options.block_size);
+  double flops = run.model->training_flops_per_token() * tokens;
+  double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
+  double share = flops / (median / 1e3) / machine;
+  if (bench.json) {
+    say("{}\n", nlohmann::ordered_json{{"median_ms", median},
+                                       {"min_ms", ms.front()},
+                                       {"tokens_per_second", tokens / median * 1e3},
+                                       {"peak_rss_bytes", rss},
+                                       {"share_of_peak", share},
+                                       {"gflop_per_iteration", flops / 1e9},
+                                       {"peak_gflops", machine / 1e9},
+                                       {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
+                                       {"threads", backend(cpu).threads()},
+                                       {"dtype", options.dtype}}
+                    .dump());
+    return 0;
+  }
+  say("machine    {}\n", cpu_model());
+  say("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
+      peak.read_bandwidth / 1e9);
+  say("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(), bench.iters);
+  say("tokens     {:.0f} a second\n", tokens / median * 1e3);
+  say("share      {:.0f} % of the multiply-add peak ({:.2f} GFLOP an iteration)\n", 100 * share,
+      flops / 1e9);
+  say("memory     {:.0f} MB at the most\n", double(rss) / 1e6);
+  return 0;
+}
+
+}  // namespace folio

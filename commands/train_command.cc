@@ -1,0 +1,36 @@
+#include "commands/train_command.h"
+
+#include <optional>
+
+#include "checkpoint/model_file.h"
+#include "commands/train_report.h"
+#include "core/process/stop.h"
+
+namespace folio {
+
+// folio train [CONFIG] [--key=value ...]
+int train_command(int argc, char** argv) {
+  OptionOrigins given;
+  std::vector<std::string> args(argv + 1, argv + argc);
+  TrainOptions options = parse_train_options(args, &given);
+  auto set_threads = [](const TrainOptions& o) {
+    backend(device_named(o.device)).set_threads(int(o.threads));
+  };
+  set_threads(options);
+  std::optional<Run> started;
+  {
+    Interruptible scope;  // a large model takes long to load
+    started.emplace(options, given);
+  }
+  Run& run = *started;
+  set_threads(run.options);  // a resumed run's own
+  if (!options.eval_only)
+    set_stop_answer(fmt::format("stopping; the last finished iteration is saved to {}",
+                                last_checkpoint(options.out_dir).string()));
+  Report report;
+  Finish finish = train(run, report);
+  if (finish == Finish::interrupted) return 128 + stop_signal();
+  return report.complete() ? 0 : 1;
+}
+
+}  // namespace folio

@@ -1,0 +1,28 @@
+#include "data/tokenizer/tokenizer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "data/text/parse_json.h"
+#include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/char_tokenizer.h"
+
+namespace folio {
+
+bool operator==(const Tokenizer& a, const Tokenizer& b) {
+  return &a == &b || (a.vocab_size() == b.vocab_size() && a.to_json() == b.to_json());
+}
+
+std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::ordered_json& json,
+                                                     std::string_view name) {
+  auto type = json.find("type");
+  if (type != json.end() && *type == "bpe") return BpeTokenizer::from_json(json, name);
+  return std::make_shared<CharTokenizer>(CharTokenizer::from_json(json, name));
+}
+
+std::string to_text(const Tokenizer& tokenizer) { return tokenizer.to_json().dump(); }
+
+std::shared_ptr<const Tokenizer> tokenizer_from_text(std::string_view text, std::string_view name) {
+  return tokenizer_from_json(parse_json<nlohmann::ordered_json>(text, name), name);
+}
+
+}  // namespace folio

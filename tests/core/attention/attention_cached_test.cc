@@ -1,0 +1,244 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "tests/core/attention/attention_reference.h"
+
+namespace folio {
+namespace {
+
+// Columns [begin, end) of the T dimension of a [B, T, n] array.
+Array part_of(const Array& array, int64_t begin, int64_t end) {
+  const int64_t B = array.dim(0), T = array.dim(1), n = array.dim(2);
+  std::vector<double> all = values_of(array), part;
+  for (int64_t b = 0; b < B; ++b) {
+    part.insert(part.end(), all.begin() + (b * T + begin) * n, all.begin() + (b * T + end) * n);
+  }
+  return array_of(part, {B, end - begin, n}, array.dtype());
+}
+
+// attention_cached over `qkv` [1, T, 3C] in calls of the given sizes, in a fresh cache -> [T, C].
+std::vector<double> in_calls(const Array& qkv, int64_t H, DType kept,
+                             const std::vector<int64_t>& calls) {
+  const int64_t T = qkv.dim(1);
+  KvLayer cache = backend(cpu).make_kv_layer(1, T, qkv.dim(2) / 3, H, kept);
+  std::vector<double> rows;
+  int64_t position = 0;
+  for (int64_t n : calls) {
+    Array part = part_of(qkv, position, position + n);
+    std::vector<double> y =
+        values_of(backend(cpu).attention_cached(part, H, cache, std::vector<int64_t>{position}));
+    rows.insert(rows.end(), y.begin(), y.end());
+    position += n;
+  }
+  EXPECT_EQ(position, T);
+  return rows;
+}
+
+TEST(CachedAttention, MatchesAttention) {
+  for (auto [T, D] : {std::pair{1, 4}, {63, 20}, {65, 32}, {130, 64}}) {
+    const Sizes s{1, T, 3, D};
+    for (auto [dtype, kept, tolerance] : {std::tuple{DType::f64, DType::f64, 1e-12},
+                                          {DType::f32, DType::f32, 4e-6},
+                                          {DType::f32, DType::bf16, 1e-2},
+                                          {DType::bf16, DType::f32, 8e-3},
+                                          {DType::bf16, DType::bf16, 8e-3}}) {
+      Array qkv = array_of(normal_values(s.packed().size(), 9), s.packed(), dtype);
+      AttentionReference expected =
+          attention_reference(s, values_of(qkv), normal_values(s.rows().size(), 10), {});
+      KvLayer cache = backend(cpu).make_kv_layer(1, T, s.C(), s.H, kept);
+      Array y;
+      on_every_target([&] {
+        y = backend(cpu).attention_cached(qkv, s.H, cache, std::vector<int64_t>{0});
+        EXPECT_LE(largest_error(y, expected.y), tolerance);
+      });
+      EXPECT_EQ(y.shape(), s.rows());
+      EXPECT_EQ(y.dtype(), dtype);
+      EXPECT_LE(largest_error(y, expected.y), tolerance)
+          << fmt::format("T {}, D {}, {} in {}", T, D, dtype, kept);
+    }
+  }
+}
+
+// f(its D elements) for every [position][key, value][head] of qkv.
+template <class F>
+void for_keys_and_values(const Sizes& s, std::vector<double>& qkv, F&& f) {
+  for (int64_t row = 0; row < s.B * s.T; ++row)
+    for (int64_t part : {1, 2})
+      for (int64_t head = 0; head < s.H; ++head)
+        f(std::span(qkv).subspan(size_t(row * 3 * s.C() + part * s.C() + head * s.D), size_t(s.D)));
+}
+
+double largest_of(std::span<const double> x) {
+  double largest = 0;
+  for (double value : x) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+TEST(CachedAttention, Int8AttendsToThe127thsOfEachPositionsLargest) {
+  for (auto [T, D] : {std::pair{1, 4}, {63, 20}, {65, 32}, {130, 64}}) {
+    const Sizes s{1, T, 3, D};
+    for (auto [dtype, tolerance] : {std::pair{DType::f32, 4e-6}, {DType::bf16, 8e-3}}) {
+      std::vector<double> values = normal_values(s.packed().size(), 9);
+      std::fill_n(values.begin() + s.C(), D, 0);  // a key without a largest
+      Array qkv = array_of(values, s.packed(), dtype);
+      values = values_of(qkv);
+      for_keys_and_values(s, values, [](std::span<double> x) {
+        const double largest = largest_of(x);
+        for (double& value : x)
+          if (largest > 0) value = std::nearbyint(127 * value / largest) * largest / 127;
+      });
+      AttentionReference expected =
+          attention_reference(s, values, normal_values(s.rows().size(), 10), {});
+      on_every_target([&, dtype = dtype, tolerance = tolerance] {
+        KvLayer cache = backend(cpu).make_kv_layer(1, s.T, s.C(), s.H, DType::i8);
+        Array y = backend(cpu).attention_cached(qkv, s.H, cache, std::vector<int64_t>{0});
+        EXPECT_EQ(y.dtype(), dtype);
+        EXPECT_LE(largest_error(y, expected.y), tolerance)
+            << fmt::format("T {}, D {}, {}", s.T, s.D, dtype);
+      });
+    }
+  }
+}
+
+// Half a step moves a score by at most e = scale sum|q| largest|k| / 254, hence a probability by a
+// factor within exp(+-2e), and a value by largest|v| / 254.
+TEST(CachedAttention, Int8IsWithinItsStepsOfAttention) {
+  const Sizes s{1, 130, 3, 64};
+  Array qkv = array_of(normal_values(s.packed().size(), 12, 0.5), s.packed(), DType::f32);
+  std::vector<double> values = values_of(qkv), largest;  // of [t][key or value][head]
+  for_keys_and_values(s, values, [&](std::span<double> x) { largest.push_back(largest_of(x)); });
+  std::vector<double> exact =
+      attention_reference(s, values, normal_values(s.rows().size(), 10), {}).y;
+  std::vector<double> y = in_calls(qkv, s.H, DType::i8, {s.T});
+  for (int64_t h = 0; h < s.H; ++h) {
+    double k = 0, v = 0;  // the largest so far
+    for (int64_t t = 0; t < s.T; ++t) {
+      k = std::max(k, largest[size_t(2 * t * s.H + h)]);
+      v = std::max(v, largest[size_t((2 * t + 1) * s.H + h)]);
+      double sum = 0;
+      for (int64_t c = 0; c < s.D; ++c)
+        sum += std::abs(values[size_t(t * 3 * s.C() + h * s.D + c)]);
+      const double e = sum * k / 254 / std::sqrt(double(s.D));
+      const double bound = v / 254 + std::expm1(2 * e) * v + 4e-6;
+      for (int64_t c = 0; c < s.D; ++c) {
+        const size_t i = size_t(t * s.C() + h * s.D + c);
+        ASSERT_NEAR(y[i], exact[i], bound) << "position " << t << ", head " << h;
+      }
+    }
+  }
+}
+
+TEST(CachedAttention, WhatIsNotFiniteStaysSoInInt8) {
+  const Sizes s{1, 70, 2, 20};
+  for (double wrong : {std::nan(""), double(INFINITY)}) {
+    for (int64_t part : {1, 2}) {
+      std::vector<double> values = normal_values(s.packed().size(), 13);
+      values[size_t(40 * 3 * s.C() + part * s.C())] = wrong;  // of the first head alone
+      std::vector<double> y =
+          in_calls(array_of(values, s.packed(), DType::f32), s.H, DType::i8, {s.T});
+      for (int64_t i = 0; i < s.T * s.C(); ++i) {
+        const bool sees = i / s.C() >= 40 && i % s.C() < s.D;
+        ASSERT_EQ(std::isfinite(y[size_t(i)]), !sees) << "position " << i / s.C();
+      }
+    }
+  }
+}
+
+TEST(CachedAttention, BitsDoNotDependOnTheSplit) {
+  for (auto [dtype, kept] : {std::pair{DType::f32, DType::f32},
+                             {DType::f32, DType::bf16},
+                             {DType::bf16, DType::bf16},
+                             {DType::f32, DType::i8},
+                             {DType::bf16, DType::i8}}) {
+    for (int64_t D : {4, 20}) {
+      const int64_t T = 133, H = 1;
+      Array qkv = array_of(normal_values(T * 3 * H * D, 11), {1, T, 3 * H * D}, dtype);
+      on_every_target([&, kept = kept] {
+        EXPECT_EQ(in_calls(qkv, H, kept, std::vector<int64_t>(T, 1)), in_calls(qkv, H, kept, {T}));
+      });
+      const std::vector<double> whole = in_calls(qkv, H, kept, {T});
+      for (int64_t n = 1; n < T; ++n) EXPECT_EQ(in_calls(qkv, H, kept, {n, T - n}), whole) << n;
+      EXPECT_EQ(in_calls(qkv, H, kept, {3, 8, 52, 1, 1, 9, 25, 34}), whole);
+    }
+  }
+}
+
+class CachedAttentionIn : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(All, CachedAttentionIn,
+                         testing::Values(DType::f32, DType::bf16, DType::i8),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+// Sequences at different positions, decoded together, on any number of threads, after the cache
+// held something else: each is what it is alone.
+TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld) {
+  const int64_t H = 2, D = 32, C = H * D, capacity = 150;
+  const std::vector<int64_t> lengths{1, 17, 63, 64, 100, 149};
+  const auto B = int64_t(lengths.size());
+  std::vector<std::vector<double>> alone;
+  std::vector<double> last;
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t T = lengths[size_t(b)] + 1;
+    Array qkv = array_of(normal_values(T * 3 * C, uint32_t(20 + b)), {1, T, 3 * C}, DType::f32);
+    std::vector<double> rows = in_calls(qkv, H, GetParam(), {T}), values = values_of(qkv);
+    alone.push_back({rows.end() - C, rows.end()});
+    last.insert(last.end(), values.end() - 3 * C, values.end());
+  }
+  for (int threads : {1, 2, 3}) {
+    backend(cpu).set_threads(threads);
+    KvLayer cache = backend(cpu).make_kv_layer(B, capacity, C, H, GetParam());
+    const std::vector<double> stale(size_t(B * capacity * 3 * C), std::nan(""));
+    backend(cpu).attention_cached(array_of(stale, {B, capacity, 3 * C}, DType::f32), H, cache,
+                                  std::vector<int64_t>(size_t(B), 0));
+    // Rewind, then feed each its own prefix, token by token; a sequence that is done repeats its
+    // last position.
+    std::vector<int64_t> positions(size_t(B), 0);
+    for (int64_t t = 0; t < 149; ++t) {
+      std::vector<double> step;
+      for (int64_t b = 0; b < B; ++b) {
+        const int64_t length = lengths[size_t(b)];
+        positions[size_t(b)] = std::min(t, length - 1);
+        std::vector<double> values = normal_values((length + 1) * 3 * C, uint32_t(20 + b));
+        auto at = values.begin() + positions[size_t(b)] * 3 * C;
+        step.insert(step.end(), at, at + 3 * C);
+      }
+      backend(cpu).attention_cached(array_of(step, {B, 1, 3 * C}, DType::f32), H, cache, positions);
+    }
+    std::vector<double> y = values_of(backend(cpu).attention_cached(
+        array_of(last, {B, 1, 3 * C}, DType::f32), H, cache, lengths));
+    for (int64_t b = 0; b < B; ++b) {
+      EXPECT_EQ(std::vector<double>(y.begin() + b * C, y.begin() + (b + 1) * C), alone[size_t(b)])
+          << "sequence " << b << ", " << threads << " threads";
+    }
+  }
+  backend(cpu).set_threads(0);
+}
+
+TEST(CachedAttention, ErrorsNameTheNumbers) {
+  KvLayer cache = backend(cpu).make_kv_layer(2, 10, 8, 2, DType::f32);
+  auto message = [&](Shape shape, std::vector<int64_t> positions) -> std::string {
+    try {
+      backend(cpu).attention_cached(
+          array_of(std::vector<double>(size_t(shape.size())), shape, DType::f32), 2, cache,
+          positions);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message({2, 4, 24}, {6, 6}), "no error");
+  EXPECT_THAT(message({2, 4, 24}, {6, 7}),
+              testing::HasSubstr("sequence 1 has 7 positions in the cache and 4 new ones, but the "
+                                 "cache holds 10"));
+  EXPECT_THAT(message({2, 11, 24}, {0, 0}), testing::HasSubstr("11 new ones"));
+  EXPECT_THAT(message({2, 1, 24}, {-1, 0}), testing::HasSubstr("-1 positions"));
+  EXPECT_THAT(message({3, 1, 24}, {0, 0, 0}), testing::HasSubstr("3 sequences"));
+  EXPECT_THAT(message({2, 1, 48}, {0, 0}), testing::HasSubstr("2 heads of 8"));
+  EXPECT_THROW(backend(cpu).make_kv_layer(2, 10, 8, 2, DType::i32), Error);
+}
+
+}  // namespace
+}  // namespace folio
