@@ -105,6 +105,8 @@ class Backend {
   // The named rows of x [R, C] -> [rows.size(), C].
   virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
   virtual Array take_rows(const Array& x, const Array& rows) = 0;  // i32, all in [0, R)
+  // Adds row i of dy [N, C] to row rows[i] of dx [R, C], f32 (f64 for f64).
+  virtual void add_rows(const Array& dy, const Array& rows, Array& dx) = 0;
   // x[..., ids[...]] of x [..., V]: an element a row, or 0 where the id (i32, below V) is -1. The
   // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
   virtual Array pick(const Array& x, const Array& ids) = 0;
