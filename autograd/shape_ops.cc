@@ -88,10 +88,10 @@ Tensor take_rows(const Tensor& table, const Array& ids) {
   Array rows = ids.reshape({ids.size()});
   Array y =
       backend(ids).take_rows(table.array(), rows).reshape(Shape(std::span<const int64_t>(dims)));
-  return record(y, {table}, [rows, so_far = GradientSoFar(table)](Array dy) {
-    Array dtable = so_far.take();
-    backend(dy).take_rows_grad(dy, rows, dtable);
-    return std::vector<Array>{dtable};
+  return record(y, {table}, [rows, shape = table.shape(), dtype = table.dtype()](Array dy) {
+    Array sums = Array::shape_only(shape, dtype == DType::f64 ? DType::f64 : DType::f32);
+    backend(dy).add_rows(dy.reshape({rows.size(), shape[1]}), rows, sums);
+    return std::vector<Array>{to_dtype(sums, dtype)};
   });
 }
 

@@ -102,10 +102,10 @@ class Backend {
   // from 0. All other dimensions, and the dtype, are alike.
   virtual void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
                           int64_t n, int axis) = 0;
-  // The rows of x [R, C] that `rows` [n] names, i32 in [0, R) -> [n, C]; and row i of dy [..., C]
-  // added to row rows[i] of dx [R, C].
+  // The rows of x [R, C] that `rows` [N] names, i32 in [0, R) -> [N, C].
   virtual Array take_rows(const Array& x, const Array& rows) = 0;
-  virtual void take_rows_grad(const Array& dy, const Array& rows, Array& dx) = 0;
+  // Adds row i of dy [N, C] to row rows[i] of dx [R, C].
+  virtual void add_rows(const Array& dy, const Array& rows, Array& dx) = 0;
   // x[..., ids[...]] of x [..., V]: an element a row, or 0 where the id (i32, below V) is -1. The
   // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
   virtual Array pick(const Array& x, const Array& ids) = 0;
