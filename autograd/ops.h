@@ -1,36 +1,93 @@
 #pragma once
-#include <string_view>
 #include <vector>
 
-#include "autograd/tensor.h"
+#include "autograd/weight.h"
 
 namespace folio {
 
 // The differentiable ops. Each checks its shapes, runs its forward on the backend of its input and
-// says its gradient, all in one function. B: batch, T: positions, C: channels, V: vocabulary.
+// says its gradient, all in one function. Results have the dtype of the inputs, which is one unless
+// said otherwise; an axis below 0 counts from the end. B: batch, T: positions, C: channels,
+// V: vocabulary.
 
-Tensor add(const Tensor& a, const Tensor& b);  // same shape and dtype
-Tensor scale(const Tensor& x, double factor);
-Tensor cast(const Tensor& x, DType dtype);  // its gradient arrives in x's dtype or wider
+// --- of two tensors, element by element; trailing dimensions broadcast as in NumPy: [B, T, C] goes
+// with [C], [B, T, 1] or [].
+Tensor elementwise(Binary op, const Tensor& a, const Tensor& b);  // op from core/binary_ops.h
+template <class Op>
+Tensor elementwise(const Tensor& a, const Tensor& b) {
+  return elementwise(binary<Op>(), a, b);
+}
+Tensor add(const Tensor& a, const Tensor& b);
+inline Tensor sub(const Tensor& a, const Tensor& b) { return elementwise<Sub>(a, b); }
+inline Tensor mul(const Tensor& a, const Tensor& b) { return elementwise<Mul>(a, b); }
+inline Tensor div(const Tensor& a, const Tensor& b) { return elementwise<Div>(a, b); }
 
-// Op from core/elementwise.h, on any shape.
-Tensor elementwise(Unary op, const Tensor& x);
+// --- of one tensor, element by element.
+Tensor elementwise(Unary op, const Tensor& x);  // op from core/elementwise.h
 template <class Op>
 Tensor elementwise(const Tensor& x) {
   return elementwise(unary<Op>(), x);
 }
+inline Tensor gelu_erf(const Tensor& x) { return elementwise<GeluErf>(x); }
+inline Tensor gelu_tanh(const Tensor& x) { return elementwise<GeluTanh>(x); }
+inline Tensor relu(const Tensor& x) { return elementwise<Relu>(x); }
+inline Tensor sigmoid(const Tensor& x) { return elementwise<Sigmoid>(x); }
+inline Tensor silu(const Tensor& x) { return elementwise<Silu>(x); }
+inline Tensor tanh(const Tensor& x) { return elementwise<Tanh>(x); }
+inline Tensor exp(const Tensor& x) { return elementwise<Exp>(x); }
+inline Tensor log(const Tensor& x) { return elementwise<Log>(x); }
+inline Tensor square(const Tensor& x) { return elementwise<Square>(x); }
+inline Tensor sqrt(const Tensor& x) { return elementwise<Sqrt>(x); }
+Tensor scale(const Tensor& x, double factor);
+Tensor cast(const Tensor& x, DType dtype);  // its gradient arrives in x's dtype or wider
+
+// --- over one axis, which is left out of the result or, with `keepdim`, has size 1 there.
+Tensor sum(const Tensor& x, int axis, bool keepdim = false);
+Tensor mean(const Tensor& x, int axis, bool keepdim = false);
+Tensor max(const Tensor& x, int axis, bool keepdim = false);  // gradient: to the first largest
+
+// --- over the last dimension.
+Tensor softmax(const Tensor& x);      // e^x / sum(e^x)
+Tensor log_softmax(const Tensor& x);  // its logarithm
+// x / sqrt(mean(x^2) + eps) w (Zhang & Sennrich, 2019); w [C] may be undefined, or f32 under bf16.
+Tensor rms_norm(const Tensor& x, const Tensor& w, double eps = 1e-5);
+
+// --- matrices: a [..., M, K] b [..., K, N] -> [..., M, N]; with transpose_a a is [..., K, M], with
+// transpose_b b is [..., N, K]. Leading dimensions are alike, or one side has none and serves all.
+struct MatmulOptions {
+  bool transpose_a = false, transpose_b = false;
+};
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
+// scores [..., T, S], S >= T: query t sees the keys up to S - T + t, all others become -infinity.
+Tensor causal_mask(const Tensor& scores);
+
+// --- shapes. All but reshape copy.
+Tensor reshape(const Tensor& x, const Shape& shape);
+Tensor transpose(const Tensor& x, int i, int j);                      // exchanges two axes
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);  // [begin, end) of an axis
+Tensor concat(const std::vector<Tensor>& parts, int axis);            // one after the other
+Tensor take_rows(const Tensor& table, const Array& ids);  // table [V, C], ids [...] i32 -> [..., C]
+
+// --- loss: mean of -log softmax(logits)[target] over the targets that are not -1. logits [..., V],
+// targets [...] i32 -> [] f32 (f64 for f64).
+Tensor cross_entropy(const Tensor& logits, const Array& targets);
+
+// --- fused: what a transformer spends its time in, said in one op each.
 
 // residual + dropout(x), in the dtype of `residual`, which may be f32 over a bf16 x, or undefined;
 // a disabled dropout then passes x through.
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout);
 
-// x w^T + b: x [..., K], w [N, K], b [N] or undefined -> [..., N].
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b);
+// In the four ops over a Weight, a dense one has the dtype of x or is f32 under bf16; a packed one
+// is an Error unless NoGrad is active.
+
+// act(x w^T + b): x [..., K], w [N, K], b [N] or undefined -> [..., N].
+Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act = Unary::none);
 
 // act(x w_fc^T + b_fc) w_proj^T + b_proj, the transformer's feed-forward layer, as one op: it keeps
 // the sums before `act` alone and fuses `act` and its slope into the products. x [..., C],
 // w_fc [H, C], w_proj [C, H].
-Tensor feed_forward(const Tensor& x, const Tensor& w_fc, const Tensor& b_fc, const Tensor& w_proj,
+Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, const Weight& w_proj,
                     const Tensor& b_proj, Unary act);
 
 // (x - mean) / sqrt(var + eps) w + b over the last dimension (Ba et al., 2016), in `dtype`: that of
@@ -40,22 +97,20 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
 
 // wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
 // `dtype`. With `positions` (one a row of tokens) row b starts at positions[b] instead of 0.
-Tensor embedding(const Array& tokens, const Tensor& wte, const Tensor& wpe, DType dtype,
+Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
                  std::span<const int64_t> positions = {});
 
 // Multi-head causal self-attention: qkv [B, T, 3C] -> [B, T, C]; dropout on the probabilities.
 Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);
 
-// Mean cross-entropy of the logits x w^T against targets [...] (i32, -1 ignored): x [..., C],
-// w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
-Tensor linear_cross_entropy(const Tensor& x, const Tensor& w, const Array& targets);
+// `factor` times the mean cross-entropy of the logits x w^T against targets [...] (i32, -1
+// ignored): x [..., C], w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
+Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets,
+                            double factor = 1);
 
 // f(x), of which x alone is kept until backward: f runs again there (Chen et al., "Training deep
 // nets with sublinear memory cost", 2016). f must give the same tensor both times and record x and
 // leaves alone; gradients of those leaves arrive as f's own ops sum them.
 Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
-
-// Every op above, by name: the test of ops fails for one without a row in its table.
-const std::vector<std::string_view>& op_names();
 
 }  // namespace folio

@@ -62,7 +62,7 @@ void Tensor::backward() const {
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
   Array one(shape(), dtype(), array_.device());
   backend(one).fill(one, 1);
-  backward(one);
+  walk({one, true});
 }
 
 void Tensor::backward(Array dy) const {
@@ -70,8 +70,13 @@ void Tensor::backward(Array dy) const {
   check(dy.shape() == shape() && dy.dtype() == dtype(),
         "backward: a tensor {} {} needs a gradient like it, got {} {}", dtype(), shape(),
         dy.dtype(), dy.shape());
+  walk({std::move(dy), false});
+}
+
+void Tensor::walk(Gradient dy) const {
   bool is_leaf = node_->order == 0;
   check(is_leaf || node_->backward, walked_before);
+  bool from_one = dy.is_one;
   add_grad(*node_, std::move(dy));
 
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Newest> pending;
@@ -83,7 +88,8 @@ void Tensor::backward(Array dy) const {
     Node::Backward backward = std::move(node->backward);
     node->backward = nullptr;
     check(backward != nullptr, walked_before);
-    std::vector<Array> grads = backward(std::move(node->grad));
+    std::vector<Array> grads = backward({std::move(node->grad), from_one});
+    from_one = false;
     node->grad = {};
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const std::shared_ptr<Node>& input = node->inputs[i];
@@ -103,6 +109,12 @@ Saved::Saved(const Tensor& tensor) {
   } else {
     array_ = tensor.array();
   }
+}
+
+Array GradientSoFar::take() const {
+  bool owned = node_ && node_->grad.defined() && node_->grad.sole_owner();
+  if (owned && node_->grad.dtype() == dtype_) return std::exchange(node_->grad, {});
+  return Array::shape_only(shape_, dtype_);
 }
 
 Array Saved::operator()() const { return node_ ? node_->recompute() : array_; }

@@ -9,6 +9,11 @@ namespace folio {
 
 struct Node;
 
+// The gradient of an op's result, as its backward gets it.
+struct Gradient : Array {
+  bool is_one = false;  // the scalar 1 with which Tensor::backward() starts: nothing to multiply by
+};
+
 // An Array and, when it was recorded, its place on the tape. Copies share both.
 class Tensor {
  public:
@@ -37,16 +42,18 @@ class Tensor {
   void backward(Array dy) const;
 
  private:
-  friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Array)>,
+  friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Gradient)>,
                             std::function<Array()>);
+  void walk(Gradient dy) const;
   friend class Saved;
+  friend class GradientSoFar;
   Array array_;
   std::shared_ptr<Node> node_;
 };
 
 // One op on the tape: how to turn the gradient of its result into those of its inputs.
 struct Node {
-  using Backward = std::function<std::vector<Array>(Array dy)>;
+  using Backward = std::function<std::vector<Array>(Gradient dy)>;
 
   int64_t order = 0;                          // position on the tape
   std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
@@ -75,6 +82,21 @@ class Saved {
  private:
   Array array_;
   std::shared_ptr<Node> node_;
+};
+
+// The gradient that an input has accumulated so far, for a backward that adds to it in place.
+class GradientSoFar {
+ public:
+  GradientSoFar(const Tensor& input)  // NOLINT(google-explicit-constructor)
+      : node_(input.node_), shape_(input.shape()), dtype_(input.dtype()) {}
+  // Takes it out of the input, whose gradient again is what the backward returns for it. A shape
+  // alone if there is none yet, or if another holder sees it.
+  Array take() const;
+
+ private:
+  std::shared_ptr<Node> node_;
+  Shape shape_;
+  DType dtype_;
 };
 
 Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,

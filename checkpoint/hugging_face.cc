@@ -147,7 +147,7 @@ std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, bool read_only) {
     Array values = weights.tensor(name, conv1d ? transposed(shape) : shape);
     Backend& device = backend(values);
     if (conv1d) {
-      values = device.transpose(values, DType::f32);
+      values = device.transpose(values, 0, 1, DType::f32);
     } else if (!read_only || values.dtype() != DType::f32 || name != "transformer.wte.weight") {
       values = device.cast(values, DType::f32);
     }

@@ -43,7 +43,7 @@ std::vector<SafetensorsSource> sources(Gpt& model, int64_t rows) {
                        .dtype = DType::f32,
                        .shape = conv1d ? Shape{shape[1], shape[0]} : shape,
                        .make = [values, conv1d] {
-                         return conv1d ? backend(values).transpose(values, DType::f32) : values;
+                         return conv1d ? backend(values).transpose(values, 0, 1, DType::f32) : values;
                        }});
     bool missing_bias = !model.config().bias && name.ends_with(".weight") &&
                         !name.ends_with("wte.weight") && !name.ends_with("wpe.weight");

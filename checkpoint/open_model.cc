@@ -136,16 +136,16 @@ void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer) {
       opened.source, tokens, rows);
 }
 
-void pack(OpenedModel& opened, const PackOptions& options) {
+void pack(OpenedModel& opened, WeightFormat format) {
   if (!opened.weights) {
-    opened.model->pack(options);
+    opened.model->pack(format);
     check_mapped_files();
     return;
   }
-  check(opened.weights == options.format,
+  check(opened.weights == format,
         "{}: its weights are saved as {} and cannot become {}; leave --weights out, or open the "
         "model that they were made from",
-        opened.source, *opened.weights, options.format);
+        opened.source, *opened.weights, format);
 }
 
 bool rows_fit(int64_t rows, const Tokenizer& tokenizer) {

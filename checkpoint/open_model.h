@@ -44,9 +44,8 @@ Which checkpoint_named(const std::string& name);  // "best" or "last"
 // open_model found beside the model has been checked.
 void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer);
 
-// Packs the model. One that its file has packed stays as it is: throws Error if `options` asks for
-// another format.
-void pack(OpenedModel& opened, const PackOptions& options);
+// Packs the model. One that its file has packed stays as it is: throws Error for another format.
+void pack(OpenedModel& opened, WeightFormat format);
 
 // Whether a model of `rows` rows may be the tokenizer's, as far as numbers tell: it has as many
 // rows as there are tokens, or those of a BPE tokenizer rounded up to a multiple of 8 to 1024, as

@@ -59,15 +59,15 @@ CheckpointFile quantize(Gpt& model, WeightFormat format,
   int64_t done = 0;
   // A request to stop ends it within a matrix; nothing is written then.
   Interruptible here;
-  model.packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight&) {
+  model.weights([&](const std::string& name, Weight& weight) {
     throw_if_stopped();
-    Array values = parameter.array();
+    Array values = weight.dense.array();
     if (format == WeightFormat::bf16) {
       file.tensors["model/" + name] = backend(values).cast(values, DType::bf16);
     } else {
       file.tensors["packed/" + name] = backend(values).pack(values, format).data;
     }
-    parameter = Parameter::leaf(Array::shape_only(values.shape(), values.dtype()));
+    weight.dense = Parameter::leaf(Array::shape_only(values.shape(), values.dtype()));
     done += int64_t(values.bytes());
     if (progress) progress(done);
   });
@@ -89,9 +89,9 @@ std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
   check_sizes(file, config);
   auto model = std::make_unique<Gpt>(config);
   std::set<std::string> matrices;
-  model->packed_weights([&](const std::string& name, Parameter& parameter, PackedWeight& packed) {
-    packed = take_weight(file, name, parameter.shape(), format);
-    check(all_finite(packed),
+  model->weights([&](const std::string& name, Weight& weight) {
+    weight.packed = take_weight(file, name, weight.shape(), format);
+    check(all_finite(weight.packed),
           "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
           "computes nothing; quantise the model that they were made from again",
           file.path.string(), format, name);

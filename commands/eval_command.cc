@@ -115,7 +115,7 @@ int eval_command(int argc, char** argv) {
   if (!remark.empty()) note("{}\n", remark);
   opened.model->context().dtype = dtype_named(options.dtype);
   if (!options.weights.empty())
-    pack(opened, {.format = weight_format_named(options.weights), .release = true});
+    pack(opened, weight_format_named(options.weights));
   int64_t T = opened.model->config().block_size;
   int64_t stride = options.stride > 0 ? options.stride : T;
   int64_t batch_size =

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/array.h"
+#include "core/binary_ops.h"
 #include "core/elementwise.h"
 #include "core/random.h"
 #include "core/weight_format.h"
@@ -17,16 +18,12 @@ struct LayerNormed {
   Array y;           // [..., C]
   Array mean, rstd;  // [rows], f32 (f64 for f64)
 };
-struct LayerNormGrads {
-  Array dx;      // [..., C], dtype of x
-  Array dw, db;  // [C]; db is undefined when no bias was asked for
-};
 struct Attended {
   Array y;    // [B, T, C]
   Array lse;  // [B, H, T]: log sum exp of each query's scaled scores, f32 (f64 for f64)
 };
 struct CrossEntropy {
-  Array loss;  // [], f32 (f64 for f64): mean over the targets that are not -1
+  Array loss;  // [], f32 (f64 for f64): factor times the mean over the targets that are not -1
   Array dx;    // [..., C], d loss / d x; undefined unless gradients were asked for
   Array dw;    // [V, C], f32 (f64 for f64), d loss / d w; likewise
 };
@@ -63,6 +60,9 @@ struct KvLayer {
   size_t bytes() const { return k.bytes() + v.bytes() + scales.bytes(); }
 };
 
+enum class Reduction { sum, max };
+enum class Side { a, b };  // of an operation on two arrays
+
 // One parameter as the optimiser sees it. All [n], f32 (or all f64).
 struct AdamWSlot {
   Array param, grad, m, v;
@@ -79,7 +79,8 @@ struct AdamWStep {
 // (f64 for f64), parameters (weights of layer_norm and embedding, biases) may be f32 under a bf16
 // x, and shapes have been checked by the caller. An optional Array may be undefined. Results do not
 // depend on the number of threads. One stream of work: calls take effect in order, and only `read`
-// waits for them.
+// waits for them. Gradients of parameters are f32 (f64 for f64) and are added to what the caller
+// alone owns; one without values, a shape alone or undefined, is made.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -94,10 +95,20 @@ class Backend {
   virtual void write(const std::function<void(void* host)>& produce, Array& to) = 0;
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
-  virtual Array cast(const Array& x, DType dtype) = 0;       // always a copy
-  virtual Array transpose(const Array& x, DType dtype) = 0;  // x [R, C] -> [C, R] in `dtype`
+  virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  // x with dimensions i and j, counted from 0, exchanged, in `dtype`.
+  virtual Array transpose(const Array& x, int i, int j, DType dtype) = 0;
+  // to[..., to_begin + l, ...] = from[..., from_begin + l, ...] for l in [0, n) of `axis`, counted
+  // from 0. All other dimensions, and the dtype, are alike.
+  virtual void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
+                          int64_t n, int axis) = 0;
   // The named rows of x [R, C] -> [rows.size(), C].
   virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
+  virtual Array take_rows(const Array& x, const Array& rows) = 0;  // i32, all in [0, R)
+  // x[..., ids[...]] of x [..., V]: an element a row, or 0 where the id (i32, below V) is -1. The
+  // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
+  virtual Array pick(const Array& x, const Array& ids) = 0;
+  virtual Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) = 0;
 
   // --- random numbers
   virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
@@ -105,6 +116,12 @@ class Backend {
   // --- elementwise
   virtual Array unary(Unary op, const Array& x) = 0;
   virtual Array unary_grad(Unary op, const Array& x, const Array& dy) = 0;  // dy * slope(x)
+  // op(a, b) of one dtype, broadcast (core/shape.h). The gradient in the operand on `side`: dy
+  // times the derivative, summed over the places to which that operand was repeated -> its shape.
+  // Of an op that does not keep a and b their shapes are enough (Array::shape_only).
+  virtual Array binary(Binary op, const Array& a, const Array& b) = 0;
+  virtual Array binary_grad(Binary op, Side side, const Array& a, const Array& b,
+                            const Array& dy) = 0;
   virtual Array add(const Array& a, const Array& b) = 0;     // dtype of a; b may be bf16 under f32
   virtual void accumulate(Array& into, const Array& x) = 0;  // into += x; dtypes may differ
   virtual void scale(Array& x, const Array& factor) = 0;  // x *= factor, a scalar of any float type
@@ -114,7 +131,26 @@ class Backend {
   // dy with the same elements dropped and the rest scaled, in the dtype of what was dropped
   virtual Array dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) = 0;
 
+  // --- reductions and rows
+  // Over `axis`, counted from 0, whose size becomes 1; a sum of nothing is 0, and a NaN the
+  // largest.
+  virtual Array reduce(Reduction op, const Array& x, int axis) = 0;
+  // The gradient: dy to every place of the axis (sum; of x the shape is enough), or to the first at
+  // which x is y, the result (max).
+  virtual Array reduce_grad(Reduction op, const Array& x, const Array& y, const Array& dy,
+                            int axis) = 0;
+  // e^x / sum(e^x) over the last dimension, or with `log` its logarithm, and the gradient in x from
+  // the result y.
+  virtual Array softmax(const Array& x, bool log) = 0;
+  virtual Array softmax_grad(const Array& y, const Array& dy, bool log) = 0;
+  // x [..., T, S], S >= T, with `hidden` in place of x[..., t, s] for every s > S - T + t.
+  virtual Array causal_mask(const Array& x, double hidden) = 0;
+
   // --- matrices
+  // a b of each pair of matrices: a [..., M, K] ([..., K, M] if transposed), b [..., K, N] ([...,
+  // N, K]), of one dtype; leading dimensions alike, or one side has none and its matrix is used for
+  // all -> [..., M, N].
+  virtual Array matmul(const Array& a, const Array& b, bool transpose_a, bool transpose_b) = 0;
   // act(x w^T + bias): x [..., K], w [N, K], bias [N] (optional) -> [..., N]. `act` may be
   // Unary::none; otherwise, if `pre` is given, it receives the sum before `act`.
   virtual Array linear(const Array& x, const Array& w, const Array& bias, Unary act = Unary::none,
@@ -124,9 +160,9 @@ class Backend {
   // -> [..., K]. If `post` is given it receives act(pre), which the caller needs for dw.
   virtual Array linear_grad_x(const Array& dy, const Array& w, Unary act = Unary::none,
                               const Array& pre = {}, Array* post = nullptr) = 0;
-  // dy^T x: dy [..., N], x [..., K] -> [N, K] in f32 (f64 for f64).
-  virtual Array linear_grad_w(const Array& dy, const Array& x) = 0;
-  virtual Array sum_rows(const Array& dy) = 0;  // [..., N] -> [N] in f32 (f64 for f64)
+  // Adds dy^T x to dw and, if it is given, the sum of dy's rows to db: dy [..., N], x [..., K],
+  // dw [N, K], db [N].
+  virtual void linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db = nullptr) = 0;
   // For inference: every row of the result is the same bits whatever the other rows are and however
   // many there are. pack takes w [N, K] in f32 (f64 stays f64), for bf16 weights also in bf16.
   virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
@@ -141,16 +177,21 @@ class Backend {
   // in `dtype`: that of x, or bf16 under an f32 x.
   virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                                  DType dtype) = 0;
-  virtual LayerNormGrads layer_norm_grad(const Array& dy, const Array& x, const Array& w,
-                                         bool with_bias, const Array& mean, const Array& rstd) = 0;
+  // -> dx in the dtype of x; adds to dw [C] and, if it is given, to db [C].
+  virtual Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                                const Array& rstd, Array& dw, Array* db = nullptr) = 0;
 
   // --- embedding
   // wte[tokens] + wpe[position]: tokens [B, T] i32, wte [V, C], wpe [P, C] -> [B, T, C] in `dtype`.
   // Row b's first position is positions[b], or 0 if `positions` is empty.
   virtual Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
                           std::span<const int64_t> positions, DType dtype) = 0;
-  // dy [B, T, C] summed into the rows that `tokens` name -> [V, C] in f32 (f64 for f64).
-  virtual Array embedding_grad(const Array& dy, const Array& tokens, int64_t V) = 0;
+  // The same of a packed wte.
+  virtual Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                          std::span<const int64_t> positions, DType dtype) = 0;
+  // Adds dy [B, T, C] to the rows of dwte [V, C] that `tokens` name, and to the rows of dwpe [P, C]
+  // of positions 0 to T - 1.
+  virtual void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) = 0;
 
   // --- causal self-attention: qkv [B, T, 3C], heads of C / n_head, scores scaled by
   // 1/sqrt(C/n_head), dropout on the probabilities, element ((b H + h) T + query) T + key of
@@ -162,9 +203,9 @@ class Backend {
   virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
   // Appends the keys and values in qkv [B, T, 3C] to `cache` at positions[b]... and attends to
   // positions 0 to positions[b] + t. Rows are the same bits however the prefix was split into
-  // calls. -> [B, T, C]; with `last_only`, the last position's row alone -> [B, 1, C]
+  // calls. -> [B, T, C]
   virtual Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                 std::span<const int64_t> positions, bool last_only = false) = 0;
+                                 std::span<const int64_t> positions) = 0;
   // The first `length` positions of sequence `from_row` into sequence `to_row` of a cache for the
   // same heads in the same dtype, or of the same one; capacities may differ.
   virtual void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
@@ -173,8 +214,8 @@ class Backend {
   // --- loss: cross-entropy of logits x w^T against targets, logits never held whole.
   // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.
   virtual CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                            bool with_grad) = 0;
-  // The same loss over a packed w, without gradients -> [].
+                                            bool with_grad, double factor = 1) = 0;
+  // The mean alone, over a packed w -> [].
   virtual Array linear_cross_entropy(const Array& x, const PackedWeight& w,
                                      const Array& targets) = 0;
 

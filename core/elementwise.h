@@ -2,18 +2,22 @@
 #include <cmath>
 #include <cstddef>
 #include <string_view>
-#include <tuple>
-#include <type_traits>
+
+#include "core/op_list.h"
 
 namespace folio {
 
 // Elementwise functions, said once: the value and its derivative, for any number-like F (float,
-// double, a SIMD vector) with + - * and the functions below. The CPU kernel, the fused epilogue,
-// the differentiable op and the row of the gradient-check table all follow from an entry here and
-// in UnaryOps.
+// double, a SIMD vector) with + - * / and the functions below. The CPU kernel, the differentiable
+// op, the row of the gradient-check table and, for an activation, the fused epilogue all follow
+// from an entry here and in one of the lists at the end.
 //
 // always_inline and const F&: a functor has no target of its own, so it must dissolve in the caller
 // that was compiled for F's SIMD target, and no vector may be passed on the way.
+
+// a where x is positive or NaN, else 0. A vector brings its own, as it does exp, log, sqrt, ...
+template <class F>
+requires std::is_floating_point_v<F> F where_positive(F x, F a) { return x <= 0 ? F(0) : a; }
 
 // 0.5 x (1 + erf(x / sqrt 2)): nanoGPT's GELU, exact.
 struct GeluErf {
@@ -48,32 +52,138 @@ struct GeluTanh {
   }
 };
 
-using UnaryOps = std::tuple<GeluErf, GeluTanh>;
+// max(x, 0)
+struct Relu {
+  static constexpr std::string_view name = "relu";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    return where_positive(x, x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    return where_positive(x, F(1));
+  }
+};
 
-// An op's place in UnaryOps: how a Backend is told which one to run.
+// 1 / (1 + e^-x)
+struct Sigmoid {
+  static constexpr std::string_view name = "sigmoid";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    using std::exp;
+    return F(1) / (F(1) + exp(F(0) - x));
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    F s = value(x);
+    return s * (F(1) - s);
+  }
+};
+
+// x sigmoid(x), also called swish (Hendrycks & Gimpel, 2016; Ramachandran et al., 2017)
+struct Silu {
+  static constexpr std::string_view name = "silu";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    return x * Sigmoid::value(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    F s = Sigmoid::value(x);
+    return s * (F(1) + x * (F(1) - s));
+  }
+};
+
+struct Tanh {
+  static constexpr std::string_view name = "tanh";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    using std::tanh;
+    return tanh(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    F t = value(x);
+    return F(1) - t * t;
+  }
+};
+
+struct Exp {
+  static constexpr std::string_view name = "exp";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    using std::exp;
+    return exp(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    return value(x);
+  }
+};
+
+struct Log {  // natural
+  static constexpr std::string_view name = "log";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    using std::log;
+    return log(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    return F(1) / x;
+  }
+};
+
+struct Square {
+  static constexpr std::string_view name = "square";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    return x * x;
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    return F(2) * x;
+  }
+};
+
+struct Sqrt {
+  static constexpr std::string_view name = "sqrt";
+  template <class F>
+  [[gnu::always_inline]] static F value(const F& x) {
+    using std::sqrt;
+    return sqrt(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static F slope(const F& x) {
+    return F(0.5) / value(x);
+  }
+};
+
+// Those that a product can apply to its result while that is in the cache: each is compiled into
+// every kind of product, so they are kept apart from the others.
+using Activations = std::tuple<GeluErf, GeluTanh>;
+using UnaryOps = decltype(std::tuple_cat(
+    Activations{}, std::tuple<Relu, Sigmoid, Silu, Tanh, Exp, Log, Square, Sqrt>{}));
+
+// An op's place in UnaryOps, which begins with Activations: how a Backend is told which one to run.
 enum class Unary : int { none = -1 };
 
-template <class Op, size_t i = 0>
+template <class Op>
 constexpr Unary unary() {
-  if constexpr (std::is_same_v<Op, std::tuple_element_t<i, UnaryOps>>) {
-    return Unary(int(i));
-  } else {
-    return unary<Op, i + 1>();
-  }
+  return Unary(place_in<UnaryOps, Op>());
 }
-
 inline constexpr Unary gelu_erf_op = unary<GeluErf>();
 inline constexpr Unary gelu_tanh_op = unary<GeluTanh>();
 
-// Calls f(Op{}) for the op that `which` names.
-template <class Function, size_t i = 0>
+// Calls f(Op{}) for the op that `which` names; the second only for one of Activations. Throws Error
+// for any other, `none` included.
+template <class Function>
 decltype(auto) visit_unary(Unary which, Function&& f) {
-  if constexpr (i + 1 == std::tuple_size_v<UnaryOps>) {
-    return f(std::tuple_element_t<i, UnaryOps>{});
-  } else {
-    if (int(which) == int(i)) return f(std::tuple_element_t<i, UnaryOps>{});
-    return visit_unary<Function, i + 1>(which, std::forward<Function>(f));
-  }
+  return visit_place<UnaryOps>(int(which), f);
+}
+template <class Function>
+decltype(auto) visit_activation(Unary which, Function&& f) {
+  return visit_place<Activations>(int(which), f);
 }
 
 }  // namespace folio

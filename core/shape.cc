@@ -43,6 +43,15 @@ int64_t Shape::rows() const {
 
 bool operator==(const Shape& a, const Shape& b) { return std::ranges::equal(a.dims(), b.dims()); }
 
+std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
+  Shape y = a.rank() >= b.rank() ? a : b;
+  for (int i = 1; i <= std::min(a.rank(), b.rank()); ++i) {
+    if (a[-i] != b[-i] && a[-i] != 1 && b[-i] != 1) return std::nullopt;
+    y[-i] = a[-i] == 1 ? b[-i] : a[-i];
+  }
+  return y;
+}
+
 DType dtype_named(std::string_view name) {
   for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32, DType::i8}) {
     if (name_of(dtype) == name) return dtype;

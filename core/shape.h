@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 
 #include "core/check.h"
@@ -34,6 +35,11 @@ class Shape {
   std::array<int64_t, max_rank> dims_{};
   int rank_ = 0;
 };
+
+// The shape of what is worked out between an `a` and a `b`, aligned at their last dimensions: where
+// one has size 1, or no dimension any more, it is repeated (NumPy's rule). Nothing if they do not
+// fit.
+std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 
 }  // namespace folio
 

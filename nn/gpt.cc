@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "autograd/ops.h"
 
@@ -29,15 +28,12 @@ GptConfig checked(const GptConfig& c) {
 Gpt::Gpt(const GptConfig& config)
     : config_(checked(config)),
       context_{.dropout = config.dropout, .random = {}},
-      wte_(config.vocab_size, config.n_embd),
-      wpe_(config.block_size, config.n_embd),
       ln_f_(context_, config.n_embd, config.bias) {
-  add("transformer.wte", wte_);
-  add("transformer.wpe", wpe_);
-  for (int64_t i = 0; i < config.n_layer; ++i) {
-    h_.push_back(std::make_unique<Block>(context_, config.n_embd, config.n_head, config.activation,
-                                         config.bias));
-    add(fmt::format("transformer.h.{}", i), *h_.back());
+  add("transformer.wte.weight", wte_, {config.vocab_size, config.n_embd});
+  add("transformer.wpe.weight", wpe_, {config.block_size, config.n_embd});
+  for (int64_t layer = 0; layer < config.n_layer; ++layer) {
+    h_.push_back(std::make_unique<Block>(context_, config, layer));
+    add(fmt::format("transformer.h.{}", layer), *h_.back());
   }
   add("transformer.ln_f", ln_f_);
 }
@@ -54,81 +50,60 @@ Gpt::Gpt(const GptConfig& config, uint64_t seed) : Gpt(config) {
   });
 }
 
-// The tokens' rows of a packed head are what its matrix holds; of an f32 one, wte's own.
-Tensor Gpt::embedded(const Array& tokens, std::span<const int64_t> positions) {
-  DType dtype = context_.residual_dtype();
-  if (!lm_head_.defined() || !NoGrad::active())
-    return embedding(tokens, wte_.weight, wpe_.weight, dtype, positions);
-  std::vector<int32_t> places(size_t(tokens.size()));
-  std::iota(places.begin(), places.end(), 0);
-  Tensor rows = Tensor(backend(tokens).unpack_rows(lm_head_, tokens));
-  return embedding(to_array(places, tokens.shape(), tokens.device()), rows, wpe_.weight, dtype,
-                   positions);
+Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
+  return head(blocks(embed(tokens, cache), cache, last_only));
 }
 
-void Gpt::check_weights() const {
-  check(wte_.weight.defined() || lm_head_.defined(),
-        "a GPT's forward pass needs weights, but they have neither been drawn nor loaded");
-  check(wte_.weight.defined() || NoGrad::active(),
-        "this model holds {} weights for inference alone: open a NoGrad scope, or load the model "
-        "that they were made from",
-        lm_head_.format);
+Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor) {
+  Tensor x = blocks(embed(tokens));
+  if (context_.is_plain()) return scale(cross_entropy(head(x), targets), factor);
+  return linear_cross_entropy(ln_f_(x), wte_, targets, factor);
 }
 
-Tensor Gpt::trunk(const Array& tokens, KvCache* cache, bool last_only) {
-  check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
-        tokens.shape());
-  int64_t past = cache ? cache->length() : 0;
-  check(past + tokens.dim(1) <= config_.block_size,
-        "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
-        config_.block_size);
-  check(!cache || NoGrad::active(), "the KV cache is for inference: open a NoGrad scope first");
-  check(!last_only || NoGrad::active(), "last_only is for inference: open a NoGrad scope first");
-  std::span<const int64_t> positions;
-  if (cache) positions = cache->lengths;
-  Tensor x = embedded(tokens, positions);
-  x = add_dropout({}, x, context_.next_dropout());
-  for (size_t i = 0; i < h_.size(); ++i) {
-    bool as_function = context_.recompute && !NoGrad::active();
-    x = as_function ? recomputed(*h_[i], x)
-                    : (*h_[i])(x, cache, int(i), last_only && i + 1 == h_.size());
+Tensor Gpt::embed(const Array& tokens, const KvCache* cache) {
+  check_tokens(tokens, cache);
+  std::span<const int64_t> first_positions;
+  if (cache) first_positions = cache->lengths;
+  Tensor x = embedding(tokens, wte_, wpe_, context_.residual_dtype(), first_positions);
+  return context_.watch("embedding", add_dropout({}, x, context_.next_dropout()));
+}
+
+Tensor Gpt::blocks(Tensor x, KvCache* cache, bool last_only) {
+  const int64_t T = x.dim(1);
+  const bool recompute = context_.recompute && !context_.watcher && !NoGrad::active();
+  for (const auto& block : h_) {
+    const bool is_last = block == h_.back();
+    x = recompute ? recomputed(*block, x) : (*block)(x, cache, last_only && is_last);
   }
-  if (cache) cache->advance(tokens.dim(1));
-  return ln_f_(x);
+  if (cache) cache->advance(T);
+  return x;
 }
 
+Tensor Gpt::head(const Tensor& x) {
+  Tensor normed = context_.watch("ln_f", ln_f_(x));
+  return context_.watch("logits", linear(normed, wte_, {}));
+}
+
+// block(x), of which x alone is kept until backward, where the block runs again.
 Tensor Gpt::recomputed(const Block& block, const Tensor& x) {
   // The second run draws the masks of the first: it starts from the same state of the generator.
   auto run = [this, &block, before = context_.random](const Tensor& input) {
     Generator now = std::exchange(context_.random, before);
-    Tensor y = block(input, nullptr, 0);
+    Tensor y = block(input, nullptr);
     context_.random.drawn = std::max(context_.random.drawn, now.drawn);
     return y;
   };
   return recompute(run, x);
 }
 
-Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
-  check_weights();
-  Tensor x = trunk(tokens, cache, last_only);
-  if (lm_head_.defined() && NoGrad::active())
-    return backend(x.array()).linear_packed(x.array(), lm_head_, {});
-  return linear(x, cast(wte_.weight, context_.dtype), {});
-}
-
-Tensor Gpt::loss(const Array& tokens, const Array& targets) {
-  check_weights();
-  if (lm_head_.defined() && NoGrad::active()) {
-    Array x = trunk(tokens, nullptr, false).array();
-    return backend(x).linear_cross_entropy(x, lm_head_, targets);
-  }
-  return linear_cross_entropy(trunk(tokens, nullptr, false), cast(wte_.weight, context_.dtype),
-                              targets);
-}
-
-void Gpt::packed_weights(const PackedVisitor& visit, const std::string& prefix) {
-  visit(prefix + "transformer.wte.weight", wte_.weight, lm_head_);
-  Module::packed_weights(visit, prefix);
+void Gpt::check_tokens(const Array& tokens, const KvCache* cache) const {
+  check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
+        tokens.shape());
+  const int64_t past = cache ? cache->length() : 0;
+  check(past + tokens.dim(1) <= config_.block_size,
+        "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
+        config_.block_size);
+  check(!cache || NoGrad::active(), "the KV cache is for inference: open a NoGrad scope first");
 }
 
 void Gpt::crop_block_size(int64_t block_size) {
@@ -136,12 +111,12 @@ void Gpt::crop_block_size(int64_t block_size) {
         "crop_block_size: {} is not between 1 and the model's block_size {}", block_size,
         config_.block_size);
   config_.block_size = block_size;
-  Array kept = wpe_.weight.array().slice(0, block_size);
-  wpe_.weight = Tensor::leaf(backend(kept).cast(kept, kept.dtype()));
+  Array kept = wpe_.array().slice(0, block_size);
+  wpe_ = Tensor::leaf(backend(kept).cast(kept, kept.dtype()));
 }
 
 int64_t Gpt::num_params(bool non_embedding) {
-  int64_t total = non_embedding ? -wpe_.weight.array().size() : 0;
+  int64_t total = non_embedding ? -wpe_.array().size() : 0;
   parameters([&](const std::string&, Parameter& parameter) { total += parameter.array().size(); });
   return total;
 }

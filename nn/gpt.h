@@ -3,40 +3,38 @@
 #include <memory>
 #include <optional>
 
-#include "nn/layers.h"
+#include "nn/block.h"
 
 namespace folio {
 
-// nanoGPT's GPTConfig.
-struct GptConfig {
-  int64_t block_size = 1024;
-  int64_t vocab_size = 50304;
-  int64_t n_layer = 12, n_head = 12, n_embd = 768;
-  double dropout = 0;
-  bool bias = true;
-  Unary activation = gelu_erf_op;
-};
-
 // GPT-2 (Radford et al., 2019) as nanoGPT writes it: token and position embeddings, n_layer blocks,
 // a final layer norm, and a head that shares the token embedding's weight.
+// B: batch, T: positions, C: n_embd, V: vocab_size.
 class Gpt : public Module {
  public:
   // Throws Error for a configuration that cannot be. Weights start as nanoGPT's: normal(0, 0.02),
   // those that write to the residual stream scaled by 1 / sqrt(2 n_layer), biases 0.
   Gpt(const GptConfig& config, uint64_t seed);
-  // The matrices are shapes alone until whoever loads the model sets every parameter, or its packed
-  // weight.
+  // The matrices are shapes alone until whoever loads the model sets every parameter, or packs its
+  // weights.
   explicit Gpt(const GptConfig& config);
 
-  // Logits of every position, tokens [B, T] i32 -> [B, T, vocab_size]; with `last_only`, of the
-  // last position alone -> [B, 1, vocab_size], for which the last block's attention, its MLP and
-  // the head compute no other row. With a cache, `tokens` continue what it holds.
+  // Logits of every position: tokens [B, T] i32 -> [B, T, V]; with `last_only` of the last position
+  // alone -> [B, 1, V], for which the last block computes no other row after its attention. With a
+  // cache, for inference, `tokens` continue what it holds.
   Tensor operator()(const Array& tokens, KvCache* cache = nullptr, bool last_only = false);
-  // Mean cross-entropy of predicting targets [B, T] (-1: ignored) from tokens [B, T] -> scalar.
-  // Under NoGrad, a packed model computes it from its packed weights.
-  Tensor loss(const Array& tokens, const Array& targets);
+  // `factor` times the mean cross-entropy of predicting targets [B, T] i32 (-1: ignored) from
+  // tokens [B, T] -> scalar.
+  Tensor loss(const Array& tokens, const Array& targets, double factor = 1);
 
-  void packed_weights(const PackedVisitor& visit, const std::string& prefix = "") override;
+  // The three parts of a forward pass.
+  // x_t = dropout(wte[token_t] + wpe[position_t]): tokens [B, T] -> [B, T, C]
+  Tensor embed(const Array& tokens, const KvCache* cache = nullptr);
+  // Every block in turn: x [B, T, C] -> [B, T, C], or [B, 1, C] with `last_only`.
+  Tensor blocks(Tensor x, KvCache* cache = nullptr, bool last_only = false);
+  // ln_f(x) wte^T: x [B, T, C] -> logits [B, T, V]
+  Tensor head(const Tensor& x);
+
   // Cuts the position embedding down: a model trained with long contexts runs with shorter ones.
   void crop_block_size(int64_t block_size);
   // Number of parameters, by default without the position embedding, as nanoGPT counts them.
@@ -53,19 +51,15 @@ class Gpt : public Module {
                      std::optional<DType> dtype = {}) const;
 
  private:
-  // [B, T or, with last_only, 1, C] after the final layer norm
-  // block(x), run again in backward instead of keeping its activations.
+  void check_tokens(const Array& tokens, const KvCache* cache) const;
   Tensor recomputed(const Block& block, const Tensor& x);
-  Tensor embedded(const Array& tokens, std::span<const int64_t> positions);
-  void check_weights() const;  // Error unless there are those that a forward pass needs
-  Tensor trunk(const Array& tokens, KvCache* cache, bool last_only);
 
   GptConfig config_;
   Context context_;
-  Embedding wte_, wpe_;
+  Weight wte_;     // [V, C]
+  Parameter wpe_;  // [block_size, C]
   std::vector<std::unique_ptr<Block>> h_;
   LayerNorm ln_f_;
-  PackedWeight lm_head_;
 };
 
 }  // namespace folio

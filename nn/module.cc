@@ -7,17 +7,13 @@ void Module::parameters(const Visitor& visit, const std::string& prefix) {
   for (auto& [name, module] : modules_) module->parameters(visit, prefix + name + ".");
 }
 
-void Module::pack(const PackOptions& options) {
-  packed_weights([&](const std::string&, Parameter& weight, PackedWeight& packed) {
-    const Array& values = weight.array();
-    check(values.defined(), "pack: the weights have been packed and released already");
-    packed = backend(values).pack(values, options.format);
-    if (options.release) weight = Tensor::leaf(Array::shape_only(values.shape(), values.dtype()));
-  });
+void Module::weights(const WeightVisitor& visit, const std::string& prefix) {
+  for (auto& [name, weight] : weights_) visit(prefix + name, *weight);
+  for (auto& [name, module] : modules_) module->weights(visit, prefix + name + ".");
 }
 
-void Module::packed_weights(const PackedVisitor& visit, const std::string& prefix) {
-  for (auto& [name, module] : modules_) module->packed_weights(visit, prefix + name + ".");
+void Module::pack(WeightFormat format) {
+  weights([&](const std::string&, Weight& weight) { weight.pack(format); });
 }
 
 void Module::add(const std::string& name, Parameter& parameter, Shape shape,
@@ -26,6 +22,11 @@ void Module::add(const std::string& name, Parameter& parameter, Shape shape,
   if (value) backend(values).fill(values, *value);
   parameter = Tensor::leaf(values);
   parameters_.emplace_back(name, &parameter);
+}
+
+void Module::add(const std::string& name, Weight& weight, Shape shape) {
+  add(name, weight.dense, shape);
+  weights_.emplace_back(name, &weight);
 }
 
 void Module::add(const std::string& name, Module& module) { modules_.emplace_back(name, &module); }

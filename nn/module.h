@@ -2,36 +2,15 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "autograd/tensor.h"
+#include "autograd/weight.h"
 
 namespace folio {
 
 // A learned Tensor: f32 (f64 in gradient checks), a leaf of the tape.
 using Parameter = Tensor;
-
-// What a forward pass needs beside its input. One per model, shared by its modules.
-struct Context {
-  DType dtype = DType::f32;  // of the matrices and what they multiply
-  bool training = false;     // dropout on
-  bool recompute = false;    // in training, each block keeps its input alone and runs twice
-  double dropout = 0;
-  Generator random;  // draws the dropout masks
-
-  // Of the residual stream: never narrower than f32, or what each block adds would be rounded away.
-  DType residual_dtype() const { return dtype == DType::f64 ? DType::f64 : DType::f32; }
-  Dropout next_dropout() {
-    return training && dropout > 0 ? Dropout::with(dropout, random.next()) : Dropout{};
-  }
-};
-
-struct PackOptions {
-  WeightFormat format = WeightFormat::f32;
-  // Give each matrix's memory back once it is packed: the parameter keeps its shape alone, and the
-  // model can do nothing but inference from then on.
-  bool release = false;
-};
 
 // A part of a model: it owns parameters and other modules, each registered in its constructor under
 // Hugging Face's GPT-2 name.
@@ -42,26 +21,28 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  using Visitor = std::function<void(const std::string& name, Parameter& parameter)>;
   // Every parameter once, in the order of registration, under its full name
-  // ("transformer.h.0.attn.c_attn.weight").
+  // ("transformer.h.0.attn.c_attn.weight"). That of a packed weight has a shape alone.
+  using Visitor = std::function<void(const std::string& name, Parameter& parameter)>;
   void parameters(const Visitor& visit, const std::string& prefix = "");
-  // Lays every weight matrix out for inference; call again after a parameter changes.
-  void pack(const PackOptions& options = {});
-  // Every matrix that pack lays out, defined or not, under the full name of its parameter.
-  using PackedVisitor =
-      std::function<void(const std::string& name, Parameter& parameter, PackedWeight& packed)>;
-  virtual void packed_weights(const PackedVisitor& visit, const std::string& prefix = "");
+  // Of these the matrices that activations are multiplied by, which can be packed.
+  using WeightVisitor = std::function<void(const std::string& name, Weight& weight)>;
+  void weights(const WeightVisitor& visit, const std::string& prefix = "");
+  // Lays every weight out for inference, and gives its dense memory back: the model can do nothing
+  // but inference from then on.
+  void pack(WeightFormat format);
 
  protected:
   // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value it
   // has a shape alone, no memory: the model that owns it draws or loads it, or packs what it loads.
   void add(const std::string& name, Parameter& parameter, Shape shape,
            std::optional<double> value = {});
+  void add(const std::string& name, Weight& weight, Shape shape);
   void add(const std::string& name, Module& module);
 
  private:
   std::vector<std::pair<std::string, Parameter*>> parameters_;
+  std::vector<std::pair<std::string, Weight*>> weights_;
   std::vector<std::pair<std::string, Module*>> modules_;
 };
 

@@ -163,9 +163,13 @@ std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench
   std::vector<std::string> names = bench.weights;
   if (names.empty() && opened.weights) names = {std::string(name_of(*opened.weights))};
   if (names.empty()) names = {"float32", "bfloat16", "int8", "int4"};
+  std::vector<Tensor> dense;  // which packing gives back, and the next format needs
+  model.weights([&](const std::string&, Weight& weight) { dense.push_back(weight.dense); });
   std::vector<BenchRow> rows;
   for (const std::string& name : names) {
-    pack(opened, {.format = weight_format_named(name)});
+    size_t i = 0;
+    model.weights([&](const std::string&, Weight& weight) { weight.dense = dense[i++]; });
+    pack(opened, weight_format_named(name));
     for (const Workload& workload : workloads) {
       int64_t runs = bench.experiment ? 1 : bench.iters;
       rows.push_back({name, workload, measure(model, workload, runs)});

@@ -57,8 +57,7 @@ double mean_window(const GptConfig& config, const Workload& w) {
 
 double packed_bytes(Gpt& model) {
   size_t bytes = 0;
-  model.packed_weights(
-      [&](const std::string&, Parameter&, PackedWeight& packed) { bytes += packed.data.bytes(); });
+  model.weights([&](const std::string&, Weight& weight) { bytes += weight.packed.data.bytes(); });
   return double(bytes);
 }
 

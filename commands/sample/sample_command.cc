@@ -25,7 +25,7 @@ OpenedModel open_packed(const SampleOptions& options) {
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
   WeightFormat as_saved = opened.weights.value_or(WeightFormat::f32);
   WeightFormat format = options.weights.empty() ? as_saved : weight_format_named(options.weights);
-  pack(opened, {.format = format, .release = true});
+  pack(opened, format);
   return opened;
 }
 

@@ -31,7 +31,6 @@ template <class E, class S>
 struct CachedHead {
   const AttentionShape& s;
   int64_t position;  // of the call's first query
-  int64_t first;     // query that attends; its result is row 0 of y
   const E* qkv;
   E* y;
   S *k, *v;
@@ -158,7 +157,7 @@ void attend_rows(const CachedHead<E, S>& head, int64_t t) {
                      true);
   }
   for (int64_t r = 0; r < rows; ++r) {
-    copy_scaled(result + r * width, s.D, F(1) / sum[r], head.y + (t + r - head.first) * s.C());
+    copy_scaled(result + r * width, s.D, F(1) / sum[r], head.y + (t + r) * s.C());
   }
 }
 
@@ -171,26 +170,24 @@ void attend(const CachedHead<E, S>& head, int64_t begin, int64_t end) {
 
 template <class E, class S>
 Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
-                std::span<const int64_t> positions, bool last_only) {
-  const int64_t first = last_only ? s.T - 1 : 0;  // of the queries that attend
-  Array y({s.B, s.T - first, s.C()}, qkv.dtype());
+                std::span<const int64_t> positions) {
+  Array y({s.B, s.T, s.C()}, qkv.dtype());
   auto head_at = [&](int64_t i) {
     const int64_t b = i / s.H, h = i % s.H;
     return CachedHead<E, S>{s,
                             positions[size_t(b)],
-                            first,
                             qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D,
-                            y.data<E>() + b * (s.T - first) * s.C() + h * s.D,
+                            y.data<E>() + b * s.T * s.C() + h * s.D,
                             cache.k.data<S>() + i * (cache.k.size() / (s.B * s.H)),
                             cache.v.data<S>() + i * (cache.v.size() / (s.B * s.H)),
                             cache.scales.data<float>() + i * (cache.scales.size() / (s.B * s.H))};
   };
   constexpr int64_t block = 32;
-  const int64_t heads = s.B * s.H, blocks = (s.T - first + block - 1) / block;
+  const int64_t heads = s.B * s.H, blocks = (s.T + block - 1) / block;
   if (blocks == 1) {
     parallel_for(heads, [&](int64_t i) {
       append(head_at(i));
-      attend(head_at(i), first, s.T);
+      attend(head_at(i), 0, s.T);
     });
     return y;
   }
@@ -204,24 +201,24 @@ Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
 
 template <class E>
 Array cached_from(const Array& qkv, const AttentionShape& s, KvLayer& cache,
-                  std::span<const int64_t> positions, bool last_only) {
+                  std::span<const int64_t> positions) {
   switch (cache.k.dtype()) {
     case DType::i8:
-      return cached_of<E, int8_t>(qkv, s, cache, positions, last_only);
+      return cached_of<E, int8_t>(qkv, s, cache, positions);
     case DType::bf16:
-      return cached_of<E, bfloat16>(qkv, s, cache, positions, last_only);
+      return cached_of<E, bfloat16>(qkv, s, cache, positions);
     default:
-      return cached_of<E, float>(qkv, s, cache, positions, last_only);
+      return cached_of<E, float>(qkv, s, cache, positions);
   }
 }
 
 Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                       std::span<const int64_t> positions, bool last_only) {
+                       std::span<const int64_t> positions) {
   const AttentionShape s = AttentionShape::of(qkv, n_head);
   const DType from = qkv.dtype();
-  if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions, last_only);
-  return from == DType::f32 ? cached_from<float>(qkv, s, cache, positions, last_only)
-                            : cached_from<bfloat16>(qkv, s, cache, positions, last_only);
+  if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions);
+  return from == DType::f32 ? cached_from<float>(qkv, s, cache, positions)
+                            : cached_from<bfloat16>(qkv, s, cache, positions);
 }
 
 }  // namespace
@@ -246,7 +243,7 @@ KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_hea
 HWY_EXPORT(attention_cached);
 
 Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                   std::span<const int64_t> positions, bool last_only) {
+                                   std::span<const int64_t> positions) {
   const int64_t B = qkv.dim(0), T = qkv.dim(1);
   check(cache.k.dim(0) == B && int64_t(positions.size()) == B,
         "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
@@ -265,7 +262,7 @@ Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& ca
           "cache holds {}; start it again from a shorter window",
           b, position, T, cache.capacity);
   }
-  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, positions, last_only);
+  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, positions);
 }
 
 namespace {

@@ -63,7 +63,8 @@ void grad_x(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
 
 // A: the type of sums; T: of x; G: that in which the gradient of the logits is multiplied.
 template <class A, class T, class G>
-CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with_grad) {
+CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with_grad,
+                 double factor) {
   int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
   const int32_t* target = targets.data<int32_t>();
   int64_t count = count_targets(target, m, V), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
@@ -76,7 +77,7 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
     if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>);
   }
   Operand wv = operand(weight), wt = operand(weight, true);
-  A scale = count > 0 ? A(1) / A(count) : A(0);
+  A scale = count > 0 ? A(factor) / A(count) : A(0);
   for (int64_t i = 0; i < m; i += chunk) {
     int64_t rows = std::min(chunk, m - i);
     Operand xs = operand(x).at(i, 0);
@@ -89,7 +90,8 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
   }
   double sum = 0;
   for (int64_t i = 0; i < m; ++i) sum += losses.data<double>()[i];
-  *result.loss.data<A>() = A(sum / double(count));  // no target counts: NaN, as in PyTorch
+  *result.loss.data<A>() =
+      A(factor * (sum / double(count)));  // no target counts: NaN, as in PyTorch
   return result;
 }
 
@@ -113,12 +115,12 @@ Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
 }  // namespace
 
 CrossEntropy CpuBackend::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                              bool with_grad) {
-  if (x.dtype() == DType::f64) return run<double, double, double>(x, w, targets, with_grad);
-  if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad);
+                                              bool with_grad, double factor) {
+  if (x.dtype() == DType::f64) return run<double, double, double>(x, w, targets, with_grad, factor);
+  if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad, factor);
   if (gemm_dtype(DType::bf16) == DType::f32)
-    return run<float, bfloat16, float>(x, w, targets, with_grad);
-  return run<float, bfloat16, bfloat16>(x, w, targets, with_grad);
+    return run<float, bfloat16, float>(x, w, targets, with_grad, factor);
+  return run<float, bfloat16, bfloat16>(x, w, targets, with_grad, factor);
 }
 
 Array CpuBackend::linear_cross_entropy(const Array& x, const PackedWeight& w,

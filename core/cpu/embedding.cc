@@ -3,6 +3,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <numeric>
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
@@ -49,12 +50,13 @@ void embedding(const Array& tokens, const Array& wte, const Array& wpe,
   });
 }
 
-// out [C] = the sum of the rows of dy that `rows` names, in groups of 64 so that a common token's
-// sum of thousands of rows loses nothing to rounding.
+// Adds the sum of the rows of dy that `rows` names to out [C], in groups of 64 so that a common
+// token's sum of thousands of rows loses nothing to rounding. group and total [C] are scratch.
 template <class T, class A = Compute<T>>
-void sum_named_rows(const T* dy, std::span<const int32_t> rows, int64_t C, A* group, A* out) {
+void add_named_rows(const T* dy, std::span<const int32_t> rows, int64_t C, A* group, A* total,
+                    A* out) {
   Tag<T> d;
-  std::fill(out, out + C, A(0));
+  std::fill(total, total + C, A(0));
   for (size_t first = 0; first < rows.size(); first += 64) {
     std::fill(group, group + C, A(0));
     for (int32_t row : rows.subspan(first, std::min<size_t>(64, rows.size() - first))) {
@@ -64,12 +66,15 @@ void sum_named_rows(const T* dy, std::span<const int32_t> rows, int64_t C, A* gr
       });
     }
     for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
-      store(load(d, out + i, n) + load(d, group + i, n), out + i, n);
+      store(load(d, total + i, n) + load(d, group + i, n), total + i, n);
     });
   }
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    store(load(d, out + i, n) + load(d, total + i, n), out + i, n);
+  });
 }
 
-// Row v of dw is the sum over rows_of[start[v]] to rows_of[start[v + 1]].
+// Adds the sum over rows_of[start[v]] to rows_of[start[v + 1]] to row v of dw.
 void embedding_grad(const Array& dy, const std::vector<int64_t>& start,
                     const std::vector<int32_t>& rows_of, Array& dw) {
   visit_dtype(dy.dtype(), "embedding_grad", [&](auto t) {
@@ -80,12 +85,13 @@ void embedding_grad(const Array& dy, const std::vector<int64_t>& start,
     const T* grad = dy.data<T>();
     A* out = dw.data<A>();
     parallel_blocks(V, block, [&](int64_t begin, int64_t end) HWY_ATTR {
-      static thread_local std::vector<A> group;
-      group.resize(size_t(C));
+      static thread_local std::vector<A> scratch;
+      scratch.resize(size_t(2 * C));
       for (int64_t v = begin; v < end; ++v) {
         const auto first = size_t(start[size_t(v)]), last = size_t(start[size_t(v) + 1]);
-        sum_named_rows(grad, std::span(rows_of).subspan(first, last - first), C, group.data(),
-                       out + v * C);
+        if (first == last) continue;
+        add_named_rows(grad, std::span(rows_of).subspan(first, last - first), C, scratch.data(),
+                       scratch.data() + C, out + v * C);
       }
     });
   });
@@ -124,20 +130,39 @@ Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& 
   return y;
 }
 
-Array CpuBackend::embedding_grad(const Array& dy, const Array& tokens, int64_t V) {
-  check_tokens("embedding_grad", tokens, V);
-  // A counting sort of the places by token; places of one token stay in order.
-  const std::span ids(tokens.data<int32_t>(), size_t(tokens.size()));
-  std::vector<int64_t> start(size_t(V) + 1, 0);
+// The rows that are needed, once each place, as a table of their own.
+Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                            std::span<const int64_t> positions, DType dtype) {
+  std::vector<int32_t> places(size_t(tokens.size()));
+  std::iota(places.begin(), places.end(), 0);
+  return embedding(to_array(places, tokens.shape()), unpack_rows(wte, tokens), wpe, positions,
+                   dtype);
+}
+
+namespace {
+
+// Adds row i of dy to row ids[i] of dw [V, C].
+void add_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
+  if (!dw.defined()) dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  const auto V = size_t(dw.dim(0));
+  // A counting sort of the places by id; places of one id stay in order.
+  std::vector<int64_t> start(V + 1, 0);
   for (int32_t id : ids) ++start[size_t(id) + 1];
-  for (size_t v = 0; v < size_t(V); ++v) start[v + 1] += start[v];
+  for (size_t v = 0; v < V; ++v) start[v + 1] += start[v];
   std::vector<int64_t> next = start;
   std::vector<int32_t> rows_of(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) rows_of[size_t(next[size_t(ids[i])]++)] = int32_t(i);
-
-  Array dw({V, dy.dim(-1)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32);
   HWY_DYNAMIC_DISPATCH(embedding_grad)(dy, start, rows_of, dw);
-  return dw;
+}
+
+}  // namespace
+
+void CpuBackend::embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) {
+  check_tokens("embedding_grad", tokens, dwte.dim(0));
+  add_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
+  std::vector<int32_t> positions(size_t(tokens.size()));
+  for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));
+  add_rows(dy, positions, dwpe);
 }
 
 }  // namespace folio

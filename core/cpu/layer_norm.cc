@@ -76,11 +76,11 @@ void grad_row(const Y* dy, const T* x, int64_t C, const A* w, A mean, A rstd, T*
   });
 }
 
-// Rows go in chunks that depend on the shape alone; each sums its dw and db apart, and the chunks'
-// sums are added in order.
+// Rows go in chunks that depend on the shape alone; each sums its dw and db apart, the chunks' sums
+// are added in order, and the total to what dw and db hold.
 template <class T, class Y>
 void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const Array& mean,
-                        const Array& rstd, LayerNormGrads& out) {
+                        const Array& rstd, Array& dx_out, Array& dw_out, Array* db_out) {
   using A = Compute<T>;
   const int64_t C = x.dim(-1), rows = x.rows();
   const int64_t chunk = std::max<int64_t>(32, (rows + 63) / 64);
@@ -90,7 +90,7 @@ void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const A
   const T* in = x.data<T>();
   const A *weight = w.data<A>(), *means = mean.data<A>(), *rstds = rstd.data<A>();
   A* sums = partial.data<A>();
-  T* dx = out.dx.data<T>();
+  T* dx = dx_out.data<T>();
   parallel_for(chunks, [&](int64_t c) HWY_ATTR {
     A *dw = sums + c * 2 * C, *db = dw + C;
     std::fill(dw, dw + 2 * C, A(0));
@@ -103,18 +103,18 @@ void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const A
       for_vectors(d, begin, end, [&](int64_t i, auto n) HWY_ATTR {
         auto value = load(d, from + i, n);
         for (int64_t c = 1; c < chunks; ++c) value = value + load(d, from + c * 2 * C + i, n);
-        store(value, to + i, n);
+        store(load(d, to + i, n) + value, to + i, n);
       });
     });
   };
-  total(sums, out.dw.data<A>());
-  if (out.db.defined()) total(sums + C, out.db.data<A>());
+  total(sums, dw_out.data<A>());
+  if (db_out) total(sums + C, db_out->data<A>());
 }
 
 void layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
-                     const Array& rstd, LayerNormGrads& out) {
+                     const Array& rstd, Array& dx, Array& dw, Array* db) {
   visit_stream(x.dtype(), dy.dtype(), "layer_norm_grad", [&](auto t, auto y) {
-    layer_norm_grad_of<decltype(t), decltype(y)>(dy, x, w, mean, rstd, out);
+    layer_norm_grad_of<decltype(t), decltype(y)>(dy, x, w, mean, rstd, dx, dw, db);
   });
 }
 
@@ -146,13 +146,14 @@ LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& 
   return out;
 }
 
-LayerNormGrads CpuBackend::layer_norm_grad(const Array& dy, const Array& x, const Array& w,
-                                           bool with_bias, const Array& mean, const Array& rstd) {
+Array CpuBackend::layer_norm_grad(const Array& dy, const Array& x, const Array& w,
+                                  const Array& mean, const Array& rstd, Array& dw, Array* db) {
   const Array weight = in_sum_dtype(w, x);
-  LayerNormGrads out{Array(x.shape(), x.dtype()), Array(w.shape(), weight.dtype()), {}};
-  if (with_bias) out.db = Array(w.shape(), weight.dtype());
-  HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, out);
-  return out;
+  if (!dw.defined()) dw = zeros(w.shape(), weight.dtype());
+  if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype());
+  Array dx(x.shape(), x.dtype());
+  HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
+  return dx;
 }
 
 }  // namespace folio

@@ -38,6 +38,29 @@ void gemm_rows(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand&
   });
 }
 
+// Adds the sum of dy's rows [..., N] to db [N], which is made if it is undefined.
+void add_sum_of_rows(const Array& dy, Array& db) {
+  int64_t m = dy.rows(), n = dy.dim(-1);
+  constexpr int64_t most = 16;  // partial sums, each of a fixed block of rows
+  int64_t block = std::max<int64_t>(64, (m + most - 1) / most), blocks = (m + block - 1) / block;
+  DType sums = sum_dtype(dy.dtype());
+  Array partial({blocks + 1, n}, sums);
+  if (!db.defined()) db = zeros({n}, sums);
+  visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
+    using A = SumOf<T>;
+    const T* from = dy.data<T>();
+    A *parts = partial.data<A>(), *total = parts + blocks * n;
+    parallel_for(blocks, [&](int64_t b) {
+      std::fill_n(parts + b * n, n, A(0));
+      for (int64_t i = b * block; i < std::min(m, (b + 1) * block); ++i)
+        add_row<A, T>(from + i * n, n, parts + b * n);
+    });
+    std::fill_n(total, n, A(0));
+    for (int64_t b = 0; b < blocks; ++b) add_row<A, A>(parts + b * n, n, total);
+    add_row<A, A>(total, n, db.data<A>());
+  });
+}
+
 }  // namespace
 
 Array CpuBackend::linear(const Array& x, const Array& w, const Array& bias, Unary act, Array* pre) {
@@ -93,31 +116,12 @@ Array CpuBackend::linear_grad_x(const Array& dy, const Array& w, Unary act, cons
   return dx;
 }
 
-Array CpuBackend::linear_grad_w(const Array& dy, const Array& x) {
+void CpuBackend::linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db) {
   int64_t m = dy.rows(), n = dy.dim(-1), k = x.dim(-1);
-  Array dw({n, k}, sum_dtype(dy.dtype()));
-  parallel_gemm(n, k, m, operand(dy, true), operand(x), dw);
-  return dw;
-}
-
-Array CpuBackend::sum_rows(const Array& dy) {
-  int64_t m = dy.rows(), n = dy.dim(-1);
-  constexpr int64_t most = 16;  // partial sums, each of a fixed block of rows
-  int64_t block = std::max<int64_t>(64, (m + most - 1) / most), blocks = (m + block - 1) / block;
-  Array sums({n}, sum_dtype(dy.dtype())), partial({std::max<int64_t>(blocks, 1), n}, sums.dtype());
-  visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
-    using A = SumOf<T>;
-    const T* from = dy.data<T>();
-    A *parts = partial.data<A>(), *to = sums.data<A>();
-    parallel_for(blocks, [&](int64_t b) {
-      std::fill_n(parts + b * n, n, A(0));
-      for (int64_t i = b * block; i < std::min(m, (b + 1) * block); ++i)
-        add_row<A, T>(from + i * n, n, parts + b * n);
-    });
-    std::fill_n(to, n, A(0));
-    for (int64_t b = 0; b < blocks; ++b) add_row<A, A>(parts + b * n, n, to);
-  });
-  return sums;
+  bool add = dw.defined();
+  if (!add) dw = Array({n, k}, sum_dtype(dy.dtype()));
+  parallel_gemm(n, k, m, operand(dy, true), operand(x), dw, add);
+  if (db) add_sum_of_rows(dy, *db);
 }
 
 }  // namespace folio

@@ -1,26 +1,9 @@
 #include <cstring>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/visit_dtype.h"
 #include "core/parallel.h"
 
 namespace folio {
-namespace {
-
-// By tiles that stay in the first cache: a line of x serves 16 columns of it.
-template <class From, class To>
-void transpose_tiles(const From* x, To* y, int64_t R, int64_t C) {
-  constexpr int64_t columns = 64, rows = 16;
-  parallel_blocks(C, columns, [&](int64_t begin, int64_t end) {
-    for (int64_t top = 0; top < R; top += rows) {
-      int64_t bottom = std::min(R, top + rows);
-      for (int64_t c = begin; c < end; ++c)
-        for (int64_t r = top; r < bottom; ++r) y[c * R + r] = To(x[r * C + c]);
-    }
-  });
-}
-
-}  // namespace
 
 Backend& cpu_backend() {
   static CpuBackend& instance = *new CpuBackend;  // outlives every Array, static ones included
@@ -48,17 +31,6 @@ void CpuBackend::write(const std::function<void(void* host)>& produce, Array& to
 
 void CpuBackend::read(const Array& from, void* host) {
   if (from.size() > 0) std::memcpy(host, from.address(), from.bytes());
-}
-
-Array CpuBackend::transpose(const Array& x, DType dtype) {
-  int64_t R = x.dim(0), C = x.dim(1);
-  Array y({C, R}, dtype);
-  visit_dtype(x.dtype(), "transpose", [&](auto from) {
-    visit_dtype(dtype, "transpose", [&](auto to) {
-      transpose_tiles(x.data<decltype(from)>(), y.data<decltype(to)>(), R, C);
-    });
-  });
-  return y;
 }
 
 Array CpuBackend::take_rows(const Array& x, std::span<const int64_t> rows) {

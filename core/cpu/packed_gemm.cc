@@ -136,8 +136,8 @@ struct Epilogue {
     if (act == Unary::none) {
       apply([](auto x) HWY_ATTR { return x; });
     } else {
-      visit_unary(act,
-                  [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
+      visit_activation(
+          act, [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
     }
     for (int64_t r = 0; r < rows; ++r, tile += panel, y += N) {
       for (int64_t j = 0; j < columns; ++j) y[j] = Y(tile[j]);

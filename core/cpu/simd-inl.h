@@ -98,6 +98,30 @@ inline Simd<D> exp(Simd<D> x) {
 }
 
 template <class D>
+inline Simd<D> log(Simd<D> x) {
+  if constexpr (std::is_same_v<hn::TFromD<D>, double>) {
+    return each_lane(x, [](double lane) { return std::log(lane); });
+  } else {  // Highway's is for positive numbers
+    D d;
+    const auto zero = hn::Zero(d), infinity = hn::Inf(d);
+    auto y = hn::IfThenElse(hn::Lt(x.v, infinity), hn::Log(d, x.v), x.v);  // infinity and NaN stay
+    y = hn::IfThenElse(hn::Eq(x.v, zero), hn::Neg(infinity), y);
+    return hn::IfThenElse(hn::Lt(x.v, zero), hn::NaN(d), y);
+  }
+}
+
+template <class D>
+inline Simd<D> sqrt(Simd<D> x) {
+  return hn::Sqrt(x.v);
+}
+
+// a where x is positive or NaN, else 0
+template <class D>
+inline Simd<D> where_positive(Simd<D> x, Simd<D> a) {
+  return hn::IfThenZeroElse(hn::Le(x.v, hn::Zero(D())), a.v);
+}
+
+template <class D>
 inline Simd<D> erf(Simd<D> x) {
   if constexpr (std::is_same_v<hn::TFromD<D>, double>) {
     return each_lane(x, [](double lane) { return std::erf(lane); });

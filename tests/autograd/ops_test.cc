@@ -1,145 +1,74 @@
-// Every differentiable op has a row here: its gradient against central differences in f64, no node
-// under NoGrad, and no op without a row. PyTorch's figures for the same ops: reference_test.cc.
+// Every op of the table: its gradient against central differences in f64, f32 and bf16 against f64,
+// no node under NoGrad; and no op of autograd/ops.h without a row. PyTorch's figures for the same
+// ops: reference_test.cc.
 #include "autograd/ops.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <map>
+#include <regex>
 #include <set>
+
+#include "tests/autograd/op_table.h"
+#include "tests/paths.h"
 
 namespace folio {
 namespace {
 
-struct Row {
-  std::string name;  // as in op_names(), with ':' and a variant if there are several rows
-  std::vector<Shape> inputs;
-  std::function<Tensor(const std::vector<Tensor>&)> op;
-  double h = 1e-5;  // step of the differences
-  double tolerance = 1e-7;
-};
-
-Dropout a_dropout() { return Dropout::with(0.3, {7, 3}); }
-
-Array ids(std::vector<int32_t> values, Shape shape) { return to_array(values, shape); }
-
-std::vector<Row> rows() {
-  std::vector<Row> table{
-      {"add", {{3, 5}, {3, 5}}, [](auto& in) { return add(in[0], in[1]); }},
-      {"add:twice", {{3, 5}}, [](auto& in) { return add(in[0], in[0]); }},
-      {"scale", {{3, 5}}, [](auto& in) { return scale(in[0], -1.75); }},
-      // Linear, and rounded to f32 on the way: a long step.
-      {"cast", {{4}}, [](auto& in) { return cast(cast(in[0], DType::f32), DType::f64); }, 64, 1e-7},
-      {"add_dropout",
-       {{5, 9}, {5, 9}},
-       [](auto& in) { return add_dropout(in[0], in[1], a_dropout()); }},
-      {"add_dropout:alone", {{5, 9}}, [](auto& in) { return add_dropout({}, in[0], a_dropout()); }},
-      {"add_dropout:off", {{5, 9}, {5, 9}}, [](auto& in) { return add_dropout(in[0], in[1], {}); }},
-      {"linear", {{2, 3, 7}, {5, 7}, {5}}, [](auto& in) { return linear(in[0], in[1], in[2]); }},
-      {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
-      {"layer_norm",
-       {{2, 3, 10}, {10}, {10}},
-       [](auto& in) { return layer_norm(in[0], in[1], in[2], DType::f64); }},
-      {"layer_norm:remade",
-       {{2, 3, 10}, {10}, {4, 10}},
-       [](auto& in) { return linear(layer_norm(in[0], in[1], {}, DType::f64), in[2], {}); }},
-      {"embedding",
-       {{6, 4}, {5, 4}},
-       [](auto& in) {
-         return embedding(ids({1, 5, 1, 0, 2, 1}, {2, 3}), in[0], in[1], DType::f64);
-       }},
-      {"attention", {{2, 7, 24}}, [](auto& in) { return attention(in[0], 2, {}); }},
-      {"attention:dropout",
-       {{2, 9, 24}},
-       [](auto& in) { return attention(in[0], 2, a_dropout()); }},
-      {"linear_cross_entropy",
-       {{2, 3, 6}, {11, 6}},
-       [](auto& in) {
-         return linear_cross_entropy(in[0], in[1], ids({0, 10, -1, 4, 4, 2}, {2, 3}));
-       }},
-      {"linear_cross_entropy:scaled",
-       {{4, 6}, {11, 6}},
-       [](auto& in) {
-         return scale(linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4})), 0.25);
-       }},
-      {"recompute",
-       {{3, 4}, {5, 4}, {5}},
-       [](auto& in) {
-         return recompute([=](const Tensor& x) { return linear(x, in[1], in[2]); }, in[0]);
-       }},
-      {"recompute:twice",
-       {{3, 4}, {4, 4}},
-       [](auto& in) {
-         auto f = [=](const Tensor& x) {
-           return add(x, elementwise<GeluErf>(linear(x, in[1], {})));
-         };
-         return recompute(f, recompute(f, in[0]));
-       }},
-  };
-  for (Unary act : {gelu_erf_op, gelu_tanh_op}) {
-    table.push_back(
-        {fmt::format("feed_forward:{}", int(act)),
-         {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
-         [act](auto& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], act); }});
-  }
-  std::apply(
-      [&](auto... op) {
-        (table.push_back({std::string(decltype(op)::name),
-                          {{40}},
-                          [](auto& in) { return elementwise<decltype(op)>(in[0]); }}),
-         ...);
-      },
-      UnaryOps{});
-  return table;
-}
-
 std::vector<double> normal(size_t n, uint64_t stream) {
-  Array array({int64_t(n)}, DType::f64);
+  Array array({int64_t(n)}, DType::f64, cpu);
   backend(array).random_normal(array, 0.1, 1, {42, stream});
   return to_vector<double>(array);
 }
 
 using Values = std::vector<std::vector<double>>;
 
-std::vector<Tensor> leaves(const Row& row, const Values& values) {
-  std::vector<Tensor> inputs;
-  for (size_t i = 0; i < values.size(); ++i)
-    inputs.push_back(Tensor::leaf(to_array(values[i], row.inputs[i])));
-  return inputs;
-}
-
-// sum(y * weights), the scalar whose gradient is checked.
-Tensor weighted_sum(const Tensor& y, const std::vector<double>& weights) {
-  std::vector<double> host = to_vector<double>(y.array());
-  double sum = 0;
-  for (size_t i = 0; i < host.size(); ++i) sum += host[i] * weights[i];
-  Array scalar = to_array(std::vector<double>{sum}, {});
-  return record(scalar, {y}, [weights, shape = y.shape()](Array dy) {
-    Array grad = to_array(weights, shape);
-    backend(grad).scale(grad, dy);
-    return std::vector<Array>{grad};
-  });
-}
-
-Values random_values(const Row& row) {
+Values random_values(const OpRow& row) {
   Values values;
-  for (size_t i = 0; i < row.inputs.size(); ++i)
+  for (size_t i = 0; i < row.inputs.size(); ++i) {
     values.push_back(normal(size_t(row.inputs[i].size()), i));
+    if (row.positive)
+      for (double& value : values.back()) value = 0.25 + std::abs(value);
+  }
   return values;
 }
 
-class Ops : public testing::TestWithParam<Row> {};
+Array array_of(const std::vector<double>& values, const Shape& shape, DType dtype) {
+  Array exact = to_array(values, shape);
+  return backend(exact).cast(exact, dtype);
+}
+
+std::vector<double> values_of(const Array& x) {
+  return to_vector<double>(backend(x).cast(x, DType::f64));
+}
+
+std::vector<Tensor> leaves(const OpRow& row, const Values& values, DType dtype) {
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < values.size(); ++i)
+    inputs.push_back(Tensor::leaf(array_of(values[i], row.inputs[i], dtype)));
+  return inputs;
+}
+
+class Ops : public testing::TestWithParam<OpRow> {};
 
 TEST_P(Ops, GradientMatchesFiniteDifferences) {
-  const Row& row = GetParam();
+  const OpRow& row = GetParam();
   Values values = random_values(row);
-  std::vector<Tensor> inputs = leaves(row, values);
+  std::vector<Tensor> inputs = leaves(row, values, DType::f64);
   Tensor y = row.op(inputs);
+  // Of sum(y * weights).
   std::vector<double> weights = normal(size_t(y.array().size()), 99);
-  weighted_sum(y, weights).backward();
+  y.backward(to_array(weights, y.shape()));
 
   auto value_at = [&](const Values& at) {
     NoGrad no_grad;
-    return item(weighted_sum(row.op(leaves(row, at)), weights).array());
+    std::vector<double> host = to_vector<double>(row.op(leaves(row, at, DType::f64)).array());
+    double sum = 0;
+    for (size_t i = 0; i < host.size(); ++i) sum += host[i] * weights[i];
+    return sum;
   };
   double h = row.h;
   for (size_t i = 0; i < values.size(); ++i) {
@@ -157,24 +86,101 @@ TEST_P(Ops, GradientMatchesFiniteDifferences) {
   }
 }
 
+// The result, then the gradient of each input, of an op whose inputs hold `values` in `dtype`.
+Values run(const OpRow& row, const Values& values, const std::vector<double>& weights,
+           DType dtype) {
+  std::vector<Tensor> inputs = leaves(row, values, dtype);
+  Tensor y = row.op(inputs);
+  y.backward(array_of(weights, y.shape(), y.dtype()));
+  Values all{values_of(y.array())};
+  for (const Tensor& input : inputs) all.push_back(values_of(input.grad()));
+  return all;
+}
+
+// The inputs are numbers of the narrow dtype, so that all that differs is the rounding of what is
+// worked out. Sums are in f32 and of at most some 30 terms of size 1, products of a few such sums
+// follow one another, and at most three results in a row are rounded to the dtype: 16 units in the
+// last place of a tensor's largest element are enough for all rows and too few for a wrong one.
+TEST_P(Ops, NarrowDtypesMatchF64) {
+  const OpRow& row = GetParam();
+  for (auto [dtype, unit] : {std::pair(DType::f32, 0x1p-24), std::pair(DType::bf16, 0x1p-9)}) {
+    SCOPED_TRACE(name_of(dtype));
+    auto rounded = [dtype = dtype](std::vector<double> values) {
+      return values_of(array_of(values, {int64_t(values.size())}, dtype));
+    };
+    Values values = random_values(row);
+    for (auto& input : values) input = rounded(input);
+    int64_t size;
+    {
+      NoGrad no_grad;
+      size = row.op(leaves(row, values, dtype)).array().size();
+    }
+    std::vector<double> weights = rounded(normal(size_t(size), 99));
+    Values narrow = run(row, values, weights, dtype);
+    Values exact = run(row, values, weights, DType::f64);
+    for (size_t i = 0; i < exact.size(); ++i) {
+      double largest = 1;
+      for (double value : exact[i]) largest = std::max(largest, std::abs(value));
+      ASSERT_EQ(narrow[i].size(), exact[i].size());
+      for (size_t j = 0; j < exact[i].size(); ++j)
+        EXPECT_NEAR(narrow[i][j], exact[i][j], 16 * unit * largest)
+            << (i == 0 ? "result" : "gradient of input " + std::to_string(i - 1)) << ", element "
+            << j;
+    }
+  }
+}
+
 TEST_P(Ops, NoGradRecordsNothing) {
-  const Row& row = GetParam();
-  std::vector<Tensor> inputs = leaves(row, random_values(row));
+  const OpRow& row = GetParam();
+  std::vector<Tensor> inputs = leaves(row, random_values(row), DType::f64);
   EXPECT_TRUE(row.op(inputs).requires_grad());
   NoGrad no_grad;
   EXPECT_FALSE(row.op(inputs).requires_grad());
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, Ops, testing::ValuesIn(rows()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Table, Ops, testing::ValuesIn(op_table()), [](const auto& info) {
   std::string name = info.param.name;
   std::replace(name.begin(), name.end(), ':', '_');
   return name;
 });
 
+// What of `pattern` captures in each line of a file of the project.
+std::vector<std::smatch> matches(const std::string& text, const std::regex& pattern) {
+  return {std::sregex_iterator(text.begin(), text.end(), pattern), std::sregex_iterator()};
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream in(source_path(path));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// `elementwise` is the name by which all functors go; each of these has a row of its own.
 TEST(Ops, EveryOpHasARow) {
-  std::set<std::string> tested;
-  for (const Row& row : rows()) tested.insert(row.name.substr(0, row.name.find(':')));
-  for (std::string_view name : op_names()) EXPECT_TRUE(tested.contains(std::string(name))) << name;
+  std::set<std::string> offered, tested;
+  const std::string header = text_of("autograd/ops.h");
+  for (const auto& match : matches(header, std::regex(R"(\n(?:inline )?Tensor (\w+)\()")))
+    offered.insert(match[1]);
+  offered.erase("elementwise");
+  for (const OpRow& row : op_table()) tested.insert(row.name.substr(0, row.name.find(':')));
+  EXPECT_THAT(offered, testing::ContainerEq(tested));
+}
+
+// The table's rows are those of the functors: that `relu` in ops.h is the functor named relu.
+TEST(Ops, AFunctorsOpHasItsName) {
+  std::map<std::string, std::string> name_of;
+  for (const char* path : {"core/elementwise.h", "core/binary_ops.h"}) {
+    const std::string header = text_of(path);
+    const std::regex functor(R"(struct (\w+) \{[^\n]*\n[^\n]*string_view name = "(\w+)\")");
+    for (const auto& match : matches(header, functor)) name_of[match[1]] = match[2];
+  }
+  const std::string header = text_of("autograd/ops.h");
+  const std::regex op(R"(\ninline Tensor (\w+)\(.*elementwise<(\w+)>)");
+  std::set<std::string> checked;
+  for (const auto& match : matches(header, op)) {
+    EXPECT_EQ(name_of[match[2]], match[1]) << match[2];
+    checked.insert(match[1]);
+  }
+  for_each_op<UnaryOps>([&](auto f) { EXPECT_TRUE(checked.contains(std::string(f.name))); });
 }
 
 }  // namespace

@@ -103,8 +103,9 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
     if (p.shape().rank() == 1 || name == "transformer.wpe.weight")
       file.tensors["model/" + name] = zeros(p.shape(), DType::f32);
   });
-  shapes.packed_weights([&](const std::string& name, Parameter& p, PackedWeight&) {
-    Array data({p.dim(0) / 32, p.dim(1) / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
+  shapes.weights([&](const std::string& name, Weight& weight) {
+    const Shape& shape = weight.shape();
+    Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
     backend(data).write(std::string(data.bytes(), '\0').data(), data);
     file.tensors["packed/" + name] = data;
     bytes += data.bytes();

@@ -40,7 +40,7 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   EXPECT_EQ(figures.at("val_tokens"), run.data.val.size() - 1);
 
   folio::Run packed(options, {});
-  packed.model->pack({.format = WeightFormat::int4});
+  packed.model->pack(WeightFormat::int4);
   double val_int4 = whole_split_loss(*packed.model, packed.data.val, 16).loss;
   figures = nlohmann::json::parse(
       output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));

@@ -67,7 +67,7 @@ TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
                 HasSubstr(with_commas(int64_t(std::filesystem::file_size(to))) + " bytes for"));
     OpenedModel at_load = open_model("resume", out.path(), Purpose::inference);
     EXPECT_EQ(at_load.weights, std::nullopt);
-    pack(at_load, {.format = format});
+    pack(at_load, format);
     OpenedModel saved = open_model(to, "", Purpose::inference);
     EXPECT_EQ(saved.weights, format);
     EXPECT_EQ(logits(*saved.model), logits(*at_load.model)) << name_of(format);
@@ -99,8 +99,8 @@ TEST(QuantizeCommand, SaysWhatCannotBeDone) {
   EXPECT_THAT(output_of(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
               HasSubstr("take the model that they were made from"));
   OpenedModel opened = open_model(to, "", Purpose::inference);
-  EXPECT_EQ(error_of([&] { pack(opened, {.format = WeightFormat::int8}); }), "");
-  EXPECT_THAT(error_of([&] { pack(opened, {.format = WeightFormat::int4}); }),
+  EXPECT_EQ(error_of([&] { pack(opened, WeightFormat::int8); }), "");
+  EXPECT_THAT(error_of([&] { pack(opened, WeightFormat::int4); }),
               HasSubstr("its weights are saved as int8 and cannot become int4"));
 }
 

@@ -42,6 +42,11 @@ inline std::vector<char> bytes_of(const Array& x) {
   return bytes;
 }
 
+inline std::vector<double> multiplied(std::vector<double> values, double factor) {
+  for (double& value : values) value *= factor;
+  return values;
+}
+
 // The error of rounding to `dtype`, relative.
 inline double epsilon_of(DType dtype) {
   return dtype == DType::f64 ? 1e-14 : dtype == DType::f32 ? 1e-6 : 4.0e-3;

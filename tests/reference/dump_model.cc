@@ -37,7 +37,7 @@ void add_training(Tensors& out, Gpt& model, const Rows& ids) {
 }
 
 void add_streams(Tensors& out, Gpt& model, const Rows& prompts, int64_t max_new_tokens) {
-  model.pack();
+  model.pack(WeightFormat::f32);
   std::vector<float> tokens;
   for (const Sample& sample :
        generate(model, prompts, {.max_new_tokens = max_new_tokens, .sampler = {.temperature = 0}})

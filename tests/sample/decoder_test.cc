@@ -33,7 +33,7 @@ std::vector<float> read_alone(Gpt& model, const Tokens& tokens, const ContextWin
 // Each step's logits against an independent forward pass over the window that the step declares.
 TEST(Decoder, EachStepSeesItsDeclaredWindow) {
   auto model = a_model();
-  auto plain = plain_copy(*model);
+  auto plain = dense_model();
   for (ContextWindow w :
        {window(PastBlock::slide), window(PastBlock::block), window(PastBlock::block, 1),
         window(PastBlock::block, 13), window(PastBlock::block, T)}) {
@@ -85,7 +85,7 @@ TEST(Decoder, BlockStartsANewWindowWhenTheOldOneIsFull) {
 // was made at the position after the one that it now stands at.
 TEST(Decoder, ATrimmedCacheIsAnotherModel) {
   auto model = a_model();
-  auto plain = plain_copy(*model);
+  auto plain = dense_model();
   Tokens tokens = random_tokens(T + 1, 3);
   NoGrad no_grad;
   KvCache cache = model->make_cache(1);

@@ -57,7 +57,7 @@ Tokens nano_gpt(Gpt& plain, Tokens tokens, int64_t max_new_tokens) {
 
 TEST(Generate, SlideIsNanoGptsStream) {
   auto model = a_model();
-  auto plain = plain_copy(*model);
+  auto plain = dense_model();
   GenerateOptions options{
       .max_new_tokens = 4 * T, .sampler = {.temperature = 0}, .past_block = PastBlock::slide};
   for (int64_t length : {1, 9, 16, 40}) {
@@ -77,7 +77,7 @@ TEST(Generate, SlideIsNanoGptsStream) {
 // is written down independently: windows of T tokens that overlap by keep - 1 predicted tokens.
 TEST(Generate, BlocksTeacherForcedLossIsThatOfStridedWindows) {
   auto model = a_model();
-  auto plain = plain_copy(*model);
+  auto plain = dense_model();
   const Tokens text = random_tokens(9 * T + 5, 12);
   auto nll = [](std::span<const float> logits, int32_t target) {
     double sum = 0;

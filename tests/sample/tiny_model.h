@@ -13,8 +13,8 @@ constexpr int64_t V = 65;
 using Tokens = std::vector<int32_t>;
 
 // A model whose every position and token matters: its weights are larger than at the start of
-// training.
-inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
+// training. This one runs the layers that train; a_model() the packed ones, of the same weights.
+inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V) {
   GptConfig config{
       .block_size = T, .vocab_size = vocab_size, .n_layer = 2, .n_head = 2, .n_embd = 32};
   auto model = std::make_unique<Gpt>(config, 5);
@@ -23,18 +23,12 @@ inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
       backend(p.array()).random_normal(const_cast<Array&>(p.array()), 0, 0.3,
                                        {9, uint64_t(p.array().size())});
   });
-  model->pack();
   return model;
 }
-
-// The same weights, not packed: it runs the layers that train.
-inline std::unique_ptr<Gpt> plain_copy(Gpt& model) {
-  auto plain = std::make_unique<Gpt>(model.config(), 5);
-  std::vector<Array> weights;
-  model.parameters([&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
-  size_t i = 0;
-  plain->parameters([&](const std::string&, Parameter& p) { p.assign(weights[i++]); });
-  return plain;
+inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
+  auto model = dense_model(vocab_size);
+  model->pack(WeightFormat::f32);
+  return model;
 }
 
 inline Tokens random_tokens(int64_t length, uint32_t seed) {

@@ -124,7 +124,7 @@ class Interactive : public testing::Test {
  protected:
   Interactive() {
     CheckpointFile file;
-    put_parameters(file, *a_model());
+    put_parameters(file, *dense_model());
     std::u32string characters = U"\n";
     for (char32_t c = U' '; std::ssize(characters) < V; ++c) characters += c;
     put_tokenizer(file, CharTokenizer(characters));

@@ -34,12 +34,12 @@ class SampleCommand : public testing::Test {
  protected:
   SampleCommand() {
     CheckpointFile file;
-    put_parameters(file, *a_model());
+    put_parameters(file, *dense_model());
     put_tokenizer(file, tokenizer());
     save(best_checkpoint(folder_.path()), file);
   }
   std::string quantized(WeightFormat format) const {
-    CheckpointFile file = quantize(*a_model(), format);
+    CheckpointFile file = quantize(*dense_model(), format);
     put_tokenizer(file, tokenizer());
     std::string path = folder_ / fmt::format("{}.h5", format);
     save(path, file);
@@ -133,7 +133,7 @@ TEST_F(SampleCommand, InteractiveRefusesWhatItWouldIgnore) {
 
 // nanoGPT pads its vocabulary; files of its kind know no tokenizer.
 TEST_F(SampleCommand, ATokenizerFromElsewhere) {
-  CheckpointFile file = quantize(*a_model(V + 3), WeightFormat::bf16);
+  CheckpointFile file = quantize(*dense_model(V + 3), WeightFormat::bf16);
   file.attributes["option/dataset"] = std::string("text");
   save(folder_ / "bare.h5", file);
   std::filesystem::create_directories(folder_ / "text");

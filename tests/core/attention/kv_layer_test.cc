@@ -14,34 +14,13 @@ Array rows_of(int64_t B, int64_t T, uint32_t seed, DType dtype = DType::f32) {
   return array_of(normal_values(B * T * 3 * C, seed), {B, T, 3 * C}, dtype);
 }
 
-std::vector<double> attend(const Array& qkv, KvLayer& cache, std::vector<int64_t> positions,
-                           bool last_only = false) {
-  return values_of(backend(cpu).attention_cached(qkv, H, cache, positions, last_only));
+std::vector<double> attend(const Array& qkv, KvLayer& cache, std::vector<int64_t> positions) {
+  return values_of(backend(cpu).attention_cached(qkv, H, cache, positions));
 }
 
 class KvLayerIn : public testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(All, KvLayerIn, testing::Values(DType::f32, DType::bf16, DType::i8),
                          [](const auto& info) { return std::string(name_of(info.param)); });
-
-TEST_P(KvLayerIn, LastOnlyGivesTheLastRowsBits) {
-  for (int64_t T : {1, 2, 31, 32, 33, 100}) {
-    Array qkv = rows_of(3, T, 1);
-    KvLayer whole = backend(cpu).make_kv_layer(3, T + 1, C, H, GetParam());
-    KvLayer last = backend(cpu).make_kv_layer(3, T + 1, C, H, GetParam());
-    std::vector<double> every = attend(qkv, whole, {0, 0, 0});
-    std::vector<double> got = attend(qkv, last, {0, 0, 0}, true);
-    ASSERT_EQ(got.size(), size_t(3 * C));
-    for (int64_t b = 0; b < 3; ++b) {
-      auto row = every.begin() + ((b + 1) * T - 1) * C;
-      EXPECT_EQ(std::vector<double>(row, row + C),
-                std::vector<double>(got.begin() + b * C, got.begin() + (b + 1) * C))
-          << "T " << T << ", sequence " << b;
-    }
-    // The keys and values of every row are there for what follows.
-    Array next = rows_of(3, 1, 2);
-    EXPECT_EQ(attend(next, last, {T, T, T}), attend(next, whole, {T, T, T})) << T;
-  }
-}
 
 TEST_P(KvLayerIn, AViewContinuesItsOwnSequences) {
   KvLayer cache = backend(cpu).make_kv_layer(4, 80, C, H, GetParam());

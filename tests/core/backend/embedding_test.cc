@@ -59,7 +59,7 @@ TEST(Embedding, NamesATokenOutsideTheVocabulary) {
     EXPECT_THAT(forward, testing::HasSubstr(fmt::format("token {} at [1, 1]", bad)));
     EXPECT_THAT(forward, testing::HasSubstr("[0, 7)"));
     Array dy = zeros({2, 3, 4}, DType::f32);
-    EXPECT_THAT(message_of([&] { backend(tokens).embedding_grad(dy, tokens, 7); }),
+    EXPECT_THAT(message_of([&] { backend(tokens).embedding_grad(dy, tokens, wte, wpe); }),
                 testing::HasSubstr(fmt::format("token {} at [1, 1]", bad)));
   }
 }
@@ -90,10 +90,18 @@ TEST(EmbeddingGrad, SumsTheRowsOfEachToken) {
         std::vector<double> expected(size_t(V * C), 0);
         for (int64_t i = 0; i < N * C; ++i)
           expected[size_t(ids[size_t(i / C)] * C + i % C)] += grad[size_t(i)];
-        Array dw = backend(dy).embedding_grad(dy, tokens, V);
-        EXPECT_EQ(dw.shape(), (Shape{V, C}));
-        EXPECT_EQ(dw.dtype(), dtype == DType::f64 ? DType::f64 : DType::f32);
-        expect_near(dw, expected, dtype == DType::f64 ? 1e-13 : 5e-6);
+        // Of the positions, which are N different ones here, dy's own rows, and a row of zeros.
+        std::vector<double> expected_wpe = grad;
+        expected_wpe.resize(size_t((N + 1) * C), 0);
+        Array dwte = Array::shape_only({V, C}, dtype), dwpe = Array::shape_only({N + 1, C}, dtype);
+        for (double times : {1, 2}) {  // made first, then added to
+          backend(dy).embedding_grad(dy, tokens, dwte, dwpe);
+          const double close = times * (dtype == DType::f64 ? 1e-13 : 5e-6);
+          EXPECT_EQ(dwte.shape(), (Shape{V, C}));
+          EXPECT_EQ(dwte.dtype(), dtype == DType::f64 ? DType::f64 : DType::f32);
+          expect_near(dwte, multiplied(expected, times), close);
+          expect_near(dwpe, multiplied(expected_wpe, times), close);
+        }
       }
     }
   });
@@ -102,8 +110,12 @@ TEST(EmbeddingGrad, SumsTheRowsOfEachToken) {
 TEST(EmbeddingGrad, SameBitsForAnyThreads) {
   Array tokens = to_array(random_ids(5000, 65, 6), {5, 1000});
   Array dy = array_of(normal_values(5000 * 48, 7), {5, 1000, 48}, DType::f32);
-  expect_same_for_any_threads(
-      [&] { return std::vector{backend(dy).embedding_grad(dy, tokens, 65)}; });
+  expect_same_for_any_threads([&] {
+    Array dwte = Array::shape_only({65, 48}, DType::f32);
+    Array dwpe = Array::shape_only({1000, 48}, DType::f32);
+    backend(dy).embedding_grad(dy, tokens, dwte, dwpe);
+    return std::vector{dwte, dwpe};
+  });
 }
 
 }  // namespace

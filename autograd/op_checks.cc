@@ -1,0 +1,51 @@
+#include "autograd/op_checks.h"
+
+namespace folio {
+
+Array to_dtype(Array x, DType dtype) { return x.dtype() == dtype ? x : backend(x).cast(x, dtype); }
+
+void check_values(const char* op, const char* name, const Tensor& x) {
+  check(x.defined(),
+        "{}: {} {} has a shape but no values: draw the weights, or load them, before a forward "
+        "pass",
+        op, name, x.shape());
+  bool is_float = x.dtype() == DType::f64 || x.dtype() == DType::f32 || x.dtype() == DType::bf16;
+  check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
+}
+
+void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w) {
+  check_values(op, name, w);
+  check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
+        "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
+}
+
+void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w) {
+  if (w.requires_grad() || w.defined()) check_parameter(op, name, x, w);
+}
+
+void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w) {
+  if (!w.is_packed()) return check_parameter(op, name, x, w.dense);
+  check(NoGrad::active(),
+        "{}: {} {} is packed in {}, for inference alone: open a NoGrad scope, or load the model "
+        "that it was made from",
+        op, name, w.shape(), w.packed.format);
+}
+
+int check_axis(const char* op, const Tensor& x, int axis) {
+  int rank = x.shape().rank(), at = axis < 0 ? axis + rank : axis;
+  check(at >= 0 && at < rank, "{}: x {} has {} dimensions, none of them {}", op, x.shape(), rank,
+        axis);
+  return at;
+}
+
+void check_ids(const char* op, const char* name, const Array& ids, int32_t least, int64_t V) {
+  check(ids.defined(), "{}: the {} have no values", op, name);
+  check(ids.dtype() == DType::i32, "{}: the {} must be int32, got {} {}", op, name, ids.dtype(),
+        ids.shape());
+  std::vector<int32_t> host = to_vector<int32_t>(ids);
+  for (size_t i = 0; i < host.size(); ++i)
+    check(least <= host[i] && host[i] < V, "{}: number {} of the {} {} is {}, not in [{}, {})", op,
+          i, name, ids.shape(), host[i], least, V);
+}
+
+}  // namespace folio

@@ -1,0 +1,33 @@
+#pragma once
+#include "autograd/weight.h"
+
+// What the ops check of their inputs, in messages that begin with the op's name and name the
+// operand. For the sources of autograd/ alone.
+namespace folio {
+
+// Every op's first check: `x` holds numbers that it can compute with.
+void check_values(const char* op, const char* name, const Tensor& x);
+// A parameter goes with the activations `x`: of the same dtype, or f32 under bf16.
+void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w);
+// The same of one that may be undefined.
+void check_optional(const char* op, const char* name, const Tensor& x, const Tensor& w);
+// The same of a weight; a packed one needs NoGrad.
+void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w);
+// `axis` of x, where a negative one counts from the end, counted from 0.
+int check_axis(const char* op, const Tensor& x, int axis);
+// Every one of `ids` (i32) is in [least, V).
+void check_ids(const char* op, const char* name, const Array& ids, int32_t least, int64_t V);
+
+// x itself if it has that dtype.
+Array to_dtype(Array x, DType dtype);
+
+// A gradient function that sees dy in `dtype`, that of the op's result: a later op may hand back a
+// wider one, f32 of bf16.
+template <class F>
+auto with_dy_in(DType dtype, F backward) {
+  return [dtype, backward = std::move(backward)](Array dy) mutable {
+    return backward(to_dtype(std::move(dy), dtype));
+  };
+}
+
+}  // namespace folio

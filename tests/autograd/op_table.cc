@@ -1,0 +1,210 @@
+#include "tests/autograd/op_table.h"
+
+#include <cmath>
+
+namespace folio {
+namespace {
+
+using Inputs = std::vector<Tensor>;
+
+Dropout a_dropout() { return Dropout::with(0.3, {7, 3}); }
+
+Array ids(std::vector<int32_t> values, Shape shape) { return to_array(values, shape); }
+
+// Those of core/elementwise.h: a function that is not a number at -1 is one of positive numbers.
+void add_unary_rows(std::vector<OpRow>& table) {
+  for_each_op<UnaryOps>([&](auto op) {
+    using Op = decltype(op);
+    table.push_back({std::string(Op::name),
+                     {{40}},
+                     [](const Inputs& in) { return elementwise<Op>(in[0]); },
+                     std::isnan(Op::value(-1.0))});
+  });
+}
+
+// Those of core/binary_ops.h, for each way in which two shapes can go together.
+void add_binary_rows(std::vector<OpRow>& table) {
+  const std::vector<std::pair<std::string, std::vector<Shape>>> shapes{
+      {"", {{3, 5}, {3, 5}}},           {":row", {{2, 3, 4}, {4}}},
+      {":column", {{3, 1}, {2, 3, 4}}}, {":outer", {{3, 1}, {1, 4}}},
+      {":middle", {{2, 1, 3}, {4, 1}}}, {":scalar", {{2, 3}, {}}},
+      {":ends", {{2, 3, 1}, {1, 3, 5}}}};
+  for_each_op<BinaryOps>([&](auto op) {
+    using Op = decltype(op);
+    for (const auto& [variant, inputs] : shapes)
+      table.push_back({std::string(Op::name) + variant, inputs,
+                       [](const Inputs& in) { return elementwise<Op>(in[0], in[1]); },
+                       std::isinf(Op::value(1.0, 0.0))});
+  });
+}
+
+void add_matmul_rows(std::vector<OpRow>& table) {
+  auto flipped = [](Shape shape, bool flip) {
+    if (flip) std::swap(shape[-1], shape[-2]);
+    return shape;
+  };
+  const std::vector<std::pair<std::string, std::vector<Shape>>> shapes{
+      {"", {{3, 4}, {4, 5}}},
+      {":batch", {{2, 3, 3, 4}, {2, 3, 4, 5}}},
+      {":one_a", {{3, 4}, {2, 4, 5}}},
+      {":one_b", {{2, 3, 4}, {4, 5}}}};
+  for (const auto& [variant, inputs] : shapes) {
+    for (MatmulOptions options : {MatmulOptions{}, {true, false}, {false, true}, {true, true}}) {
+      std::string name = "matmul" + variant;
+      if (options.transpose_a) name += ":a";
+      if (options.transpose_b) name += ":b";
+      table.push_back(
+          {name,
+           {flipped(inputs[0], options.transpose_a), flipped(inputs[1], options.transpose_b)},
+           [options](const Inputs& in) { return matmul(in[0], in[1], options); }});
+    }
+  }
+}
+
+std::vector<OpRow> rows_over_axes() {
+  return {
+      {"sum", {{2, 3, 4}}, [](auto& in) { return sum(in[0], 1); }},
+      {"sum:last", {{2, 3, 4}}, [](auto& in) { return sum(in[0], -1, true); }},
+      {"sum:first", {{2, 3, 4}}, [](auto& in) { return sum(in[0], 0); }},
+      {"mean", {{2, 3, 4}}, [](auto& in) { return mean(in[0], 1, true); }},
+      {"mean:last", {{2, 3, 4}}, [](auto& in) { return mean(in[0], -1); }},
+      {"max", {{2, 3, 4}}, [](auto& in) { return max(in[0], 1); }},
+      {"max:last", {{2, 3, 4}}, [](auto& in) { return max(in[0], -1, true); }},
+      {"max:first", {{2, 3, 4}}, [](auto& in) { return max(in[0], 0); }},
+      {"softmax", {{2, 3, 17}}, [](auto& in) { return softmax(in[0]); }},
+      {"log_softmax", {{2, 3, 17}}, [](auto& in) { return log_softmax(in[0]); }},
+      {"rms_norm", {{2, 3, 10}, {10}}, [](auto& in) { return rms_norm(in[0], in[1]); }},
+      {"rms_norm:no_weight", {{2, 3, 10}}, [](auto& in) { return rms_norm(in[0], {}, 0.1); }},
+      {"causal_mask", {{2, 4, 4}}, [](auto& in) { return softmax(causal_mask(in[0])); }},
+      {"causal_mask:past", {{2, 3, 5}}, [](auto& in) { return softmax(causal_mask(in[0])); }},
+  };
+}
+
+std::vector<OpRow> rows_of_shapes() {
+  return {
+      {"reshape",
+       {{2, 3, 4}},
+       [](auto& in) {
+         return reshape(in[0], {4, 6});
+       }},
+      {"transpose", {{2, 3, 4}}, [](auto& in) { return transpose(in[0], 1, 2); }},
+      {"transpose:runs", {{2, 3, 4, 5}}, [](auto& in) { return transpose(in[0], 2, 1); }},
+      {"transpose:far", {{2, 3, 4, 5}}, [](auto& in) { return transpose(in[0], 0, -1); }},
+      {"transpose:same", {{2, 3}}, [](auto& in) { return transpose(in[0], 1, -1); }},
+      {"slice", {{2, 6, 4}}, [](auto& in) { return slice(in[0], 1, 2, 5); }},
+      {"slice:last", {{2, 3, 7}}, [](auto& in) { return slice(in[0], -1, 0, 3); }},
+      {"concat",
+       {{2, 3, 4}, {2, 1, 4}},
+       [](auto& in) {
+         return concat({in[0], in[1]}, 1);
+       }},
+      {"concat:last",
+       {{2, 3}, {2, 4}},
+       [](auto& in) {
+         return concat({in[0], in[1], in[0]}, -1);
+       }},
+      {"take_rows",
+       {{5, 4}},
+       [](auto& in) {
+         return take_rows(in[0], ids({4, 0, 2, 4, 4, 1}, {3, 2}));
+       }},
+  };
+}
+
+std::vector<OpRow> rows_of_losses() {
+  return {
+      {"cross_entropy",
+       {{2, 3, 11}},
+       [](auto& in) {
+         return cross_entropy(in[0], ids({0, 10, -1, 4, 4, 2}, {2, 3}));
+       }},
+      {"linear_cross_entropy",
+       {{2, 3, 6}, {11, 6}},
+       [](auto& in) {
+         return linear_cross_entropy(in[0], in[1], ids({0, 10, -1, 4, 4, 2}, {2, 3}));
+       }},
+      {"linear_cross_entropy:factor",
+       {{4, 6}, {11, 6}},
+       [](auto& in) {
+         return linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4}), 0.25);
+       }},
+      {"linear_cross_entropy:scaled",
+       {{4, 6}, {11, 6}},
+       [](auto& in) {
+         return scale(linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4})), 0.25);
+       }},
+  };
+}
+
+std::vector<OpRow> rows_of_fused_ops() {
+  return {
+      {"add:twice", {{3, 5}}, [](auto& in) { return add(in[0], in[0]); }},
+      {"scale", {{3, 5}}, [](auto& in) { return scale(in[0], -1.75); }},
+      // Linear, and rounded to f32 on the way: a long step.
+      {"cast",
+       {{4}},
+       [](auto& in) { return cast(cast(in[0], DType::f32), DType::f64); },
+       false,
+       64,
+       1e-7},
+      {"add_dropout",
+       {{5, 9}, {5, 9}},
+       [](auto& in) { return add_dropout(in[0], in[1], a_dropout()); }},
+      {"add_dropout:alone", {{5, 9}}, [](auto& in) { return add_dropout({}, in[0], a_dropout()); }},
+      {"add_dropout:off", {{5, 9}, {5, 9}}, [](auto& in) { return add_dropout(in[0], in[1], {}); }},
+      {"linear", {{2, 3, 7}, {5, 7}, {5}}, [](auto& in) { return linear(in[0], in[1], in[2]); }},
+      {"linear:act",
+       {{6, 7}, {5, 7}, {5}},
+       [](auto& in) { return linear(in[0], in[1], in[2], gelu_tanh_op); }},
+      {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
+      {"layer_norm",
+       {{2, 3, 10}, {10}, {10}},
+       [](auto& in) { return layer_norm(in[0], in[1], in[2], in[0].dtype()); }},
+      {"layer_norm:remade",
+       {{2, 3, 10}, {10}, {4, 10}},
+       [](auto& in) { return linear(layer_norm(in[0], in[1], {}, in[0].dtype()), in[2], {}); }},
+      {"embedding",
+       {{6, 4}, {5, 4}},
+       [](auto& in) {
+         return embedding(ids({1, 5, 1, 0, 2, 1}, {2, 3}), in[0], in[1], in[0].dtype());
+       }},
+      {"attention", {{2, 7, 24}}, [](auto& in) { return attention(in[0], 2, {}); }},
+      {"attention:dropout",
+       {{2, 9, 24}},
+       [](auto& in) { return attention(in[0], 2, a_dropout()); }},
+      {"feed_forward",
+       {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
+       [](auto& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], gelu_erf_op); }},
+      {"feed_forward:gelu_tanh",
+       {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
+       [](auto& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], gelu_tanh_op); }},
+      {"recompute",
+       {{3, 4}},
+       [](auto& in) { return recompute([](auto& x) { return square(x); }, in[0]); }},
+      {"recompute:leaves",
+       {{3, 4}, {5, 4}, {5}},
+       [](auto& in) {
+         return recompute([=](const Tensor& x) { return linear(x, in[1], in[2]); }, in[0]);
+       }},
+      {"recompute:twice",
+       {{3, 4}, {4, 4}},
+       [](auto& in) {
+         auto f = [=](const Tensor& x) { return add(x, gelu_erf(linear(x, in[1], {}))); };
+         return recompute(f, recompute(f, in[0]));
+       }},
+  };
+}
+
+}  // namespace
+
+std::vector<OpRow> op_table() {
+  std::vector<OpRow> table;
+  add_unary_rows(table);
+  add_binary_rows(table);
+  add_matmul_rows(table);
+  for (auto& group : {rows_over_axes(), rows_of_shapes(), rows_of_losses(), rows_of_fused_ops()})
+    table.insert(table.end(), group.begin(), group.end());
+  return table;
+}
+
+}  // namespace folio
