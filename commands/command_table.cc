@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "configs/option_table.h"
-#include "core/nearest.h"
 #include "core/process/output.h"
+#include "core/text/nearest.h"
 
 namespace folio {
 namespace {

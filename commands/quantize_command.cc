@@ -7,6 +7,7 @@
 #include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 namespace {

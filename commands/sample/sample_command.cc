@@ -8,8 +8,8 @@
 #include "commands/sample/sample_output.h"
 #include "configs/sample_options.h"
 #include "core/process/output.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "sample/start.h"
 
 namespace folio {

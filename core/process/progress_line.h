@@ -20,6 +20,4 @@ class ProgressLine {
   int64_t percent_ = -1;  // printed last
 };
 
-std::string with_commas(int64_t count);  // 1,003,854
-
 }  // namespace folio

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/files/mapped_file.h"
 #include "data/text/utf8.h"

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/dataset/meta.h"
 #include "data/files/files.h"
 #include "data/files/fingerprint.h"

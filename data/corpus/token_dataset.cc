@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/corpus/corpus_files.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/corpus/json_lines.h"
