@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/process/memory_limit.h"
+#include "core/text/numbers.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>

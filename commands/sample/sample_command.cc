@@ -8,8 +8,8 @@
 #include "commands/sample/sample_output.h"
 #include "configs/sample_options.h"
 #include "core/process/output.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "sample/start.h"
 
 namespace folio {
@@ -48,7 +48,7 @@ GenerateOptions generate_options(const SampleOptions& o, const Tokenizer& tokeni
   return options;
 }
 
-// What came after the prompt, when it ended early, and how fast: on stderr, for the one who waits.
+// What came after the prompt, when it ended early, and how fast: for the one who waits.
 void report(const Generated& generated, const Gpt& model) {
   for (size_t i = 0; i < generated.samples.size(); ++i) {
     if (generated.samples[i].ending != Ending::block_size) continue;
@@ -105,8 +105,7 @@ void converse(const OpenedModel& opened, const SampleOptions& options) {
   if (!options.start.empty()) conversation.begin_with(text_of(options.start));
   LineEditor lines;
   if (lines.on_terminal())
-    fmt::print(
-        stderr,
+    note(
         "Type what the model shall continue; Ctrl-C ends its answer, Ctrl-D or Ctrl-C at the "
         "prompt the conversation.\n");
   conversation.run(lines, print);
