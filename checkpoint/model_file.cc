@@ -1,6 +1,5 @@
 #include "checkpoint/model_file.h"
 
-#include "core/finite.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
 
@@ -111,7 +110,7 @@ Parameter take_parameter(CheckpointFile& file, const std::string& name, const Sh
 
 void check_finite(const Array& values, const std::string& path, const std::string& name) {
   check(
-      all_finite(values),
+      backend(values).all_finite(values),
       "{}: tensor {} holds NaN or infinity, so the model computes nothing; take a checkpoint from "
       "before it diverged",
       path, name);
