@@ -67,7 +67,8 @@ class Weights {
           file_.names().at(place(name)), shape, wanted);
   }
 
-  // Before a model of config's size is made: the file has the tensors that make up that size.
+  // Throws Error unless the file has tensors of the sizes that config.json claims: to be called
+  // before a model of that size takes memory.
   void check_sizes() const {
     int64_t C = config_.n_embd;
     check_shape(wte, {config_.vocab_size, C});
@@ -80,7 +81,8 @@ class Weights {
     }
   }
 
-  // A head of its own is the token embedding again or it is another model.
+  // folio's head is the token embedding (wte). Throws Error for a file whose head holds other
+  // numbers than wte, and for one that says its head is another tensor but does not have it.
   void check_tied() const {
     check(
         config_.tied || file_.has(lm_head),
@@ -98,7 +100,8 @@ class Weights {
           path());
   }
 
-  // The number of tensors that are neither parameters nor buffers must be 0.
+  // Throws Error for a tensor that is neither a parameter of the model nor a buffer: what it does
+  // in the model that was saved, folio would leave out.
   void check_all_known(Gpt& model) const {
     std::set<std::string> known{lm_head};
     model.parameters([&](const std::string& name, Parameter&) { known.insert(name); });

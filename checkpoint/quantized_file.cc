@@ -3,7 +3,6 @@
 #include <set>
 
 #include "checkpoint/model_file.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
 
 namespace folio {
@@ -48,7 +47,8 @@ std::optional<WeightFormat> quantized_weights(const CheckpointFile& file) {
        name);
 }
 
-CheckpointFile quantize(Gpt& model, WeightFormat format) {
+CheckpointFile quantize(Gpt& model, WeightFormat format,
+                        const std::function<void(int64_t done)>& progress) {
   check(format != WeightFormat::f32, "quantize: to bfloat16, int8 or int4, not float32");
   CheckpointFile file;
   file.attributes["format"] = std::string("folio quantized model 1");
@@ -56,7 +56,6 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
   if (format != WeightFormat::bf16) file.attributes["packed_layout"] = packed_layout;
   put_config(file, model.config());
   int64_t done = 0;
-  ProgressLine progress("quantising", model.num_params(false) * int64_t(sizeof(float)));
   // A request to stop ends it within a matrix; nothing is written then.
   Interruptible here;
   model.weights([&](const std::string& name, Weight& weight) {
@@ -68,7 +67,8 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
       file.tensors["packed/" + name] = backend(values).pack(values, format).data;
     }
     weight.dense = Parameter::leaf(Array::shape_only(values.shape(), values.dtype()));
-    progress.update(done += int64_t(values.bytes()));
+    done += int64_t(values.bytes());
+    if (progress) progress(done);
   });
   model.parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.defined()) file.tensors["model/" + name] = parameter.array();

@@ -7,6 +7,7 @@
 #include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 namespace {
@@ -50,7 +51,12 @@ int quantize_command(int argc, char** argv) {
   if (!opened.attributes.empty()) say("{}\n", opened.described());
   check_place(to, opened.source);
   int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));
-  CheckpointFile file = quantize(*opened.model, weight_format_named(weights));
+  CheckpointFile file;
+  {
+    ProgressLine line("quantising", before);
+    file = quantize(*opened.model, weight_format_named(weights),
+                    [&](int64_t done) { line.update(done); });
+  }
   put_origin(file, opened);
   throw_if_stopped();
   if (fs::path(to).has_parent_path()) fs::create_directories(fs::path(to).parent_path());

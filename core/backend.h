@@ -104,16 +104,17 @@ class Backend {
   // from 0. All other dimensions, and the dtype, are alike.
   virtual void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
                           int64_t n, int axis) = 0;
-  // Whether x, of any dtype, holds neither NaN nor infinity.
-  virtual bool all_finite(const Array& x) = 0;
-  virtual bool all_finite(const PackedWeight& w) = 0;  // its scales included
-  // The named rows of x [R, C] -> [rows.size(), C].
-  virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
-  virtual Array take_rows(const Array& x, const Array& rows) = 0;  // i32, all in [0, R)
+  // The rows of x [R, C] that `rows` [N] names, i32 in [0, R) -> [N, C].
+  virtual Array take_rows(const Array& x, const Array& rows) = 0;
+  // Adds row i of dy [N, C] to row rows[i] of dx [R, C].
+  virtual void add_rows(const Array& dy, const Array& rows, Array& dx) = 0;
   // x[..., ids[...]] of x [..., V]: an element a row, or 0 where the id (i32, below V) is -1. The
   // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
   virtual Array pick(const Array& x, const Array& ids) = 0;
   virtual Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) = 0;
+  // Whether x, of any dtype, holds neither NaN nor infinity.
+  virtual bool all_finite(const Array& x) = 0;
+  virtual bool all_finite(const PackedWeight& w) = 0;  // its scales included
 
   // --- random numbers
   virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;

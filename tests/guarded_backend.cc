@@ -47,11 +47,12 @@ class GuardedBackend final : public Backend, private GuardedMemory {
     run([&](auto from, Array to) { cpu().copy_block(from, from_begin, to, to_begin, n, axis); },
         from, to);
   }
-  Array take_rows(const Array& x, std::span<const int64_t> rows) override {
-    return run([&](auto x) { return cpu().take_rows(x, rows); }, x);
-  }
   Array take_rows(const Array& x, const Array& rows) override {
     return run([&](auto x, auto rows) { return cpu().take_rows(x, rows); }, x, rows);
+  }
+  void add_rows(const Array& dy, const Array& rows, Array& dx) override {
+    run([&](auto dy, auto rows) { with_sum(dx, [&](Array& dx) { cpu().add_rows(dy, rows, dx); }); },
+        dy, rows);
   }
   Array pick(const Array& x, const Array& ids) override {
     return run([&](auto x, auto ids) { return cpu().pick(x, ids); }, x, ids);

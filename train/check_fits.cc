@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/process/memory_limit.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 namespace {

@@ -6,8 +6,8 @@
 #include "configs/option_table.h"
 #include "core/backend.h"
 #include "core/process/output.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/files/files.h"
 #include "data/tokenizer/find_tokenizer.h"
 

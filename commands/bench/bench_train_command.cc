@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
+#include "core/random.h"
 #include "data/files/files.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "train/train.h"

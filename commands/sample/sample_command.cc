@@ -9,8 +9,8 @@
 #include "configs/sample_options.h"
 #include "core/parallel.h"
 #include "core/process/output.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "sample/start.h"
 
 namespace folio {
@@ -49,7 +49,7 @@ GenerateOptions generate_options(const SampleOptions& o, const Tokenizer& tokeni
   return options;
 }
 
-// What came after the prompt, when it ended early, and how fast: on stderr, for the one who waits.
+// What came after the prompt, when it ended early, and how fast: for the one who waits.
 void report(const Generated& generated, const Gpt& model) {
   for (size_t i = 0; i < generated.samples.size(); ++i) {
     if (generated.samples[i].ending != Ending::block_size) continue;
@@ -106,8 +106,7 @@ void converse(const OpenedModel& opened, const SampleOptions& options) {
   if (!options.start.empty()) conversation.begin_with(text_of(options.start));
   LineEditor lines;
   if (lines.on_terminal())
-    fmt::print(
-        stderr,
+    note(
         "Type what the model shall continue; Ctrl-C ends its answer, Ctrl-D or Ctrl-C at the "
         "prompt the conversation.\n");
   conversation.run(lines, print);

@@ -142,7 +142,7 @@ Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const 
 namespace {
 
 // Adds row i of dy to row ids[i] of dw [V, C].
-void add_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
+void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
   if (!dw.defined())
     dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
   const auto V = size_t(dw.dim(0));
@@ -158,12 +158,16 @@ void add_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
 
 }  // namespace
 
+void CpuBackend::add_rows(const Array& dy, const Array& rows, Array& dx) {
+  add_named_rows(dy, {rows.data<int32_t>(), size_t(rows.size())}, dx);
+}
+
 void CpuBackend::embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) {
   check_tokens("embedding_grad", tokens, dwte.dim(0));
-  add_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
+  add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
   std::vector<int32_t> positions(size_t(tokens.size()));
   for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));
-  add_rows(dy, positions, dwpe);
+  add_named_rows(dy, positions, dwpe);
 }
 
 }  // namespace folio

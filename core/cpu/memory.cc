@@ -43,15 +43,4 @@ void CpuBackend::read(const Array& from, void* host) {
   if (from.size() > 0) std::memcpy(host, from.address(), from.bytes());
 }
 
-Array CpuBackend::take_rows(const Array& x, std::span<const int64_t> rows) {
-  Array taken({int64_t(rows.size()), x.dim(1)}, x.dtype(), cpu);
-  size_t bytes = size_t(x.dim(1)) * size_of(x.dtype());
-  auto* to = static_cast<char*>(taken.address());
-  for (int64_t row : rows) {
-    std::memcpy(to, static_cast<const char*>(x.address()) + size_t(row) * bytes, bytes);
-    to += bytes;
-  }
-  return taken;
-}
-
 }  // namespace folio

@@ -9,6 +9,7 @@
 
 #include "core/backend.h"
 #include "core/process/control_groups.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 namespace {
@@ -51,7 +52,5 @@ void check_memory(Device device, double bytes, const std::string& what, const st
   check(bytes <= double(available), "{} need at least {} of memory, but {} are left; {}", what,
         in_megabytes(bytes), in_megabytes(double(available)), advice);
 }
-
-std::string in_megabytes(double bytes) { return fmt::format("{:.1f} MB", bytes / 1e6); }
 
 }  // namespace folio

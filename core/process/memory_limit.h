@@ -17,6 +17,4 @@ uint64_t free_address_space();
 // any integer. `what`, which needs them, begins the message; `advice` ends it.
 void check_memory(Device device, double bytes, const std::string& what, const std::string& advice);
 
-std::string in_megabytes(double bytes);  // "1971.3 MB", "0.1 MB"
-
 }  // namespace folio

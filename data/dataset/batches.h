@@ -32,7 +32,4 @@ class BatchSampler {
   std::vector<int32_t> row_, x_, y_;
 };
 
-// Number i of `stream`, uniform in [0, bound): every value exactly as likely. bound > 0.
-uint64_t uniform_below(uint64_t bound, RandomStream stream, uint64_t i);
-
 }  // namespace folio

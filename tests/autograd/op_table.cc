@@ -1,7 +1,8 @@
 #include "tests/autograd/op_table.h"
-#include "tests/device.h"
 
 #include <cmath>
+
+#include "tests/device.h"
 
 namespace folio {
 namespace {

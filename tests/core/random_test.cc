@@ -160,5 +160,26 @@ TEST(RandomNormal, SameBitsForAnyThreads) {
   });
 }
 
+TEST(UniformBelow, IsUniform) {
+  const int n = 70000;
+  double counts[7] = {};
+  for (int i = 0; i < n; ++i) ++counts[uniform_below(7, {1, 2}, uint64_t(i))];
+  double chi_squared = 0;
+  for (double count : counts) chi_squared += (count - n / 7.0) * (count - n / 7.0) / (n / 7.0);
+  EXPECT_LT(chi_squared, 27.9);  // 6 degrees of freedom: 1 in 10,000
+}
+
+// number % bound alone would give the first third half of all draws.
+TEST(UniformBelow, HasNoBiasForHugeBounds) {
+  uint64_t third = uint64_t(1) << 62, bound = 3 * third;
+  int low = 0;
+  for (uint64_t i = 0; i < 9000; ++i) {
+    uint64_t number = uniform_below(bound, {5, 0}, i);
+    ASSERT_LT(number, bound);
+    low += number < third;
+  }
+  EXPECT_NEAR(low, 3000, 4 * 45);  // 4 standard deviations
+}
+
 }  // namespace
 }  // namespace folio

@@ -138,7 +138,9 @@ TEST(Watch, SeesEveryPointInOrderAndItsGradient) {
     double sum = 0;
     for (int64_t key = 0; key < T; ++key) {
       const double value = p[size_t(row * T + key)];
-      if (key > row % T) EXPECT_EQ(value, 0) << row << " sees " << key;
+      if (key > row % T) {
+        EXPECT_EQ(value, 0) << row << " sees " << key;
+      }
       sum += value;
     }
     EXPECT_NEAR(sum, 1, 1e-6);

@@ -44,7 +44,7 @@ class FineTune : public testing::Test {
 
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
-  std::string model = (folder.path() / "model").string();
+  std::string model = folder / "model";
   std::unique_ptr<Gpt> source;
 };
 
@@ -116,10 +116,8 @@ TEST_F(FineTune, QuantisedWeightsCannotBeTrained) {
 }
 
 TEST_F(FineTune, AnotherVocabularyIsRefused) {
-  std::ofstream(folder.path() / "other.txt") << "0123456789 0123456789";
-  prepare({.name = "other",
-           .input = (folder.path() / "other.txt").string(),
-           .data_dir = options.data_dir});
+  std::ofstream(folder / "other.txt") << "0123456789 0123456789";
+  prepare({.name = "other", .input = folder / "other.txt", .data_dir = options.data_dir});
   options.dataset = "other";
   EXPECT_THAT(error({}), HasSubstr("another vocabulary"));
 }
@@ -130,7 +128,7 @@ TEST_F(FineTune, TrainsResumesAndRecomputesToTheSameBytes) {
   options.eval_interval = 4;
   Observer silent;
   auto end_of = [&](bool recompute, const std::string& out) {
-    options.out_dir = (folder.path() / out).string();
+    options.out_dir = folder / out;
     options.recompute = recompute;
     folio::Run run(options, {});
     double before = estimate_loss(*run.model, run.data, run.options, 0).val;

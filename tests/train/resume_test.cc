@@ -75,7 +75,7 @@ TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
   Outcome expected = uninterrupted(options);
   std::mt19937 random(11);
   for (int kill = 0; kill < 20; ++kill) {
-    options.out_dir = (folder.path() / fmt::format("killed-{}", kill)).string();
+    options.out_dir = folder / fmt::format("killed-{}", kill);
     // A state is on the disk from the first evaluation after iteration 0 on.
     auto at = int64_t(options.eval_interval +
                       random() % uint64_t(options.max_iters - options.eval_interval));
@@ -97,7 +97,7 @@ TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
   Outcome expected = uninterrupted(options);
-  options.out_dir = (folder.path() / "stopped").string();
+  options.out_dir = folder / "stopped";
   Outcome outcome;
   {
     Recorder recorder(outcome.losses, -1, 22);
@@ -129,7 +129,7 @@ TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
   Outcome expected = uninterrupted(options);
-  options.out_dir = (folder.path() / "stopped").string();
+  options.out_dir = folder / "stopped";
   {
     Outcome outcome;
     Recorder recorder(outcome.losses, -1, 21);

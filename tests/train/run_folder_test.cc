@@ -22,7 +22,7 @@ using testing::IsEmpty;
 
 TEST(RunFolder, IsRefusedWhileALiveRunHasIt) {
   TemporaryFolder folder;
-  fs::path out = folder.path() / "new/out";
+  fs::path out = folder / "new/out";
   {
     RunFolder mine(out);
     EXPECT_THAT(message_of([&] { RunFolder second(out); }),
@@ -35,7 +35,7 @@ TEST(RunFolder, IsRefusedWhileALiveRunHasIt) {
 
 TEST(RunFolder, ALockThatItsOwnerLeftBehindIsNone) {
   TemporaryFolder folder;
-  std::ofstream(folder.path() / "run.lock") << "process 1 on an old machine\n";
+  std::ofstream(folder / "run.lock") << "process 1 on an old machine\n";
   RunFolder mine(folder.path());
   EXPECT_THAT(message_of([&] { RunFolder second(folder.path()); }),
               HasSubstr(fmt::format("process {}", getpid())));
@@ -46,15 +46,15 @@ TEST(RunFolder, SetsAsideTheFilesOfARunAndNoOthers) {
   RunFolder mine(folder.path());
   EXPECT_FALSE(mine.set_earlier_run_aside());
   for (int time = 1; time <= 2; ++time) {
-    std::ofstream(folder.path() / "last.h5") << "state " << time;
-    std::ofstream(folder.path() / "log.csv") << "rows";
-    std::ofstream(folder.path() / "notes.txt") << "the user's";
+    std::ofstream(folder / "last.h5") << "state " << time;
+    std::ofstream(folder / "log.csv") << "rows";
+    std::ofstream(folder / "notes.txt") << "the user's";
     fs::path aside = mine.set_earlier_run_aside().value();
-    EXPECT_EQ(aside, folder.path() / fmt::format("earlier-{}", time));
+    EXPECT_EQ(aside, folder / fmt::format("earlier-{}", time));
     EXPECT_EQ(read_file((aside / "last.h5").string()), fmt::format("state {}", time));
     EXPECT_TRUE(fs::exists(aside / "log.csv"));
-    EXPECT_FALSE(fs::exists(folder.path() / "last.h5"));
-    EXPECT_TRUE(fs::exists(folder.path() / "notes.txt"));
+    EXPECT_FALSE(fs::exists(folder / "last.h5"));
+    EXPECT_TRUE(fs::exists(folder / "notes.txt"));
   }
 }
 
@@ -149,7 +149,7 @@ TEST_F(Runs, CkptIsTheBestAndLastTheNewest) {
 
 TEST(OpenRun, SaysWhatAFolderLacks) {
   TemporaryFolder folder;
-  EXPECT_THAT(message_of([&] { open_model("resume", folder.path() / "none", test_device()); }),
+  EXPECT_THAT(message_of([&] { open_model("resume", folder / "none", test_device()); }),
               HasSubstr("there is no such folder"));
   EXPECT_THAT(message_of([&] { open_model("resume", folder.path(), test_device()); }),
               HasSubstr("holds no checkpoint (ckpt.h5 or last.h5)"));
