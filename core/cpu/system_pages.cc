@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/process/memory_limit.h"
+#include "core/text/numbers.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
