@@ -322,19 +322,13 @@ class Reader {
   // Refuses a group of torch.optim.AdamW's whose steps folio would make otherwise.
   void check_settings(const Dict& group) const {
     std::string where = path() + ": the optimiser's param_groups";
-    constexpr std::string_view known[] = {"params",
-                                          "weight_decay",
-                                          "betas",
-                                          "eps",
-                                          "amsgrad",
-                                          "maximize",
-                                          "decoupled_weight_decay",
-                                          "lr",
-                                          "initial_lr",  // the run's own options say it
-                                          "foreach",
-                                          "fused",
-                                          "capturable",
-                                          "differentiable"};  // how the same is computed
+    constexpr std::string_view known[] = {
+        // what a step is
+        "params", "weight_decay", "betas", "eps", "amsgrad", "maximize", "decoupled_weight_decay",
+        // the run's own options say it
+        "lr", "initial_lr",
+        // how the same is computed
+        "foreach", "fused", "capturable", "differentiable"};
     for (const auto& [key, value] : group.items)
       check_key(key->get<std::string>(where + "' key", "a text"), known, where);
     auto require = [&](const char* key, bool holds, const std::string& wanted) {

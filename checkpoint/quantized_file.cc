@@ -3,8 +3,6 @@
 #include <set>
 
 #include "checkpoint/model_file.h"
-#include "core/finite.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
 
 namespace folio {
@@ -12,16 +10,16 @@ namespace {
 
 // The weight [N, K] called `name`.
 PackedWeight take_weight(CheckpointFile& file, const std::string& name, const Shape& shape,
-                         WeightFormat format) {
+                         WeightFormat format, Device device) {
   std::string path = file.path.string();
   if (format == WeightFormat::bf16) {
     DType dtype = saved_parameter(file, name, shape).dtype();
     check(dtype == DType::bf16, "{}: tensor model/{} is {}, not bfloat16 as the file says", path,
           name, dtype);
-    Array values = file.take("model/" + name);
+    Array values = to(file.take("model/" + name), device);
     return backend(values).pack(values, format);
   }
-  Array data = file.take("packed/" + name);
+  Array data = to(file.take("packed/" + name), device);
   try {
     return backend(data).packed(data, shape[0], shape[1], format);
   } catch (const Error& error) {
@@ -49,7 +47,8 @@ std::optional<WeightFormat> quantized_weights(const CheckpointFile& file) {
        name);
 }
 
-CheckpointFile quantize(Gpt& model, WeightFormat format) {
+CheckpointFile quantize(Gpt& model, WeightFormat format,
+                        const std::function<void(int64_t done)>& progress) {
   check(format != WeightFormat::f32, "quantize: to bfloat16, int8 or int4, not float32");
   CheckpointFile file;
   file.attributes["format"] = std::string("folio quantized model 1");
@@ -57,7 +56,6 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
   if (format != WeightFormat::bf16) file.attributes["packed_layout"] = packed_layout;
   put_config(file, model.config());
   int64_t done = 0;
-  ProgressLine progress("quantising", model.num_params(false) * int64_t(sizeof(float)));
   // A request to stop ends it within a matrix; nothing is written then.
   Interruptible here;
   model.weights([&](const std::string& name, Weight& weight) {
@@ -69,7 +67,8 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
       file.tensors["packed/" + name] = backend(values).pack(values, format).data;
     }
     weight.dense = Parameter::leaf(Array::shape_only(values.shape(), values.dtype()));
-    progress.update(done += int64_t(values.bytes()));
+    done += int64_t(values.bytes());
+    if (progress) progress(done);
   });
   model.parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.defined()) file.tensors["model/" + name] = parameter.array();
@@ -77,21 +76,21 @@ CheckpointFile quantize(Gpt& model, WeightFormat format) {
   return file;
 }
 
-std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file) {
+std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file, Device device) {
   CheckpointFile shared = file;
-  return take_quantized(shared);
+  return take_quantized(shared, device);
 }
 
-std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
+std::unique_ptr<Gpt> take_quantized(CheckpointFile& file, Device device) {
   WeightFormat format = quantized_weights(file).value();
   check_layout(file, format);
   GptConfig config = model_config(file);
   check_sizes(file, config);
-  auto model = std::make_unique<Gpt>(config);
+  auto model = std::make_unique<Gpt>(config, device);
   std::set<std::string> matrices;
   model->weights([&](const std::string& name, Weight& weight) {
-    weight.packed = take_weight(file, name, weight.shape(), format);
-    check(all_finite(weight.packed),
+    weight.packed = take_weight(file, name, weight.shape(), format, device);
+    check(backend(weight.packed.data).all_finite(weight.packed),
           "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
           "computes nothing; quantise the model that they were made from again",
           file.path.string(), format, name);
@@ -99,7 +98,7 @@ std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
   });
   model->parameters([&](const std::string& name, Parameter& parameter) {
     if (matrices.contains(name)) return;
-    parameter = take_parameter(file, name, parameter.shape());
+    parameter = take_parameter(file, name, parameter.shape(), device);
   });
   return model;
 }

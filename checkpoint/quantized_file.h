@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -18,14 +19,15 @@ namespace folio {
 std::optional<WeightFormat> quantized_weights(const CheckpointFile& file);
 
 // `model` as such a file, in bf16, int8 or int4: its f32 matrices go one by one, and it can do
-// nothing more.
-CheckpointFile quantize(Gpt& model, WeightFormat format);
+// nothing more. `progress` hears how many bytes of f32 are done, after each matrix.
+CheckpointFile quantize(Gpt& model, WeightFormat format,
+                        const std::function<void(int64_t done)>& progress = {});
 
-// The packed model of a file with quantized_weights: the bits that packing the f32 model gives,
-// without any f32 matrix on the way. Throws Error, naming the tensor, before anything is allocated
-// that the file's own tensors are not large enough for.
-std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file);
+// The packed model, on `device`, of a file with quantized_weights: the bits that packing the f32
+// model gives, without any f32 matrix on the way. Throws Error, naming the tensor, before anything
+// is allocated that the file's own tensors are not large enough for.
+std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file, Device device);
 // The same without a copy: its weights are the file's arrays, which are no longer in `file`.
-std::unique_ptr<Gpt> take_quantized(CheckpointFile& file);
+std::unique_ptr<Gpt> take_quantized(CheckpointFile& file, Device device);
 
 }  // namespace folio

@@ -5,6 +5,7 @@
 #include "checkpoint/open_model.h"
 #include "configs/model_rows.h"
 #include "configs/option_table.h"
+#include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
 #include "train/evaluate.h"
@@ -104,18 +105,17 @@ int eval_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   OptionTable(option_rows(options))
       .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
-  backend(cpu).set_threads(int(options.threads));
+  set_parallel_threads(int(options.threads));
 
   set_stop_answer("the evaluation ends without a result");
   Interruptible scope;
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
+  OpenedModel opened = open_model(options.init_from, options.out_dir, cpu, Purpose::inference,
                                   checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
   std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);
   if (!remark.empty()) note("{}\n", remark);
   opened.model->context().dtype = dtype_named(options.dtype);
-  if (!options.weights.empty())
-    pack(opened, weight_format_named(options.weights));
+  if (!options.weights.empty()) pack(opened, weight_format_named(options.weights));
   int64_t T = opened.model->config().block_size;
   int64_t stride = options.stride > 0 ? options.stride : T;
   int64_t batch_size =

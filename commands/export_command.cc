@@ -38,10 +38,10 @@ int export_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]", args);
   check(!to.empty(), "export: say where to, with --to=DIR");
-  backend(cpu).set_threads(0);
 
   set_stop_answer("stopping; nothing is written");
-  OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
+  OpenedModel opened =
+      open_model(init_from, out_dir, cpu, Purpose::any, checkpoint_named(checkpoint));
   check(!trim_vocab || opened.tokenizer,
         "--trim_vocab: {} has no tokenizer whose tokens could be counted", opened.source);
   if (!opened.attributes.empty()) say("{}\n", opened.described());

@@ -2,6 +2,7 @@
 
 #include "configs/option_table.h"
 #include "core/check.h"
+#include "core/process/output.h"
 #include "core/process/stop.h"
 #include "data/corpus/prepare.h"
 
@@ -46,6 +47,7 @@ int prepare_command(int argc, char** argv) {
       "  folio prepare NAME --input=FILE --tokenizer=gpt2",
       args, "name");
   set_stop_answer(fmt::format("stopping; {}/{} stays as it was", o.data_dir, o.name));
+  o.tell = [](const std::string& lines) { write_output(lines); };
   prepare(o);
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 namespace {
@@ -43,14 +44,19 @@ int quantize_command(int argc, char** argv) {
   table.parse("folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]",
               args);
   check(!to.empty(), "quantize: say where to, with --to=FILE.h5");
-  backend(cpu).set_threads(0);
 
   set_stop_answer("stopping; nothing is written");
-  OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
+  OpenedModel opened =
+      open_model(init_from, out_dir, cpu, Purpose::any, checkpoint_named(checkpoint));
   if (!opened.attributes.empty()) say("{}\n", opened.described());
   check_place(to, opened.source);
   int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));
-  CheckpointFile file = quantize(*opened.model, weight_format_named(weights));
+  CheckpointFile file;
+  {
+    ProgressLine line("quantising", before);
+    file = quantize(*opened.model, weight_format_named(weights),
+                    [&](int64_t done) { line.update(done); });
+  }
   put_origin(file, opened);
   throw_if_stopped();
   if (fs::path(to).has_parent_path()) fs::create_directories(fs::path(to).parent_path());

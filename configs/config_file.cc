@@ -11,7 +11,7 @@
 #include "configs/option_text.h"
 #include "configs/python_config.h"
 #include "core/check.h"
-#include "core/nearest.h"
+#include "core/text/nearest.h"
 
 namespace folio {
 namespace {

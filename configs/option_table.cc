@@ -9,7 +9,7 @@
 #include "configs/option_text.h"
 #include "configs/other_commands.h"
 #include "core/check.h"
-#include "core/nearest.h"
+#include "core/text/nearest.h"
 
 namespace folio {
 namespace {

@@ -2,22 +2,33 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/check.h"
 
 namespace folio {
 
+// Where an Array lives. There is no default: whoever makes an Array says where.
 struct Device {
-  enum class Type : uint8_t { cpu, cuda };
-  Type type = Type::cpu;
-  int index = 0;
+  enum class Type : uint8_t { cpu, cuda, registered };  // the last: by register_backend
+  Type type;
+  int index;
 
+  constexpr explicit Device(Type type, int index = 0) : type(type), index(index) {}
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-inline constexpr Device cpu{};
+inline constexpr Device cpu{Device::Type::cpu};
 
-std::string name_of(Device device);          // "cpu", "cuda:0"
+std::string name_of(Device device);          // "cpu", "cuda:0", or as it was registered
 Device device_named(std::string_view name);  // throws Error for a name or device folio lacks
+std::vector<std::string> device_names();     // of those that this process has
 
 }  // namespace folio
+
+template <>
+struct fmt::formatter<folio::Device> : fmt::formatter<std::string_view> {
+  auto format(folio::Device device, format_context& context) const {
+    return fmt::formatter<std::string_view>::format(folio::name_of(device), context);
+  }
+};

@@ -39,6 +39,17 @@ struct Generator {
   RandomStream next() { return {seed, drawn++}; }
 };
 
+// Number i of `stream`, uniform in [0, bound): every value exactly as likely. bound > 0.
+inline uint64_t uniform_below(uint64_t bound, RandomStream stream, uint64_t i) {
+  // 2^64 mod bound numbers are too many to share out evenly: those below `excess` are drawn again.
+  uint64_t excess = (0 - bound) % bound;
+  for (uint64_t attempt = 0;; ++attempt) {
+    auto words = stream.block(i + (attempt << 32));
+    uint64_t number = uint64_t(words[1]) << 32 | words[0];
+    if (number >= excess) return number % bound;
+  }
+}
+
 // Which elements a dropout zeroes: element i is dropped when the 16-bit number i of `stream` is
 // below `threshold`, the others are multiplied by scale(). Number i is, in block i / 8, the low
 // (even i) or high (odd i) half of word (i / 2) % 4. p is rounded to a multiple of 1 / 65536.

@@ -4,9 +4,6 @@
 
 #include <algorithm>
 
-#include "core/dtype.h"
-#include "core/weight_format.h"
-
 namespace folio {
 
 Shape::Shape(std::span<const int64_t> dims) : rank_(int(dims.size())) {
@@ -50,21 +47,6 @@ std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
     y[-i] = a[-i] == 1 ? b[-i] : a[-i];
   }
   return y;
-}
-
-DType dtype_named(std::string_view name) {
-  for (DType dtype : {DType::f64, DType::f32, DType::bf16, DType::i32, DType::i8}) {
-    if (name_of(dtype) == name) return dtype;
-  }
-  fail("unknown dtype \"{}\"; expected float64, float32, bfloat16, int32 or int8", name);
-}
-
-WeightFormat weight_format_named(std::string_view name) {
-  for (WeightFormat format :
-       {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
-    if (name_of(format) == name) return format;
-  }
-  fail("unknown weight format \"{}\"; expected float32, bfloat16, int8 or int4", name);
 }
 
 }  // namespace folio

@@ -10,10 +10,11 @@ AdamW::AdamW(Module& module, const AdamWOptions& options) : module_(module), opt
 }
 
 void AdamW::make_moments() {
-  for (auto& [name, state] : moments) {
+  module_.parameters([&](const std::string& name, Parameter& p) {
+    Moments& state = moments.at(name);
     for (Array* moment : {&state.m, &state.v})
-      if (!moment->defined()) *moment = zeros(moment->shape(), moment->dtype());
-  }
+      if (!moment->defined()) *moment = zeros(p.shape(), p.dtype(), p.array().device());
+  });
 }
 
 Array AdamW::grad_norm() const {

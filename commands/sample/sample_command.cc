@@ -7,17 +7,18 @@
 #include "commands/sample/conversation.h"
 #include "commands/sample/sample_output.h"
 #include "configs/sample_options.h"
+#include "core/parallel.h"
 #include "core/process/output.h"
-#include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "sample/start.h"
 
 namespace folio {
 namespace {
 
 OpenedModel open_packed(const SampleOptions& options) {
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
-                                  checkpoint_named(options.checkpoint));
+  OpenedModel opened = open_model(options.init_from, options.out_dir, device_named(options.device),
+                                  Purpose::inference, checkpoint_named(options.checkpoint));
   std::string taken =
       find_tokenizer_of(opened, {options.tokenizer, options.dataset, options.data_dir});
   note("{}\n", opened.described());
@@ -48,7 +49,7 @@ GenerateOptions generate_options(const SampleOptions& o, const Tokenizer& tokeni
   return options;
 }
 
-// What came after the prompt, when it ended early, and how fast: on stderr, for the one who waits.
+// What came after the prompt, when it ended early, and how fast: for the one who waits.
 void report(const Generated& generated, const Gpt& model) {
   for (size_t i = 0; i < generated.samples.size(); ++i) {
     if (generated.samples[i].ending != Ending::block_size) continue;
@@ -105,8 +106,7 @@ void converse(const OpenedModel& opened, const SampleOptions& options) {
   if (!options.start.empty()) conversation.begin_with(text_of(options.start));
   LineEditor lines;
   if (lines.on_terminal())
-    fmt::print(
-        stderr,
+    note(
         "Type what the model shall continue; Ctrl-C ends its answer, Ctrl-D or Ctrl-C at the "
         "prompt the conversation.\n");
   conversation.run(lines, print);
@@ -123,7 +123,7 @@ int sample_command(int argc, char** argv) {
   OptionOrigins given;
   SampleOptions options = parse_sample_options(args, &given);
   if (options.interactive) check_interactive(options, given);
-  backend(device_named(options.device)).set_threads(int(options.threads));
+  set_parallel_threads(int(options.threads));
   Interruptible scope;
   OpenedModel opened = open_packed(options);
   if (options.interactive)

@@ -1,6 +1,6 @@
 #include "commands/sample/sample_output.h"
 
-#include "sample/logprobs.h"
+#include "commands/sample/probability_table.h"
 
 namespace folio {
 

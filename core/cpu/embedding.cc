@@ -125,7 +125,7 @@ Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& 
           "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
           first, first + T, P);
   }
-  Array y({B, T, wte.dim(1)}, dtype);
+  Array y({B, T, wte.dim(1)}, dtype, cpu);
   HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, positions, y);
   return y;
 }
@@ -135,7 +135,7 @@ Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const 
                             std::span<const int64_t> positions, DType dtype) {
   std::vector<int32_t> places(size_t(tokens.size()));
   std::iota(places.begin(), places.end(), 0);
-  return embedding(to_array(places, tokens.shape()), unpack_rows(wte, tokens), wpe, positions,
+  return embedding(to_array(places, tokens.shape(), cpu), unpack_rows(wte, tokens), wpe, positions,
                    dtype);
 }
 
@@ -143,7 +143,8 @@ namespace {
 
 // Adds row i of dy to row ids[i] of dw [V, C].
 void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
-  if (!dw.defined()) dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  if (!dw.defined())
+    dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
   const auto V = size_t(dw.dim(0));
   // A counting sort of the places by id; places of one id stay in order.
   std::vector<int64_t> start(V + 1, 0);

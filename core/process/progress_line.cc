@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/process/output.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 namespace {
@@ -42,13 +43,6 @@ void ProgressLine::update(int64_t done_bytes) {
   int columns = std::max(terminal_width(STDERR_FILENO) - 1, 1);
   std::string_view name = cut(what_, std::max(columns - int(end.size()), 0));
   note("\r{}", cut(fmt::format("{}{}", name, end), columns));
-}
-
-std::string with_commas(int64_t count) {
-  std::string digits = std::to_string(count);
-  for (auto i = int64_t(digits.size()) - 3; i > (count < 0); i -= 3)
-    digits.insert(size_t(i), 1, ',');
-  return digits;
 }
 
 }  // namespace folio

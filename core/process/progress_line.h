@@ -4,8 +4,9 @@
 
 namespace folio {
 
-// "reading the text: 40 % of 2,000 MB" on stderr: one live line on a terminal, cut to its width, a
-// line every tenth elsewhere, nothing for less than `quiet_below`. What cannot be written is lost.
+// "reading the text: 40 % of 2,000 MB" on standard error: one live line on a terminal, cut to its
+// width, a line every tenth elsewhere, nothing for less than `quiet_below`. What cannot be written
+// is lost.
 class ProgressLine {
  public:
   ProgressLine(std::string what, int64_t total_bytes, int64_t quiet_below = 32 << 20);
@@ -18,7 +19,5 @@ class ProgressLine {
   bool enabled_, terminal_;
   int64_t percent_ = -1;  // printed last
 };
-
-std::string with_commas(int64_t count);  // 1,003,854
 
 }  // namespace folio

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/files/mapped_file.h"
 #include "data/text/utf8.h"
@@ -67,10 +67,11 @@ Survey survey(const MappedFile& text, const std::string& name, double val_fracti
   return survey;
 }
 
-void report(const Survey& survey, const DatasetWriter& writer) {
+std::string in_words(const Survey& survey, const DatasetWriter& writer) {
   std::string characters;
   for (char32_t c : survey.tokenizer.characters()) append_utf8(characters, c);
-  say("length of dataset in characters: {}\n"
+  return fmt::format(
+      "length of dataset in characters: {}\n"
       "all the unique characters: {}\n"
       "vocab size: {}\n"
       "train has {} tokens\n"
@@ -96,7 +97,7 @@ void write_character_dataset(const CorpusInput& input, const PrepareOptions& opt
     writer.add(n++ < train ? Split::train : Split::val, {&id, 1});
   });
   check(n == found.length, "{}: changed while it was read; start again", name);
-  report(found, writer);
+  options.tell(in_words(found, writer));
   writer.commit(
       {.tokenizer = std::make_shared<CharTokenizer>(found.tokenizer), .source = input.source});
 }

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/dataset/meta.h"
 #include "data/files/files.h"
 #include "data/files/fingerprint.h"
@@ -31,7 +31,8 @@ std::string digest_of(const TokenFile& file) {
 
 }  // namespace
 
-void describe_dataset(const std::string& directory, std::shared_ptr<const Tokenizer> tokenizer) {
+void describe_dataset(const std::string& directory, std::shared_ptr<const Tokenizer> tokenizer,
+                      const Tell& tell) {
   TokenFile train(directory + "/train.bin", tokenizer->vocab_size());
   TokenFile val(directory + "/val.bin", tokenizer->vocab_size());
   Meta meta{.tokenizer = std::move(tokenizer),
@@ -42,9 +43,9 @@ void describe_dataset(const std::string& directory, std::shared_ptr<const Tokeni
             .val_sha256 = digest_of(val),
             .train_fingerprint = hex(fingerprint(train.bytes())),
             .val_fingerprint = hex(fingerprint(val.bytes()))};
-  say("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
-      with_commas(meta.tokenizer->vocab_size()), with_commas(meta.train_tokens),
-      with_commas(meta.val_tokens));
+  tell(fmt::format("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
+                   with_commas(meta.tokenizer->vocab_size()), with_commas(meta.train_tokens),
+                   with_commas(meta.val_tokens)));
   write_file(directory + "/meta.json", to_json(meta));
 }
 

@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "core/check.h"
-#include "core/process/progress_line.h"
+#include "core/text/numbers.h"
 
 namespace folio {
 

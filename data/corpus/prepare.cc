@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "core/check.h"
-#include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
 #include "data/corpus/character_dataset.h"
@@ -91,8 +90,9 @@ void spool_pipe(int fd, const std::string& name, const ReplacementFile& file) {
 
 // The documents of JSON lines, one after the other, a line end behind each: what characters are
 // taken from.
-void spool_documents(const CorpusInput& input, bool strict, const ReplacementFile& file) {
-  LeftOut left_out("line", strict);
+void spool_documents(const CorpusInput& input, const PrepareOptions& options,
+                     const ReplacementFile& file) {
+  LeftOut left_out("line", options.strict);
   int64_t bytes = int64_t(fs::file_size(input.path)), number = 0;
   TextChunks chunks(input.path, 0, bytes, size_t(1) << 20, last_line_end);
   ProgressLine progress("reading the text", bytes);
@@ -112,7 +112,7 @@ void spool_documents(const CorpusInput& input, bool strict, const ReplacementFil
     write_all(file.fd(), documents, input.name);
     progress.update(chunk->offset + int64_t(chunk->text.size()));
   }
-  if (left_out.count()) say("{}\n", left_out.in_words());
+  if (left_out.count()) options.tell(left_out.in_words() + "\n");
 }
 
 // A corpus that is read more than once, wherever it comes from; what has to be kept for it is in
@@ -162,8 +162,8 @@ void prepare(const PrepareOptions& given) {
   std::shared_ptr<const Tokenizer> tokenizer;
   if (!characters) tokenizer = find_tokenizer(options.tokenizer);
   if (described) {
-    describe_dataset(directory, tokenizer);
-    say("wrote meta.json to {}\n", directory);
+    describe_dataset(directory, tokenizer, options.tell);
+    options.tell(fmt::format("wrote meta.json to {}\n", directory));
     return;
   }
   DatasetFolder folder(directory);
@@ -171,14 +171,14 @@ void prepare(const PrepareOptions& given) {
   CorpusInput input = readable_input(options, directory, spool);
   if (characters && is_json_lines(input.path)) {
     documents.emplace(directory + "/documents.txt");
-    spool_documents(input, options.strict, *documents);
+    spool_documents(input, options, *documents);
     input.path = documents->temporary();
   }
   if (characters)
     write_character_dataset(input, options, directory);
   else
     write_token_dataset(input, options, tokenizer, directory);
-  say("wrote train.bin, val.bin and meta.json to {}\n", directory);
+  options.tell(fmt::format("wrote train.bin, val.bin and meta.json to {}\n", directory));
 }
 
 }  // namespace folio

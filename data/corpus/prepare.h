@@ -1,8 +1,12 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace folio {
+
+// Told what nanoGPT's prepare.py prints: whole lines, as they come to be known.
+using Tell = std::function<void(const std::string& lines)>;
 
 struct PrepareOptions {
   std::string name = {};  // the dataset's; shakespeare and shakespeare_char can do without `input`
@@ -15,6 +19,7 @@ struct PrepareOptions {
   bool allow_special = false;  // "<|endoftext|>" in the text is the token
   bool strict = false;         // what is no text is an error, not left out
   int64_t threads = 0;         // 0: one a core
+  Tell tell = [](const std::string&) {};
 };
 
 // A text or a folder of texts.
@@ -24,9 +29,8 @@ struct CorpusInput {
   std::string source;  // for meta.json
 };
 
-// Makes data_dir/name: token ids in train.bin and val.bin, and meta.json. Prints what nanoGPT's
-// prepare.py does. A dataset of that name is replaced only when the new one is complete. The text
-// may be larger than memory.
+// Makes data_dir/name: token ids in train.bin and val.bin, and meta.json. A dataset of that
+// name is replaced only when the new one is complete. The text may be larger than memory.
 //
 // tokenizer = char: the vocabulary is the text's code points. Else the ids are that tokenizer's; of
 // a text the first 90 % of the characters are the train split, each split encoded on its own; of a

@@ -8,7 +8,6 @@
 #include "core/random.h"
 #include "data/corpus/json_lines.h"
 #include "data/corpus/text_chunks.h"
-#include "data/dataset/batches.h"
 
 namespace folio {
 namespace {

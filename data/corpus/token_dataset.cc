@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/process/output.h"
 #include "core/process/progress_line.h"
 #include "core/process/stop.h"
+#include "core/text/numbers.h"
 #include "data/corpus/corpus_files.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/corpus/json_lines.h"
@@ -33,7 +33,8 @@ int threads_of(const PrepareOptions& options) {
   return std::max(1, int(std::thread::hardware_concurrency()));
 }
 
-Corpus text_corpus(const CorpusInput& input, double val_fraction) {
+Corpus text_corpus(const CorpusInput& input, const PrepareOptions& options) {
+  const double val_fraction = options.val_fraction;
   if (is_json_lines(input.path)) {
     CorpusFile file{input.path, int64_t(fs::file_size(input.path))};
     return {split_text(file, input.name, val_fraction), true};
@@ -45,7 +46,8 @@ Corpus text_corpus(const CorpusInput& input, double val_fraction) {
         "a longer one",
         input.name, text.characters(), val_fraction);
   int64_t cut = text.offset(train);
-  say("length of dataset in characters: {}\n", with_commas(text.characters()));
+  options.tell(
+      fmt::format("length of dataset in characters: {}\n", with_commas(text.characters())));
   return {{{input.path, input.name, 0, cut, Split::train},
            {input.path, input.name, cut, text.bytes(), Split::val}},
           false};
@@ -57,7 +59,7 @@ Corpus folder_corpus(const CorpusInput& input, const PrepareOptions& options,
   std::vector<CorpusFile> files = texts_below(input.path, directory, threads_of(options), left_out);
   check(!files.empty(), "{}: has no UTF-8 text{}", input.path,
         left_out.count() ? "; " + left_out.in_words() : "");
-  if (left_out.count()) say("{}\n", left_out.in_words());
+  if (left_out.count()) options.tell(left_out.in_words() + "\n");
   return {split_files(files, options.val_fraction), true};
 }
 
@@ -199,8 +201,7 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
                          std::shared_ptr<const Tokenizer> tokenizer, const std::string& directory) {
   check_tokenizer(*tokenizer, options);
   bool folder = fs::is_directory(input.path);
-  Corpus corpus =
-      folder ? folder_corpus(input, options, directory) : text_corpus(input, options.val_fraction);
+  Corpus corpus = folder ? folder_corpus(input, options, directory) : text_corpus(input, options);
   check(!corpus.of_documents || tokenizer->end_of_text(),
         "the tokenizer has no <|endoftext|> to put between documents");
 
@@ -221,15 +222,16 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
   map_in_order(
       threads_of(options), [&] { return pieces.next(); },
       Encoder(*tokenizer, options, corpus.of_documents), write);
-  if (left_out.count()) say("{}\n", left_out.in_words());
+  if (left_out.count()) options.tell(left_out.in_words() + "\n");
   int64_t train = writer.tokens(Split::train), val = writer.tokens(Split::val);
   if (corpus.of_documents) {
     check_shares(train, val, options.val_fraction, input.name);
-    say("{} documents for train, {} for val\n", with_commas(documents[0]),
-        with_commas(documents[1]));
+    options.tell(fmt::format("{} documents for train, {} for val\n", with_commas(documents[0]),
+                             with_commas(documents[1])));
   }
-  say("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
-      with_commas(tokenizer->vocab_size()), with_commas(train), with_commas(val));
+  options.tell(fmt::format("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
+                           with_commas(tokenizer->vocab_size()), with_commas(train),
+                           with_commas(val)));
   writer.commit({.tokenizer = std::move(tokenizer), .source = input.source});
 }
 

@@ -6,16 +6,6 @@
 
 namespace folio {
 
-uint64_t uniform_below(uint64_t bound, RandomStream stream, uint64_t i) {
-  // 2^64 mod bound numbers are too many to share out evenly: those below `excess` are drawn again.
-  uint64_t excess = (0 - bound) % bound;
-  for (uint64_t attempt = 0;; ++attempt) {
-    auto words = stream.block(i + (attempt << 32));
-    uint64_t number = uint64_t(words[1]) << 32 | words[0];
-    if (number >= excess) return number % bound;
-  }
-}
-
 Batch BatchSampler::next(int64_t batch_size, int64_t block_size, Device device) {
   check(batch_size > 0 && block_size > 0,
         "a batch needs batch_size and block_size of at least 1, got {} and {}", batch_size,

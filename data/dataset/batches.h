@@ -21,7 +21,7 @@ class BatchSampler {
       : tokens_(&tokens), generator_(generator) {}
 
   // Error if the split is not longer than block_size.
-  Batch next(int64_t batch_size, int64_t block_size, Device device = cpu);
+  Batch next(int64_t batch_size, int64_t block_size, Device device);
 
   const Generator& generator() const { return generator_; }
   void set_generator(Generator generator) { generator_ = generator; }
@@ -31,8 +31,5 @@ class BatchSampler {
   Generator generator_;
   std::vector<int32_t> row_, x_, y_;
 };
-
-// Number i of `stream`, uniform in [0, bound): every value exactly as likely. bound > 0.
-uint64_t uniform_below(uint64_t bound, RandomStream stream, uint64_t i);
 
 }  // namespace folio

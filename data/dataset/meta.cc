@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
-#include "core/nearest.h"
+#include "core/text/nearest.h"
 #include "data/files/files.h"
 #include "data/files/fingerprint.h"
 #include "data/text/parse_json.h"

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/nearest.h"
+#include "core/text/nearest.h"
 
 namespace folio {
 

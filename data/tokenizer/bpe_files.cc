@@ -61,17 +61,12 @@ std::shared_ptr<const BpeTokenizer> load_pair(const fs::path& vocab, const fs::p
 void check_kind(const Json& json, const std::string& path) {
   check_around_model(json, path);
   const Json& model = json.at("model");
-  // unk_token and fuse_unk are for what a vocabulary cannot spell; one with every byte spells all.
-  constexpr std::string_view keys[] = {"type",
-                                       "vocab",
-                                       "merges",
-                                       "unk_token",
-                                       "fuse_unk",
-                                       "dropout",
-                                       "continuing_subword_prefix",
-                                       "end_of_word_suffix",
-                                       "byte_fallback",
-                                       "ignore_merges"};
+  constexpr std::string_view keys[] = {
+      // looked at
+      "type", "vocab", "merges", "ignore_merges", "dropout", "continuing_subword_prefix",
+      "end_of_word_suffix", "byte_fallback",
+      // for what a vocabulary cannot spell; one with every byte spells all
+      "unk_token", "fuse_unk"};
   check_keys(model, keys, path + ": \"model\"");
   Json type = model.value("type", Json("BPE"));
   check(type == "BPE", "{}: model type {} is not supported, only \"BPE\"", path, shown(type));

@@ -21,50 +21,24 @@ constexpr std::string_view end_of_text = "<|endoftext|>";
 constexpr std::string_view named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                       "pad_token", "cls_token", "mask_token"};
 
-// Every other key that tokenizer_config.json may have. The first line changes ids, and is looked
-// at; the others say how transformers cuts, pads, decodes or stores.
-constexpr std::string_view known_keys[] = {"add_prefix_space",
-                                           "add_bos_token",
-                                           "add_eos_token",
-                                           "do_lower_case",
-                                           "split_special_tokens",
-                                           "auto_map",
-                                           "tokenizer_class",
-                                           "added_tokens_decoder",
-                                           "additional_special_tokens",
-                                           "extra_special_tokens",
-                                           "folio_digest",
-                                           "clean_up_tokenization_spaces",
-                                           "errors",
-                                           "spaces_between_special_tokens",
-                                           "trim_offsets",
-                                           "model_max_length",
-                                           "max_len",
-                                           "max_length",
-                                           "stride",
-                                           "truncation_side",
-                                           "truncation_strategy",
-                                           "padding_side",
-                                           "pad_to_multiple_of",
-                                           "pad_token_type_id",
-                                           "model_input_names",
-                                           "chat_template",
-                                           "response_template",
-                                           "processor_class",
-                                           "name_or_path",
-                                           "special_tokens_map_file",
-                                           "tokenizer_file",
-                                           "vocab_file",
-                                           "merges_file",
-                                           "use_fast",
-                                           "from_slow",
-                                           "legacy",
-                                           "backend",
-                                           "is_local",
-                                           "local_files_only",
-                                           "return_token_type_ids",
-                                           "verbose",
-                                           "init_inputs"};
+// Every other key that tokenizer_config.json may have.
+constexpr std::string_view known_keys[] = {
+    // what changes ids, and is looked at
+    "add_prefix_space", "add_bos_token", "add_eos_token", "do_lower_case", "split_special_tokens",
+    "auto_map", "tokenizer_class", "added_tokens_decoder", "additional_special_tokens",
+    "extra_special_tokens", "folio_digest",
+    // how transformers decodes
+    "clean_up_tokenization_spaces", "errors", "spaces_between_special_tokens", "trim_offsets",
+    // how it cuts and pads
+    "model_max_length", "max_len", "max_length", "stride", "truncation_side", "truncation_strategy",
+    "padding_side", "pad_to_multiple_of", "pad_token_type_id", "model_input_names",
+    "return_token_type_ids",
+    // what it does with conversations
+    "chat_template", "response_template", "processor_class",
+    // where it finds its files, and how it loads them
+    "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file",
+    "use_fast", "from_slow", "legacy", "backend", "is_local", "local_files_only", "verbose",
+    "init_inputs"};
 
 constexpr std::string_view known_classes[] = {"GPT2Tokenizer", "GPT2TokenizerFast",
                                               "PreTrainedTokenizerFast", "PreTrainedTokenizer",

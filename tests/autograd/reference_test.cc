@@ -6,6 +6,7 @@
 #include <set>
 
 #include "autograd/ops.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 #include "tests/reference/values.h"
 

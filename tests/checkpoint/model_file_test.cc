@@ -7,6 +7,7 @@
 
 #include "core/backend.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -15,7 +16,7 @@ using testing::HasSubstr;
 
 std::string error(const CheckpointFile& file) {
   try {
-    load_model(file);
+    load_model(file, test_device());
   } catch (const Error& e) {
     return e.what();
   }
@@ -29,11 +30,11 @@ TEST(LoadModel, MakesNoModelLargerThanItsTensors) {
   for (const char* key : {"option/n_layer", "option/n_embd", "option/block_size", "vocab_size"}) {
     CheckpointFile claims = file;
     claims.attributes[key] = int64_t{1} << 40;
-    size_t before = backend(cpu).memory().peak;
+    size_t before = test_backend().memory().peak;
     EXPECT_THAT(error(claims),
                 testing::AnyOf(HasSubstr("the model needs"), HasSubstr("no tensor \"model/")))
         << key;
-    EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
+    EXPECT_LE(test_backend().memory().peak, before + 100'000) << key;
   }
 }
 
@@ -45,17 +46,18 @@ TEST(TakeModel, HasTheFilesOwnArrays) {
     file.tensors[name] = backend(array).cast(array, array.dtype());
     places[name] = file.tensors[name].address();
   }
-  take_model(file)->parameters([&](const std::string& name, Parameter& parameter) {
+  take_model(file, test_device())->parameters([&](const std::string& name, Parameter& parameter) {
     EXPECT_EQ(parameter.array().address(), places.at("model/" + name)) << name;
     EXPECT_FALSE(file.has("model/" + name)) << name;
   });
   // What others see is copied: an optimiser must not write there.
   CheckpointFile another = shared;
-  take_model(another)->parameters([&](const std::string& name, Parameter& parameter) {
-    const Array& original = shared.tensor("model/" + name);
-    EXPECT_NE(parameter.array().address(), original.address()) << name;
-    EXPECT_EQ(to_vector<float>(parameter.array()), to_vector<float>(original)) << name;
-  });
+  take_model(another, test_device())
+      ->parameters([&](const std::string& name, Parameter& parameter) {
+        const Array& original = shared.tensor("model/" + name);
+        EXPECT_NE(parameter.array().address(), original.address()) << name;
+        EXPECT_EQ(to_vector<float>(parameter.array()), to_vector<float>(original)) << name;
+      });
 }
 
 TEST(LoadModel, NumbersThatAreNotFiniteAreNamed) {

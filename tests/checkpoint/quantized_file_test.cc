@@ -1,19 +1,11 @@
+// Models of quantised weights: what is read back, and what is refused.
 #include "checkpoint/quantized_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <csignal>
-
-#include "checkpoint/open_model.h"
-#include "commands/export_command.h"
-#include "commands/quantize_command.h"
-#include "core/process/progress_line.h"
-#include "core/process/stop.h"
-#include "data/files/files.h"
-#include "tests/checkpoint/tiny_checkpoint.h"
-#include "tests/command.h"
-#include "tests/data/temporary_folder.h"
+#include "checkpoint/model_file.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
@@ -24,108 +16,30 @@ constexpr GptConfig config{
     .block_size = 8, .vocab_size = 40, .n_layer = 2, .n_head = 2, .n_embd = 36, .bias = false};
 constexpr WeightFormat formats[] = {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4};
 
-std::vector<float> logits(Gpt& model) {
-  NoGrad no_grad;
-  return to_vector<float>(model(to_array(std::vector<int32_t>{1, 39, 7, 0, 7}, {1, 5})).array());
-}
-
-// A checkpoint of that model, with the options of a run, in out_dir.
-void save_checkpoint(const TemporaryFolder& out_dir) {
-  CheckpointFile file;
-  Gpt model(config, 1);
-  put_parameters(file, model);
-  std::u32string characters;
-  for (char32_t c = U'a'; std::ssize(characters) < config.vocab_size; ++c) characters += c;
-  put_tokenizer(file, CharTokenizer(characters));
-  file.attributes["option/dataset"] = std::string("tiny");
-  file.attributes["iter_num"] = int64_t{7};
-  file.attributes["adamw/steps"] = int64_t{7};
-  save(best_checkpoint(out_dir.path()), file);
-}
-
 // A scale is the last 2 bytes of a record; bf16's numbers stand for themselves.
 TEST(QuantizedFile, AScaleThatIsNotFiniteIsNamed) {
   for (WeightFormat format : formats) {
-    Gpt model(config, 1);
+    Gpt model(config, test_device(), 1);
     CheckpointFile file = quantize(model, format);
-    EXPECT_NO_THROW(load_quantized(file)) << name_of(format);
+    EXPECT_NO_THROW(load_quantized(file, test_device())) << name_of(format);
     std::string name = "transformer.h.1.mlp.c_fc.weight";
     Array& data = file.tensors[(format == WeightFormat::bf16 ? "model/" : "packed/") + name];
     std::string bytes(data.bytes(), '\0');
     backend(data).read(data, bytes.data());
     bytes.replace(bytes.size() - 2, 2, "\x80\xff");  // minus infinity
     backend(data).write(bytes.data(), data);
-    EXPECT_THAT(error_of([&] { load_quantized(file); }),
+    EXPECT_THAT(error_of([&] { load_quantized(file, test_device()); }),
                 testing::AllOf(HasSubstr(name), HasSubstr("NaN or infinite")));
   }
 }
 
-// The parallel loops of packing end at once, and nothing is written.
-TEST(QuantizeCommand, AStopLeavesNothing) {
-  TemporaryFolder out;
-  save_checkpoint(out);
-  OpenedModel opened = open_model("resume", out.path());
-  request_stop(SIGINT);
-  EXPECT_THROW(quantize(*opened.model, WeightFormat::int8), Interrupted);
-  forget_stop();
-}
-
-TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
-  TemporaryFolder out;
-  save_checkpoint(out);
-  std::vector<float> plain = logits(*open_model("resume", out.path()).model);
-  for (WeightFormat format : formats) {
-    std::string to = out / fmt::format("quantized/{}.h5", format);
-    std::string said = output_of(quantize_command, {"--out_dir=" + out.path(), "--to=" + to,
-                                                    fmt::format("--weights={}", format)});
-    EXPECT_THAT(said,
-                HasSubstr(with_commas(int64_t(std::filesystem::file_size(to))) + " bytes for"));
-    OpenedModel at_load = open_model("resume", out.path(), Purpose::inference);
-    EXPECT_EQ(at_load.weights, std::nullopt);
-    pack(at_load, format);
-    OpenedModel saved = open_model(to, "", Purpose::inference);
-    EXPECT_EQ(saved.weights, format);
-    EXPECT_EQ(logits(*saved.model), logits(*at_load.model)) << name_of(format);
-    EXPECT_NE(logits(*saved.model), plain) << name_of(format);
-    EXPECT_TRUE(*saved.tokenizer == *at_load.tokenizer);
-    EXPECT_EQ(std::get<std::string>(saved.attributes.at("option/dataset")), "tiny");
-    EXPECT_EQ(std::get<int64_t>(saved.attributes.at("iter_num")), 7);
-    EXPECT_FALSE(saved.attributes.contains("adamw/steps"));
-  }
-}
-
-TEST(QuantizeCommand, SaysWhatCannotBeDone) {
-  TemporaryFolder out;
-  save_checkpoint(out);
-  std::string from = "--out_dir=" + out.path(), to = out / "q.h5";
-  EXPECT_THAT(output_of(quantize_command, {from}), HasSubstr("--to=FILE.h5"));
-  EXPECT_THAT(output_of(quantize_command, {from, "--to=" + (out / "q.bin")}),
-              HasSubstr("must end with .h5"));
-  std::string before = read_file(out / "ckpt.h5");
-  EXPECT_THAT(output_of(quantize_command, {from, "--to=" + (out / "./ckpt.h5")}),
-              HasSubstr("would replace the model that it is made from"));
-  EXPECT_EQ(read_file(out / "ckpt.h5"), before);
-
-  output_of(quantize_command, {from, "--to=" + to});
-  EXPECT_THAT(error_of([&] { open_model(to, ""); }),
-              HasSubstr(to + ": holds int8 weights, for inference alone"));
-  EXPECT_THAT(output_of(quantize_command, {"--init_from=" + to, "--to=" + (out / "again.h5")}),
-              HasSubstr("take the model that they were made from"));
-  EXPECT_THAT(output_of(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
-              HasSubstr("take the model that they were made from"));
-  OpenedModel opened = open_model(to, "", Purpose::inference);
-  EXPECT_EQ(error_of([&] { pack(opened, WeightFormat::int8); }), "");
-  EXPECT_THAT(error_of([&] { pack(opened, WeightFormat::int4); }),
-              HasSubstr("its weights are saved as int8 and cannot become int4"));
-}
-
 CheckpointFile quantized(WeightFormat format) {
-  Gpt model(config, 1);
+  Gpt model(config, test_device(), 1);
   return quantize(model, format);
 }
 
 std::string error(const CheckpointFile& file) {
-  return error_of([&] { load_quantized(file); });
+  return error_of([&] { load_quantized(file, test_device()); });
 }
 
 TEST(LoadQuantized, NamesTheTensorThatIsWrong) {
@@ -136,7 +50,8 @@ TEST(LoadQuantized, NamesTheTensorThatIsWrong) {
     name += "transformer.h.1.mlp.c_fc.weight";
     Array good = file.tensors.at(name);
     for (const Array& bad : {good.slice(0, good.dim(0) - 1), good.reshape({good.size()}),
-                             Array(good.shape(), DType::f32), Array({0}, good.dtype())}) {
+                             Array(good.shape(), DType::f32, test_device()),
+                             Array({0}, good.dtype(), test_device())}) {
       file.tensors[name] = bad;
       EXPECT_THAT(error(file), HasSubstr("tensor " + name)) << name;
     }
@@ -169,9 +84,9 @@ TEST(LoadQuantized, MakesNoModelLargerThanItsTensors) {
       for (int64_t size : {int64_t{1} << 40, std::numeric_limits<int64_t>::max() / 2 * 2}) {
         CheckpointFile claims = file;
         claims.attributes[key] = size;
-        size_t before = backend(cpu).memory().peak;
+        size_t before = test_backend().memory().peak;
         EXPECT_NE(error(claims), "") << key;
-        EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
+        EXPECT_LE(test_backend().memory().peak, before + 100'000) << key;
       }
     }
   }
@@ -183,7 +98,7 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
   put_config(file, {.block_size = 1, .vocab_size = 32, .n_layer = 1, .n_head = 1, .n_embd = 1024});
   file.attributes["weights"] = std::string("int4");
   file.attributes["packed_layout"] = packed_layout;
-  Gpt shapes(model_config(file));
+  Gpt shapes(model_config(file), test_device());
   size_t bytes = 0;
   shapes.parameters([&](const std::string& name, Parameter& p) {
     if (p.shape().rank() == 1 || name == "transformer.wpe.weight")
@@ -191,16 +106,16 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
   });
   shapes.weights([&](const std::string& name, Weight& weight) {
     const Shape& shape = weight.shape();
-    Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
+    Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8, test_device());
     backend(data).write(std::string(data.bytes(), '\0').data(), data);
     file.tensors["packed/" + name] = data;
     bytes += data.bytes();
   });
-  MemoryUse before = backend(cpu).memory();
+  MemoryUse before = test_backend().memory();
   ASSERT_GT(bytes, 6'000'000u);
-  auto model = load_quantized(file);
-  EXPECT_LE(backend(cpu).memory().live, before.live + 200'000);
-  EXPECT_LE(backend(cpu).memory().peak, std::max(before.peak, before.live + 200'000));
+  auto model = load_quantized(file, test_device());
+  EXPECT_LE(test_backend().memory().live, before.live + 200'000);
+  EXPECT_LE(test_backend().memory().peak, std::max(before.peak, before.live + 200'000));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -118,7 +119,7 @@ TEST(Dropout, SameBitsForAnyThreads) {
 
 TEST(RandomNormal, HasTheMomentsOfANormal) {
   constexpr int64_t size = 1 << 20;
-  Array x({size}, DType::f64);
+  Array x({size}, DType::f64, test_device());
   backend(x).random_normal(x, 3, 2, {5, 6});
   double m1 = 0, m2 = 0, m3 = 0, m4 = 0, neighbours = 0, tail = 0, last = 0;
   for (double value : to_vector<double>(x)) {
@@ -137,8 +138,9 @@ TEST(RandomNormal, HasTheMomentsOfANormal) {
 
 TEST(RandomNormal, IsTheSameNumbersInEveryDtypeAndSize) {
   RandomStream stream{9, 1};
-  Array f64({5001}, DType::f64), f32({5001}, DType::f32), bf16({5001}, DType::bf16);
-  Array few({7}, DType::f64), other({5001}, DType::f64);
+  Array f64({5001}, DType::f64, test_device()), f32 = empty({5001}, DType::f32),
+                                                bf16 = empty({5001}, DType::bf16);
+  Array few({7}, DType::f64, test_device()), other = empty({5001}, DType::f64);
   for (Array* x : {&f64, &f32, &bf16, &few}) backend(*x).random_normal(*x, 0, 0.02, stream);
   backend(other).random_normal(other, 0, 0.02, {9, 2});
   auto exact = to_vector<double>(f64);
@@ -152,10 +154,31 @@ TEST(RandomNormal, IsTheSameNumbersInEveryDtypeAndSize) {
 
 TEST(RandomNormal, SameBitsForAnyThreads) {
   expect_same_for_any_threads([] {
-    Array x({30001}, DType::f32);
+    Array x({30001}, DType::f32, test_device());
     backend(x).random_normal(x, 0, 1, {1, 1});
     return std::vector{x};
   });
+}
+
+TEST(UniformBelow, IsUniform) {
+  const int n = 70000;
+  double counts[7] = {};
+  for (int i = 0; i < n; ++i) ++counts[uniform_below(7, {1, 2}, uint64_t(i))];
+  double chi_squared = 0;
+  for (double count : counts) chi_squared += (count - n / 7.0) * (count - n / 7.0) / (n / 7.0);
+  EXPECT_LT(chi_squared, 27.9);  // 6 degrees of freedom: 1 in 10,000
+}
+
+// number % bound alone would give the first third half of all draws.
+TEST(UniformBelow, HasNoBiasForHugeBounds) {
+  uint64_t third = uint64_t(1) << 62, bound = 3 * third;
+  int low = 0;
+  for (uint64_t i = 0; i < 9000; ++i) {
+    uint64_t number = uniform_below(bound, {5, 0}, i);
+    ASSERT_LT(number, bound);
+    low += number < third;
+  }
+  EXPECT_NEAR(low, 3000, 4 * 45);  // 4 standard deviations
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
-#include "commands/train_report.h"
 #include "tests/paths.h"
 #include "tests/reference/values.h"
 #include "tests/train/tiny_run.h"
@@ -26,13 +25,13 @@ TrainOptions nanogpt_options(const TemporaryFolder& folder) {
   TrainOptions o;
   std::string text;
   for (int i = 0; i < 1000; ++i) text += char('a' + 3 * i % V);
-  std::filesystem::path input = folder.path() / "input.txt";
+  std::filesystem::path input = folder / "input.txt";
   std::ofstream(input) << text;
-  o.data_dir = (folder.path() / "datasets").string();
+  o.data_dir = folder / "datasets";
   o.dataset = "counting";
   if (!std::filesystem::exists(o.data_dir))
     prepare({.name = o.dataset, .input = input.string(), .data_dir = o.data_dir});
-  o.out_dir = (folder.path() / "out").string();
+  o.out_dir = folder / "out";
   o.init_from = fixture;
   o.batch_size = B;
   o.gradient_accumulation_steps = micros;
@@ -162,10 +161,8 @@ TEST(ContinueNanogpt, ADatasetOfAnotherVocabularyIsRefused) {
   TemporaryFolder folder;
   TrainOptions options = nanogpt_options(folder);
   auto error = [&](std::string text) {
-    std::ofstream(folder.path() / "other.txt") << text;
-    prepare({.name = "other",
-             .input = (folder.path() / "other.txt").string(),
-             .data_dir = options.data_dir});
+    std::ofstream(folder / "other.txt") << text;
+    prepare({.name = "other", .input = folder / "other.txt", .data_dir = options.data_dir});
     options.dataset = "other";
     try {
       folio::Run run(options, {});

@@ -4,20 +4,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <fstream>
 #include <set>
 
-#include "checkpoint/hugging_face.h"
-#include "checkpoint/model_file.h"
-#include "checkpoint/quantized_file.h"
-#include "commands/eval_command.h"
-#include "core/process/stop.h"
-#include "tests/command.h"
-#include "tests/train/tiny_run.h"
-#include "train/run.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/message.h"
 
 namespace folio {
 namespace {
@@ -29,7 +22,8 @@ constexpr int64_t T = 8, V = 23;
 // A model that is sure of itself: losses differ from token to token and context to context.
 std::unique_ptr<Gpt> a_model() {
   auto model = std::make_unique<Gpt>(
-      GptConfig{.block_size = T, .vocab_size = V, .n_layer = 2, .n_head = 2, .n_embd = 16}, 3);
+      GptConfig{.block_size = T, .vocab_size = V, .n_layer = 2, .n_head = 2, .n_embd = 16},
+      test_device(), 3);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() != 2) return;
     Array values = p.array();
@@ -41,7 +35,7 @@ std::unique_ptr<Gpt> a_model() {
 // `size` tokens in a file, as `folio prepare` writes them.
 class Split {
  public:
-  Split(const TemporaryFolder& folder, int64_t size) : path_(folder.path() / "split.bin") {
+  Split(const TemporaryFolder& folder, int64_t size) : path_(folder / "split.bin") {
     std::ofstream out(path_, std::ios::binary);
     for (int64_t i = 0; i < size; ++i) {
       ids.push_back(int32_t((i * i * 7 + i / 5) % V));
@@ -155,84 +149,6 @@ TEST(WholeSplitErrors, ALossThatIsNotFiniteIsAnError) {
           << wrong << (packed ? ", packed" : "");
     }
   }
-}
-
-TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
-  TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
-  folio::Run run(options, {});
-  std::filesystem::create_directories(options.out_dir);
-  save(best_checkpoint(options.out_dir), run.snapshot());
-  double train = whole_split_loss(*run.model, run.data.train, 16, 5).loss;
-  double val = whole_split_loss(*run.model, run.data.val, 16, 5).loss;
-
-  std::string text =
-      output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--stride=5"});
-  nlohmann::json figures = nlohmann::json::parse(text);
-  EXPECT_NEAR(figures.at("train_loss"), train, 1e-6);
-  EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
-  EXPECT_NEAR(figures.at("val_perplexity"), std::exp(val), 1e-4);
-  EXPECT_EQ(figures.at("train_tokens"), run.data.train.size() - 1);
-  EXPECT_EQ(figures.at("val_tokens"), run.data.val.size() - 1);
-
-  folio::Run packed(options, {});
-  packed.model->pack({.format = WeightFormat::int4});
-  double val_int4 = whole_split_loss(*packed.model, packed.data.val, 16).loss;
-  figures = nlohmann::json::parse(
-      output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));
-  EXPECT_NEAR(figures.at("val_loss"), val_int4, 1e-6);
-  EXPECT_THAT(output_of(eval_command, {"--out_dir=" + options.out_dir, "--weights=int3"}),
-              HasSubstr("int4"));
-
-  std::string quantized = (folder.path() / "int4.h5").string();
-  CheckpointFile file = quantize(*folio::Run(options, {}).model, WeightFormat::int4);
-  put_tokenizer(file, *run.data.meta.tokenizer);
-  save(quantized, file);
-  std::vector<std::string> from_file{"--init_from=" + quantized, "--data_dir=" + options.data_dir,
-                                     "--dataset=tiny", "--json"};
-  EXPECT_EQ(nlohmann::json::parse(output_of(eval_command, from_file)), figures);
-  from_file.push_back("--weights=int8");
-  EXPECT_THAT(output_of(eval_command, from_file),
-              HasSubstr("saved as int4 and cannot become int8"));
-
-  std::string exported = (folder.path() / "exported").string();
-  save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());
-  std::string init_from = "--init_from=" + exported, data_dir = "--data_dir=" + options.data_dir;
-  figures = nlohmann::json::parse(
-      output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--json", "--stride=5"}));
-  EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
-  EXPECT_THAT(output_of(eval_command, {init_from, data_dir}),
-              HasSubstr("name a dataset with --dataset"));
-  EXPECT_THAT(output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--stride=4"}),
-              HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
-}
-
-TEST(EvalCommand, AStopEndsItWithoutAResult) {
-  TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
-  folio::Run run(options, {});
-  std::filesystem::create_directories(options.out_dir);
-  save(best_checkpoint(options.out_dir), run.snapshot());
-  request_stop(SIGTERM);
-  EXPECT_THROW(whole_split_loss(*run.model, run.data.val, 16), Interrupted);
-  EXPECT_THROW(output_of(eval_command, {"--out_dir=" + options.out_dir}), Interrupted);
-  forget_stop();
-}
-
-TEST(EvalCommand, AnotherVocabularyIsRefused) {
-  TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
-  folio::Run run(options, {});
-  std::filesystem::create_directories(options.out_dir);
-  save(best_checkpoint(options.out_dir), run.snapshot());
-  std::ofstream(folder.path() / "other.txt") << "abcdefghijklmnop";
-  prepare({.name = "other",
-           .input = (folder.path() / "other.txt").string(),
-           .data_dir = options.data_dir});
-  std::vector<std::string> args = {"--out_dir=" + options.out_dir, "--dataset=other"};
-  EXPECT_THAT(output_of(eval_command, args), HasSubstr("another vocabulary"));
-  args.push_back("--allow_other_vocab=true");
-  EXPECT_THAT(output_of(eval_command, args), HasSubstr("val   loss"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
+#include "tests/device.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 
@@ -26,7 +27,7 @@ class FineTune : public testing::Test {
                                              .n_embd = 8,
                                              .bias = true,
                                              .activation = gelu_tanh_op},
-                                   9);
+                                   test_device(), 9);
     save_hugging_face(model, *source, data.meta.tokenizer.get());
     options.init_from = model;
     options.block_size = TrainOptions{}.block_size;  // not given: the model's
@@ -43,7 +44,7 @@ class FineTune : public testing::Test {
 
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
-  std::string model = (folder.path() / "model").string();
+  std::string model = folder / "model";
   std::unique_ptr<Gpt> source;
 };
 
@@ -89,7 +90,8 @@ TEST_F(FineTune, AShorterBlockSizeCutsThePositions) {
   options.max_iters = 4;
   folio::Run whole(options, {{"block_size", "command line"}});
   EXPECT_EQ(train(whole, silent), Finish::done);
-  EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)))->config().block_size, 10);
+  EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)), test_device())->config().block_size,
+            10);
   options.block_size = T + 1;
   EXPECT_THAT(error({{"block_size", "command line"}}), HasSubstr("block_size = 24"));
 }
@@ -114,10 +116,8 @@ TEST_F(FineTune, QuantisedWeightsCannotBeTrained) {
 }
 
 TEST_F(FineTune, AnotherVocabularyIsRefused) {
-  std::ofstream(folder.path() / "other.txt") << "0123456789 0123456789";
-  prepare({.name = "other",
-           .input = (folder.path() / "other.txt").string(),
-           .data_dir = options.data_dir});
+  std::ofstream(folder / "other.txt") << "0123456789 0123456789";
+  prepare({.name = "other", .input = folder / "other.txt", .data_dir = options.data_dir});
   options.dataset = "other";
   EXPECT_THAT(error({}), HasSubstr("another vocabulary"));
 }
@@ -128,7 +128,7 @@ TEST_F(FineTune, TrainsResumesAndRecomputesToTheSameBytes) {
   options.eval_interval = 4;
   Observer silent;
   auto end_of = [&](bool recompute, const std::string& out) {
-    options.out_dir = (folder.path() / out).string();
+    options.out_dir = folder / out;
     options.recompute = recompute;
     folio::Run run(options, {});
     double before = estimate_loss(*run.model, run.data, run.options, 0).val;

@@ -76,7 +76,7 @@ using Bytes = std::map<std::string, std::vector<float>>;
 class KilledProgram : public testing::TestWithParam<int> {
  protected:
   Arguments arguments(const std::string& out_dir, bool resume) const {
-    Arguments list{"--out_dir=" + (folder_.path() / out_dir).string(),
+    Arguments list{"--out_dir=" + folder_ / out_dir,
                    "--init_from=" + std::string(resume ? "resume" : "scratch"),
                    // Each line is a signal to the test; a resumed run needs none.
                    "--log_interval=" + std::string(resume ? "1000" : "1"),
@@ -99,7 +99,7 @@ class KilledProgram : public testing::TestWithParam<int> {
     int status = Training(arguments(out_dir, resume)).kill(0);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
     Bytes bytes;
-    for (const auto& [name, array] : load(last_checkpoint(folder_.path() / out_dir)).tensors)
+    for (const auto& [name, array] : load(last_checkpoint(folder_ / out_dir)).tensors)
       bytes[name] = to_vector<float>(array);
     return bytes;
   }
@@ -139,7 +139,7 @@ TEST_P(KilledProgram, AfterCtrlCToo) {
   ASSERT_TRUE(training.reach(at));
   int status = training.kill(SIGINT);
   ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << "status " << status;
-  CheckpointFile saved = load(last_checkpoint(folder_.path() / "stopped"));
+  CheckpointFile saved = load(last_checkpoint(folder_ / "stopped"));
   EXPECT_GT(saved.attribute<int64_t>("iter_num"), at) << "the step at hand is finished and saved";
   EXPECT_TRUE(finish("stopped", true) == expected);
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nn/gpt.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 #include "tests/reference/figures.h"
 #include "train/adamw.h"
@@ -32,7 +33,7 @@ TEST_P(Parity, LogitsGradientsAndTwentyStepsMatchPyTorch) {
              .n_embd = shape.at("n_embd"),
              .bias = expected.at("bias"),
              .activation = expected.at("gelu") == "gelu_tanh" ? gelu_tanh_op : gelu_erf_op},
-            1);
+            test_device(), 1);
   std::map<std::string, Array> weights;
   for (const json& spec : expected.at("weights"))
     weights[spec.at("name")] = reference::values_of(spec);

@@ -5,7 +5,9 @@
 #include <random>
 
 #include "checkpoint/model_file.h"
+#include "core/parallel.h"
 #include "core/process/stop.h"
+#include "tests/device.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 
@@ -63,8 +65,8 @@ void resume(TrainOptions options, Outcome& outcome) {
 
 class Resume : public testing::TestWithParam<int> {
  protected:
-  void SetUp() override { backend(cpu).set_threads(GetParam()); }
-  void TearDown() override { backend(cpu).set_threads(0); }
+  void SetUp() override { set_parallel_threads(GetParam()); }
+  void TearDown() override { set_parallel_threads(0); }
 };
 
 TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
@@ -73,7 +75,7 @@ TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
   Outcome expected = uninterrupted(options);
   std::mt19937 random(11);
   for (int kill = 0; kill < 20; ++kill) {
-    options.out_dir = (folder.path() / fmt::format("killed-{}", kill)).string();
+    options.out_dir = folder / fmt::format("killed-{}", kill);
     // A state is on the disk from the first evaluation after iteration 0 on.
     auto at = int64_t(options.eval_interval +
                       random() % uint64_t(options.max_iters - options.eval_interval));
@@ -95,7 +97,7 @@ TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
   Outcome expected = uninterrupted(options);
-  options.out_dir = (folder.path() / "stopped").string();
+  options.out_dir = folder / "stopped";
   Outcome outcome;
   {
     Recorder recorder(outcome.losses, -1, 22);
@@ -113,11 +115,11 @@ INSTANTIATE_TEST_SUITE_P(Threads, Resume, testing::Values(1, 2));
 TEST(ResumeAcrossThreads, OneAndTwoThreadsGiveTheSameBytes) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
-  backend(cpu).set_threads(1);
+  set_parallel_threads(1);
   Outcome one = uninterrupted(options);
-  backend(cpu).set_threads(2);
+  set_parallel_threads(2);
   Outcome two = uninterrupted(options);
-  backend(cpu).set_threads(0);
+  set_parallel_threads(0);
   EXPECT_EQ(one.losses, two.losses);
   EXPECT_TRUE(one.state == two.state);
 }
@@ -127,7 +129,7 @@ TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
   Outcome expected = uninterrupted(options);
-  options.out_dir = (folder.path() / "stopped").string();
+  options.out_dir = folder / "stopped";
   {
     Outcome outcome;
     Recorder recorder(outcome.losses, -1, 21);

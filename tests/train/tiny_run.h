@@ -1,30 +1,13 @@
 #pragma once
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 
 #include "configs/train_options.h"
 #include "data/corpus/prepare.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 
 namespace folio {
-
-// A folder of its own for a test, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "folio-XXXXXX").string();
-    if (!mkdtemp(name.data())) fail("cannot make a folder in {}", name);
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // A model that trains in milliseconds, on text with something to learn.
 inline TrainOptions tiny_options(const TemporaryFolder& folder) {
@@ -35,12 +18,13 @@ inline TrainOptions tiny_options(const TemporaryFolder& folder) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     text += words[(state >> 33) % 6];
   }
-  std::filesystem::path input = folder.path() / "input.txt";
+  std::filesystem::path input = folder / "input.txt";
   std::ofstream(input) << text;
   TrainOptions o;
-  o.data_dir = (folder.path() / "datasets").string();
+  o.device = name_of(test_device());
+  o.data_dir = folder / "datasets";
   o.dataset = "tiny";
-  o.out_dir = (folder.path() / "out").string();
+  o.out_dir = folder / "out";
   if (!std::filesystem::exists(o.data_dir))
     prepare({.name = "tiny", .input = input.string(), .data_dir = o.data_dir});
   o.n_layer = 2;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
@@ -46,6 +47,14 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"histedit.h", {"commands"}},
 };
 
+// a header of ours that prints -> who may include it: commands print their results and remarks, and
+//   main what ends them; an OptionTable says which of nanoGPT's options it ignores, and wraps its
+//   help to the terminal; whatever reads or writes gigabytes in data/ shows how far it has come
+const std::map<std::string, std::set<std::string>> printing_rules = {
+    {"core/process/output.h", {"commands", "core/process", "configs/command_line.cc", "main.cc"}},
+    {"core/process/progress_line.h", {"commands", "core/process", "data"}},
+};
+
 struct Include {
   int line;
   std::string path;
@@ -63,22 +72,36 @@ std::vector<Include> includes_of(const fs::path& file) {
   return found;
 }
 
-bool is_inside(const fs::path& file, const std::string& folder) {
-  return file.generic_string().starts_with(folder + "/");
+// `owner` is a folder or a file.
+bool belongs_to(const fs::path& file, const std::string& owner) {
+  return file == owner || file.generic_string().starts_with(owner + "/");
+}
+
+// "only data/, main.cc may include zip.h", unless `file` belongs to one of them.
+std::string objection_of(const std::set<std::string>& owners, const fs::path& file,
+                         const std::string& included) {
+  std::vector<std::string> names;
+  for (const std::string& owner : owners) {
+    if (belongs_to(file, owner)) return "";
+    names.push_back(fs::path(owner).has_extension() ? owner : owner + "/");
+  }
+  return fmt::format("only {} may include {}", fmt::join(names, ", "), included);
 }
 
 // Why `file` may not include it; empty when it may.
 std::string objection(const fs::path& root, const fs::path& file, const Include& include) {
   for (const auto& [start, owners] : vendor_rules)
-    if (include.path.starts_with(start) &&
-        std::ranges::none_of(owners, [&](const auto& owner) { return is_inside(file, owner); }))
-      return fmt::format("only {}/ may include {}", fmt::join(owners, "/, "), include.path);
+    if (include.path.starts_with(start))
+      if (std::string why = objection_of(owners, file, include.path); !why.empty()) return why;
+  if (auto printing = printing_rules.find(include.path); printing != printing_rules.end())
+    if (std::string why = objection_of(printing->second, file, include.path); !why.empty())
+      return why;
   std::string from = *file.begin(), to = *fs::path(include.path).begin();
   bool ours = folder_rules.contains(to) || fs::exists(root / include.path);
   if (include.quoted && !ours)
     return fmt::format("{} is not a path from the root of the tree", include.path);
   if (!ours || file == "main.cc" || from == to) return "";
-  if (to == "core" && is_inside(include.path, "core/cpu"))
+  if (to == "core" && belongs_to(include.path, "core/cpu"))
     return fmt::format("core/cpu is reached through core/backend.h only, not {}", include.path);
   if (folder_rules.at(from).contains(to)) return "";
   return fmt::format("{} may not include {}", from, include.path);
@@ -86,17 +109,23 @@ std::string objection(const fs::path& root, const fs::path& file, const Include&
 
 }  // namespace
 
+std::vector<fs::path> sources_below(const fs::path& root, const std::string& folder) {
+  std::vector<fs::path> sources;
+  if (!fs::exists(root / folder)) return sources;
+  for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+    std::string extension = entry.path().extension();
+    if (extension == ".h" || extension == ".cc")
+      sources.push_back(entry.path().lexically_relative(root));
+  }
+  std::sort(sources.begin(), sources.end());
+  return sources;
+}
+
 std::vector<fs::path> program_sources(const fs::path& root) {
   std::vector<fs::path> sources;
   if (fs::exists(root / "main.cc")) sources.push_back("main.cc");
-  for (const auto& [folder, allowed] : folder_rules) {
-    if (!fs::exists(root / folder)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
-      std::string extension = entry.path().extension();
-      if (extension == ".h" || extension == ".cc")
-        sources.push_back(entry.path().lexically_relative(root));
-    }
-  }
+  for (const auto& [folder, allowed] : folder_rules)
+    std::ranges::copy(sources_below(root, folder), std::back_inserter(sources));
   std::sort(sources.begin(), sources.end());
   return sources;
 }

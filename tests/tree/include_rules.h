@@ -10,7 +10,10 @@ namespace folio {
 //   "nn/layers.cc:3: nn may not include train/adamw.h"
 std::vector<std::string> include_violations(const std::filesystem::path& root);
 
-// The sources that it reads, relative to `root`.
+// The sources that it reads, relative to `root`, sorted.
 std::vector<std::filesystem::path> program_sources(const std::filesystem::path& root);
+// Those in one folder and the folders below it; none if there is no such folder.
+std::vector<std::filesystem::path> sources_below(const std::filesystem::path& root,
+                                                 const std::string& folder);
 
 }  // namespace folio

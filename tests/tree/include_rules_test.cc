@@ -1,12 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <fstream>
 #include <map>
 
 #include "include_rules.h"
 #include "tests/paths.h"
+#include "tests/tree/seeded_tree.h"
 
 namespace folio {
 namespace {
@@ -16,19 +15,14 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-// A small tree with one file that includes `line`.
-class SeededTree : public testing::Test {
+// The violations of a small tree with one file that includes `line`.
+class IncludesOf : public SeededTree {
  protected:
-  ~SeededTree() override { fs::remove_all(root); }
-
   std::vector<std::string> violations(const fs::path& file, const std::string& line) {
-    fs::remove_all(root);
-    fs::create_directories((root / file).parent_path());
-    std::ofstream(root / file) << "#pragma once\n" << line << "\n";
+    clear();
+    add(file, "#pragma once\n" + line + "\n");
     return include_violations(root);
   }
-
-  const fs::path root = fs::path(testing::TempDir()) / ("folio-tree-" + std::to_string(::getpid()));
 };
 
 TEST(IncludeRules, TheTreeKeepsThem) {
@@ -52,7 +46,7 @@ TEST(IncludeRules, EverySourceIsInAFolderWithARule) {
   }
 }
 
-TEST_F(SeededTree, AFolderAboveIsNamedWithItsLine) {
+TEST_F(IncludesOf, AFolderAboveIsNamedWithItsLine) {
   EXPECT_THAT(violations("nn/layers.cc", "#include \"train/adamw.h\""),
               ElementsAre("nn/layers.cc:2: nn may not include train/adamw.h"));
   EXPECT_THAT(violations("core/array.h", "  #  include \"autograd/tensor.h\"  // why"),
@@ -61,7 +55,7 @@ TEST_F(SeededTree, AFolderAboveIsNamedWithItsLine) {
               ElementsAre("autograd/ops.cc:2: autograd may not include nn/module.h"));
 }
 
-TEST_F(SeededTree, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
+TEST_F(IncludesOf, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
   const std::vector<std::string> folders = {"core",    "autograd",   "nn",    "data",
                                             "configs", "checkpoint", "train", "sample",
                                             "inspect", "commands"};
@@ -85,7 +79,7 @@ TEST_F(SeededTree, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
   }
 }
 
-TEST_F(SeededTree, VendorsStayInTheirFolders) {
+TEST_F(IncludesOf, VendorsStayInTheirFolders) {
   EXPECT_THAT(violations("nn/gpt.cc", "#include <omp.h>"),
               ElementsAre("nn/gpt.cc:2: only core/cpu/ may include omp.h"));
   for (std::string header : {"oneapi/dnnl/dnnl.hpp", "dnnl.hpp", "hwy/highway.h", "omp.h"}) {
@@ -111,18 +105,34 @@ TEST_F(SeededTree, VendorsStayInTheirFolders) {
   EXPECT_THAT(violations("configs/a.cc", "#include <toml++/toml.h>"), IsEmpty());
 }
 
-TEST_F(SeededTree, OnlyCoreItselfReachesItsCpuFolder) {
+TEST_F(IncludesOf, OnlyCommandsPrint) {
+  const std::string print = "#include \"core/process/output.h\"",
+                    progress = "#include \"core/process/progress_line.h\"";
+  EXPECT_THAT(violations("train/train.cc", print),
+              ElementsAre("train/train.cc:2: only commands/, configs/command_line.cc, "
+                          "core/process/, main.cc may include core/process/output.h"));
+  for (std::string file : {"core/array.cc", "nn/gpt.cc", "data/corpus/prepare.cc",
+                           "sample/start.cc", "configs/rules.cc", "checkpoint/open_model.cc"})
+    EXPECT_THAT(violations(file, print), testing::SizeIs(1)) << file;
+  for (std::string file : {"main.cc", "commands/sample/conversation.cc", "core/process/stop.cc"})
+    EXPECT_THAT(violations(file, print), IsEmpty()) << file;
+  for (std::string file : {"core/array.cc", "sample/generate.cc", "checkpoint/quantized_file.cc"})
+    EXPECT_THAT(violations(file, progress), testing::SizeIs(1)) << file;
+  EXPECT_THAT(violations("data/corpus/prepare.cc", progress), IsEmpty());
+}
+
+TEST_F(IncludesOf, OnlyCoreItselfReachesItsCpuFolder) {
   EXPECT_THAT(violations("train/run.cc", "#include \"core/cpu/gemm.h\""), testing::SizeIs(1));
   EXPECT_THAT(violations("core/backend.cc", "#include \"core/cpu/cpu_backend.h\""), IsEmpty());
 }
 
-TEST_F(SeededTree, PathsAreFromTheRoot) {
+TEST_F(IncludesOf, PathsAreFromTheRoot) {
   EXPECT_THAT(violations("nn/gpt.cc", "#include \"layers.h\""),
               ElementsAre("nn/gpt.cc:2: layers.h is not a path from the root of the tree"));
   EXPECT_THAT(violations("nn/gpt.cc", "#include \"../train/adamw.h\""), testing::SizeIs(1));
 }
 
-TEST_F(SeededTree, MainMayIncludeEveryFolderAndTheStandardLibraryIsFree) {
+TEST_F(IncludesOf, MainMayIncludeEveryFolderAndTheStandardLibraryIsFree) {
   EXPECT_THAT(violations("main.cc", "#include \"commands/train_command.h\""), IsEmpty());
   EXPECT_THAT(violations("core/array.cc", "#include <vector>"), IsEmpty());
   EXPECT_THAT(violations("core/array.cc", "#include <fmt/format.h>"), IsEmpty());

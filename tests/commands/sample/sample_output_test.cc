@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/sample/conversation.h"
+#include "commands/sample/probability_table.h"
 #include "commands/sample/sample_output.h"
 #include "core/process/stop.h"
 #include "data/tokenizer/char_tokenizer.h"
-#include "sample/logprobs.h"
 #include "tests/sample/tiny_model.h"
 
 namespace folio {
@@ -131,21 +131,7 @@ TEST(SampleOutput, BrokenOffItPrintsWhatThereIs) {
   EXPECT_EQ(page.text(), "say:\n");
 }
 
-TEST(Logprobs, AreTheSoftmaxAndItsLikeliest) {
-  std::vector<float> logits{0, std::log(4.0f), std::log(2.0f), std::log(1.0f)};
-  auto all = token_probabilities(logits, 2, 3);
-  ASSERT_EQ(all.size(), 4u);
-  EXPECT_EQ(all[0].token, 2);
-  EXPECT_NEAR(all[0].probability, 0.25, 1e-6);
-  EXPECT_EQ(all[1].token, 1);
-  EXPECT_NEAR(all[1].probability, 0.5, 1e-6);
-  EXPECT_EQ(all[2].token, 2);
-  EXPECT_EQ(all[3].token, 0);
-  EXPECT_EQ(token_probabilities(logits, 3, 0).size(), 1u);
-  EXPECT_EQ(token_probabilities(logits, 3, 99).size(), 5u);
-}
-
-TEST(Logprobs, ARowIsReadable) {
+TEST(ProbabilityTable, ARowIsReadable) {
   ByteTokenizer tokenizer;
   std::vector<TokenProbability> row{{'A', 0.25}, {'\n', 0.5}, {0xe2, 0.125}};
   EXPECT_EQ(probability_row(tokenizer, row),

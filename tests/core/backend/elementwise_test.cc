@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -153,7 +154,7 @@ TEST(Cast, ConvertsEveryPair) {
             << name_of(from) << " to " << name_of(to);
       }
     }
-    EXPECT_THROW(backend(cpu).cast(zeros({2}, DType::i32), DType::f32), Error);
+    EXPECT_THROW(test_backend().cast(zeros({2}, DType::i32), DType::f32), Error);
   });
 }
 
@@ -196,11 +197,11 @@ TEST(Scale, MultipliesByANumberOrAScalarArray) {
 
 TEST(Fill, FillsEveryDtype) {
   for (DType dtype : float_dtypes) {
-    Array x({100003}, dtype);
+    Array x({100003}, dtype, test_device());
     backend(x).fill(x, -1.5);
     EXPECT_EQ(values_of(x), std::vector<double>(100003, -1.5));
   }
-  Array ids({9}, DType::i32);
+  Array ids({9}, DType::i32, test_device());
   backend(ids).fill(ids, -1);
   EXPECT_EQ(to_vector<int32_t>(ids), std::vector<int32_t>(9, -1));
 }

@@ -21,13 +21,14 @@ using testing::HasSubstr;
 
 class PrepareInputs : public testing::Test {
  protected:
-  // What is printed, and the Error that ends it.
+  // What is told, and the Error that ends it.
   std::string run(PrepareOptions options) {
     options.name = "set";
     if (options.data_dir == PrepareOptions{}.data_dir) options.data_dir = folder_.path();
-    testing::internal::CaptureStdout();
+    std::string told;
+    options.tell = [&](const std::string& lines) { told += lines; };
     std::string error = error_of([&] { prepare(options); });
-    return testing::internal::GetCapturedStdout() + error;
+    return told + error;
   }
   std::string file(const std::string& name, const std::string& text) {
     write_file(folder_ / name, text);

@@ -22,14 +22,15 @@ using testing::HasSubstr;
 
 class Prepare : public testing::Test {
  protected:
-  // Prepares `text` as dataset "set"; returns what was printed.
+  // Prepares `text` as dataset "set"; returns what was told.
   std::string prepare_text(const std::string& text) {
     write_file(folder_ / "in.txt", text);
-    testing::internal::CaptureStdout();
-    std::string error = error_of(
-        [&] { prepare({.name = "set", .input = folder_ / "in.txt", .data_dir = folder_.path()}); });
-    std::string output = testing::internal::GetCapturedStdout();
-    return error.empty() ? output : throw Error(error);
+    std::string told;
+    prepare({.name = "set",
+             .input = folder_ / "in.txt",
+             .data_dir = folder_.path(),
+             .tell = [&](const std::string& lines) { told += lines; }});
+    return told;
   }
   Dataset dataset() { return open_dataset(folder_ / "set"); }
 

@@ -67,10 +67,10 @@ class TokenDataset : public testing::Test {
     options.name = "set";
     options.data_dir = folder_.path();
     if (options.tokenizer.empty()) options.tokenizer = tokenizer_;
-    testing::internal::CaptureStdout();
+    std::string told;
+    options.tell = [&](const std::string& lines) { told += lines; };
     std::string error = error_of([&] { prepare(options); });
-    std::string output = testing::internal::GetCapturedStdout();
-    return error.empty() ? output : error;
+    return error.empty() ? told : error;
   }
   std::string file(const std::string& name, const std::string& text) {
     std::string path = folder_ / name;

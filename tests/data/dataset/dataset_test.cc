@@ -27,9 +27,7 @@ class DatasetFiles : public testing::Test {
  protected:
   void prepare_text(const std::string& name, const std::string& text) {
     write_file(folder_ / "in.txt", text);
-    testing::internal::CaptureStdout();
     prepare({.name = name, .input = folder_ / "in.txt", .data_dir = folder_.path()});
-    testing::internal::GetCapturedStdout();
   }
   std::string open_error(const std::string& name) {
     return error_of([&] { open_dataset(folder_ / name); });
@@ -131,9 +129,8 @@ TEST_F(DatasetFiles, DigestsAreEqualWhereContentsAre) {
   std::string both = read_file(folder_ / "a/train.bin") + read_file(folder_ / "a/val.bin");
   write_file(folder_ / "c/train.bin", both.substr(0, 4));
   write_file(folder_ / "c/val.bin", both.substr(4));
-  testing::internal::CaptureStdout();
-  describe_dataset(folder_ / "c", open_dataset(folder_ / "a").meta.tokenizer);
-  testing::internal::GetCapturedStdout();
+  describe_dataset(folder_ / "c", open_dataset(folder_ / "a").meta.tokenizer,
+                   [](const std::string&) {});
   EXPECT_NE(digest("a"), digest("c"));
 }
 
@@ -182,10 +179,14 @@ class NanogptDataset : public DatasetFiles {
     return folder_ / "bytes";
   }
   std::string describe(const std::string& tokenizer) {
-    testing::internal::CaptureStdout();
-    std::string error = error_of(
-        [&] { prepare({.name = "nano", .data_dir = folder_.path(), .tokenizer = tokenizer}); });
-    return testing::internal::GetCapturedStdout() + error;
+    std::string told;
+    std::string error = error_of([&] {
+      prepare({.name = "nano",
+               .data_dir = folder_.path(),
+               .tokenizer = tokenizer,
+               .tell = [&](const std::string& lines) { told += lines; }});
+    });
+    return told + error;
   }
 };
 
