@@ -15,7 +15,7 @@
 using namespace folio;
 
 struct Bigram : Module {
-  explicit Bigram(int64_t V) { add("table", table, {V, V}, 0); }
+  explicit Bigram(int64_t V) { add("table", table, zeros({V, V}, DType::f32, cpu)); }
 
   // tokens [B, T] -> logits [B, T, V] of the tokens that follow
   Tensor operator()(const Array& tokens) const { return take_rows(table, tokens); }

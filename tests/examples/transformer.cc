@@ -20,9 +20,9 @@ struct Transformer : Module {
   explicit Transformer(int64_t V) {
     Generator random{1};
     auto draw = [&](const char* name, Parameter& weight, Shape shape) {
-      add(name, weight, shape, 0);
-      Array values = weight.array();
+      Array values(shape, DType::f32, cpu);
       backend(values).random_normal(values, 0, 1 / std::sqrt(double(C)), random.next());
+      add(name, weight, values);
     };
     draw("characters", characters, {V, C}), draw("positions", positions, {T, C});
     draw("q", w_q, {C, C}), draw("k", w_k, {C, C}), draw("v", w_v, {C, C}), draw("o", w_o, {C, C});
@@ -31,9 +31,9 @@ struct Transformer : Module {
 
   // tokens [B, T] -> logits [B, T, V] of the tokens that follow
   Tensor operator()(const Array& tokens) const {
-    Tensor x = add(take_rows(characters, tokens), positions);  // [B, T, C]
-    x = add(x, attention(rms_norm(x, {})));
-    x = add(x, feed_forward(rms_norm(x, {})));
+    Tensor x = take_rows(characters, tokens) + positions;  // [B, T, C]
+    x = x + attention(rms_norm(x, {}));
+    x = x + feed_forward(rms_norm(x, {}));
     return matmul(rms_norm(x, {}), head);
   }
 
