@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "tests/autograd/op_table.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
