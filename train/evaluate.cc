@@ -34,7 +34,7 @@ double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& option
   Interruptible scope;
   double sum = 0;
   for (int64_t i = 0; i < options.eval_iters; ++i)
-    sum += loss_of(model, sampler.next(options.batch_size, options.block_size));
+    sum += loss_of(model, sampler.next(options.batch_size, options.model.block_size));
   return sum / double(options.eval_iters);
 }
 

@@ -141,7 +141,7 @@ double accumulate_gradients(Run& run) {
   const TrainOptions& options = run.options;
   double mean = 0;
   for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro) {
-    Batch batch = run.batches.next(options.batch_size, options.block_size);
+    Batch batch = run.batches.next(options.batch_size, options.model.block_size);
     Tensor loss =
         scale(run.model->loss(batch.x, batch.y), 1.0 / double(options.gradient_accumulation_steps));
     loss.backward();
