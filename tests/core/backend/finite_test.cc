@@ -1,9 +1,9 @@
-#include "tests/device.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
+
+#include "tests/device.h"
 
 namespace folio {
 namespace {
