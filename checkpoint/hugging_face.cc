@@ -4,11 +4,11 @@
 #include <set>
 #include <vector>
 
+#include "checkpoint/hugging_face_config.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/stored_tensors.h"
 #include "checkpoint/tensor_names.h"
 #include "data/files/mapped_file.h"
-#include "data/hugging_face/gpt2_config.h"
 #include "data/hugging_face/tokenizer_files.h"
 
 namespace folio {
@@ -129,17 +129,6 @@ void check_one_export(const fs::path& folder, const std::string& digest, const s
         "{}: its config.json and its {} come from two exports (their folio_digest is {:.8} and "
         "{:.8}); export the model again",
         folder.string(), name, digest, other);
-}
-
-GptConfig gpt_config(const Gpt2Config& config) {
-  return {.block_size = config.n_positions,
-          .vocab_size = config.vocab_size,
-          .n_layer = config.n_layer,
-          .n_head = config.n_head,
-          .n_embd = config.n_embd,
-          .dropout = 0,
-          .bias = true,
-          .activation = config.activation};
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 #include <list>
 #include <map>
 
+#include "checkpoint/hugging_face_config.h"
 #include "checkpoint/tensor_names.h"
 #include "core/process/stop.h"
 #include "data/files/files.h"
 #include "data/files/replacement_file.h"
 #include "data/files/sha256.h"
-#include "data/hugging_face/gpt2_config.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/safetensors/safetensors.h"
 
@@ -19,17 +19,6 @@ namespace fs = std::filesystem;
 using Texts = std::map<std::string, std::string>;  // by the file's name
 
 constexpr const char* weights_name = "model.safetensors";
-
-Gpt2Config gpt2_config(const GptConfig& config, int64_t rows) {
-  return {.vocab_size = rows,
-          .n_positions = config.block_size,
-          .n_embd = config.n_embd,
-          .n_layer = config.n_layer,
-          .n_head = config.n_head,
-          .activation = config.activation,
-          .tied = true,
-          .digest = {}};
-}
 
 // The parameters as the file will have them.
 std::vector<SafetensorsSource> sources(Gpt& model, int64_t rows) {

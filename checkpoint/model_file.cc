@@ -1,22 +1,54 @@
 #include "checkpoint/model_file.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
 
 namespace folio {
 namespace {
 
-std::string activation_name(Unary op) {
-  return visit_unary(op, [](auto function) { return std::string(function.name); });
+constexpr std::string_view field_prefix = "config/";
+
+// The attribute that has a field. The fields of these two lists were there from the beginning; a
+// later one has a prefix by which a folio that does not know it can tell that it is the model's.
+std::string attribute_of(std::string_view field) {
+  for (std::string_view own : {"vocab_size", "activation"})
+    if (field == own) return std::string(field);
+  for (std::string_view option : {"block_size", "n_layer", "n_head", "n_embd", "dropout", "bias"})
+    if (field == option) return fmt::format("option/{}", field);
+  return fmt::format("{}{}", field_prefix, field);
 }
 
-Unary saved_activation(const CheckpointFile& file) {
-  if (!file.has("activation")) return gelu_erf_op;
-  const std::string& name = file.attribute<std::string>("activation");
-  for (Unary op : {gelu_erf_op, gelu_tanh_op})
-    if (name == activation_name(op)) return op;
-  fail("{}: the model's activation \"{}\" is not one that this folio has", file.path.string(),
-       name);
+void check_fields_known(const CheckpointFile& file) {
+  std::vector<std::string_view> known;
+  GptConfig config;
+  each_field(config, [&](std::string_view name, auto&, auto) { known.push_back(name); });
+  for (const auto& [key, value] : file.attributes) {
+    if (!key.starts_with(field_prefix)) continue;
+    std::string field = key.substr(field_prefix.size());
+    check(std::ranges::count(known, field) == 1,
+          "{}: the model has a field \"{}\" that this folio does not know; a newer one made it",
+          file.path.string(), field);
+  }
+}
+
+// Files from before folio read GPT-2 have no activation: theirs is GptConfig's default, as every
+// later field's is in the files from before it.
+bool may_lack(std::string_view field) {
+  return field == "activation" || attribute_of(field).starts_with(field_prefix);
+}
+
+void take_field(const CheckpointFile& file, const std::string& key, Unary& activation) {
+  const std::string& name = file.attribute<std::string>(key);
+  activation = activation_named(name);
+  check(activation != Unary::none, "{}: the model's {} \"{}\" is not one that this folio has",
+        file.path.string(), key, name);
+}
+template <class T>
+void take_field(const CheckpointFile& file, const std::string& key, T& field) {
+  field = file.attribute<T>(key);
 }
 
 }  // namespace
@@ -30,26 +62,22 @@ std::filesystem::path last_checkpoint(const std::string& out_dir) {
 }
 
 GptConfig model_config(const CheckpointFile& file) {
-  auto size = [&](const char* key) { return file.attribute<int64_t>(key); };
-  return {.block_size = size("option/block_size"),
-          .vocab_size = size("vocab_size"),
-          .n_layer = size("option/n_layer"),
-          .n_head = size("option/n_head"),
-          .n_embd = size("option/n_embd"),
-          .dropout = file.attribute<double>("option/dropout"),
-          .bias = file.attribute<bool>("option/bias"),
-          .activation = saved_activation(file)};
+  check_fields_known(file);
+  GptConfig config;
+  each_field(config, [&](std::string_view name, auto& field, auto) {
+    std::string key = attribute_of(name);
+    if (file.has(key) || !may_lack(name)) take_field(file, key, field);
+  });
+  return config;
 }
 
 void put_config(CheckpointFile& file, const GptConfig& config) {
-  file.attributes["vocab_size"] = config.vocab_size;
-  file.attributes["activation"] = activation_name(config.activation);
-  file.attributes["option/block_size"] = config.block_size;
-  file.attributes["option/n_layer"] = config.n_layer;
-  file.attributes["option/n_head"] = config.n_head;
-  file.attributes["option/n_embd"] = config.n_embd;
-  file.attributes["option/dropout"] = config.dropout;
-  file.attributes["option/bias"] = config.bias;
+  each_field(config, [&](std::string_view name, const auto& field, auto) {
+    if constexpr (std::is_same_v<decltype(field), const Unary&>)
+      file.attributes[attribute_of(name)] = std::string(name_of(field));
+    else
+      file.attributes[attribute_of(name)] = field;
+  });
 }
 
 void check_sizes(const CheckpointFile& file, const GptConfig& config) {

@@ -16,9 +16,10 @@ namespace folio {
 std::filesystem::path best_checkpoint(const std::string& out_dir);
 std::filesystem::path last_checkpoint(const std::string& out_dir);
 
-// The shape of the model in `file`. Throws Error for a file that is no folio model. What no option
-// names stands beside them: the vocabulary's size and the MLP's activation, which files from before
-// folio read GPT-2 lack (theirs is gelu_erf).
+// The fields of the model in `file` (each_field in nn/gpt_config.h): "option/NAME" for those that
+// nanoGPT's train.py has too, "vocab_size", "activation", and "config/NAME" for any other. One that
+// the file lacks because it is older than the field has its default. Throws Error for a file that
+// is no folio model, and for a "config/NAME" that this folio does not know.
 GptConfig model_config(const CheckpointFile& file);
 void put_config(CheckpointFile& file, const GptConfig& config);
 // To be called before a model of that size is made, whose vectors take memory at once: throws Error

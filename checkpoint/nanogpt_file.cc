@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "checkpoint/model_file.h"
 #include "checkpoint/tensor_names.h"
 #include "core/backend.h"
 #include "data/text/json_keys.h"
@@ -13,12 +14,6 @@ namespace {
 
 using Dict = PickleValue::Dict;
 using Shapes = std::vector<std::pair<std::string, Shape>>;
-
-struct ModelArgs {
-  int64_t n_layer = 0, n_head = 0, n_embd = 0, block_size = 0, vocab_size = 0;
-  bool bias = true;  // before nanoGPT had the option
-  double dropout = 0;
-};
 
 class Reader {
  public:
@@ -76,27 +71,23 @@ class Reader {
       check(value != nullptr, "{} is missing", what);
       int64_t number = value->get<int64_t>(what, "a number");
       check(number > 0 && number <= INT32_MAX, "{} cannot be {}", what, number);
-      result_.state.attributes[std::string("option/") + key] = number;
       return number;
     };
-    take_config();
-    args_ = {.n_layer = size("n_layer"),
+    args_ = {.block_size = size("block_size"),
+             .vocab_size = size("vocab_size"),
+             .n_layer = size("n_layer"),
              .n_head = size("n_head"),
              .n_embd = size("n_embd"),
-             .block_size = size("block_size"),
-             .vocab_size = size("vocab_size")};
-    result_.state.attributes.erase("option/vocab_size");
-    result_.state.attributes["vocab_size"] = args_.vocab_size;
-    result_.state.attributes["activation"] = std::string("gelu_erf");
+             .bias = true};  // before nanoGPT had the option
     if (const PickleValue* bias = folio::find(args, "bias"))
       args_.bias = bias->get<bool>(path() + ": model_args' bias", "True or False");
-    result_.state.attributes["option/bias"] = args_.bias;
     if (const PickleValue* dropout = folio::find(args, "dropout")) {
       const auto* whole = dropout->get_if<int64_t>();
       args_.dropout = whole ? double(*whole)
                             : dropout->get<double>(path() + ": model_args' dropout", "a number");
     }
-    result_.state.attributes["option/dropout"] = args_.dropout;
+    take_config();
+    put_config(result_.state, args_);
   }
 
   // The settings of train.py, as far as they are plain values.
@@ -359,7 +350,7 @@ class Reader {
   const TorchFile& file_;
   NanogptParts parts_;
   NanogptFile result_;
-  ModelArgs args_;
+  GptConfig args_;                              // model_args
   std::map<std::string, TorchTensor> tensors_;  // of "model", without the prefix
   Shapes shapes_;                               // what model_args make of them
   uint64_t bytes_ = 0;                          // that the tensors to read have in the file

@@ -79,7 +79,7 @@ void Report::log(const std::string& row) {
 
 void Report::start(Run& run) {
   const TrainOptions& o = run.options;
-  tokens_per_iteration_ = o.gradient_accumulation_steps * o.batch_size * o.block_size;
+  tokens_per_iteration_ = o.gradient_accumulation_steps * o.batch_size * o.model.block_size;
   flops_per_iteration_ = run.model->training_flops_per_token() * double(tokens_per_iteration_);
   first_ = run.iter;
   for (const std::string& note : run.notes) print(note + "\n");

@@ -4,7 +4,7 @@
 
 #include "core/machine.h"
 #include "train/log_file.h"
-#include "train/train.h"
+#include "train/observer.h"
 
 namespace folio {
 

@@ -4,6 +4,13 @@
 
 namespace folio {
 
+Option checkpoint_option(std::string* checkpoint) {
+  return {"checkpoint", checkpoint,
+          "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
+          "newest)",
+          one_of({"best", "last"})};
+}
+
 std::vector<Option> model_rows(std::string* init_from, std::string* out_dir,
                                std::string* checkpoint, std::vector<Option> more) {
   std::vector<Option> rows{
@@ -11,10 +18,7 @@ std::vector<Option> model_rows(std::string* init_from, std::string* out_dir,
                   "resume: the checkpoint in out_dir; gpt2, gpt2-medium, ...; or the path of a "
                   "model"),
       path_option("out_dir", out_dir, "folder of the run whose checkpoint is opened"),
-      {"checkpoint", checkpoint,
-       "which of the run's checkpoints: best (the newest, where there is none yet) or last (the "
-       "newest)",
-       one_of({"best", "last"})}};
+      checkpoint_option(checkpoint)};
   rows.insert(rows.end(), std::move_iterator(more.begin()), std::move_iterator(more.end()));
   return rows;
 }

@@ -15,8 +15,8 @@ namespace folio {
 namespace {
 
 using Texts = std::vector<std::string>;
-constexpr std::string_view wanted_types[] = {"true or false", "an integer", "a number", "text",
-                                             "text"};
+constexpr std::string_view wanted_types[] = {"true or false", "an integer", "a number",
+                                             "text",          "text",       "text"};
 
 // nanoGPT's options for PyTorch and for a service that draws its curves.
 bool is_nanogpts_alone(std::string_view name) {
@@ -26,6 +26,7 @@ bool is_nanogpts_alone(std::string_view name) {
 OptionValue value_of(const Option& option) {
   if (auto* texts = std::get_if<Texts*>(&option.value))
     return fmt::format("{}", fmt::join(**texts, ", "));
+  if (auto* op = std::get_if<Unary*>(&option.value)) return std::string(name_of(**op));
   return std::visit(
       [](auto* member) -> OptionValue {
         if constexpr (std::is_constructible_v<OptionValue, decltype(*member)>) return *member;
@@ -113,8 +114,9 @@ void OptionTable::set(const std::string& name, const OptionValue& value, const s
   const auto* integer = std::get_if<int64_t>(&value);
   if (integer && std::holds_alternative<double*>(option->value)) typed = double(*integer);
   auto* texts = std::get_if<Texts*>(&option->value);
-  bool right_type =
-      texts ? std::holds_alternative<std::string>(typed) : typed.index() == option->value.index();
+  auto* op = std::get_if<Unary*>(&option->value);
+  bool right_type = texts || op ? std::holds_alternative<std::string>(typed)
+                                : typed.index() == option->value.index();
   if (!right_type) refuse_type(place, *option, value, written);
   if (auto* number = std::get_if<double>(&typed))
     check(std::isfinite(*number), "{}: must be finite, got {}", place, as_written(value, written));
@@ -122,11 +124,13 @@ void OptionTable::set(const std::string& name, const OptionValue& value, const s
   if (texts) {
     if (given_[name] != where) (*texts)->clear();
     (*texts)->push_back(std::get<std::string>(typed));
+  } else if (op) {
+    **op = activation_named(std::get<std::string>(typed));
   } else {
     std::visit(
         [&](auto* member) {
-          if constexpr (!std::is_same_v<decltype(member), Texts*>)
-            *member = std::get<std::decay_t<decltype(*member)>>(typed);
+          using T = std::decay_t<decltype(*member)>;
+          if constexpr (std::is_constructible_v<OptionValue, T>) *member = std::get<T>(typed);
         },
         option->value);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "configs/rules.h"
+#include "core/elementwise.h"
 
 namespace folio {
 
@@ -17,10 +18,11 @@ using OptionOrigins = std::map<std::string, std::string>;  // name -> "x.toml:12
 
 // One option: its name on the command line and in files, where its value lives (whatever stands
 // there is its default), a line of help, and what its value must meet. A list of texts is given by
-// repeating the option, or as a TOML array; setting it elsewhere replaces it.
+// repeating the option, or as a TOML array; setting it elsewhere replaces it. An activation is
+// given as the text of its name.
 struct Option {
   std::string name;
-  std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*> value;
+  std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*, Unary*> value;
   std::string help;
   Rule rule = {};
   std::optional<OptionValue> bare = {};        // its value where it is written without one

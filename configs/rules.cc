@@ -6,6 +6,7 @@
 
 #include "configs/option_text.h"
 #include "core/device.h"
+#include "core/elementwise.h"
 
 namespace folio {
 
@@ -40,6 +41,12 @@ Rule one_of(std::vector<std::string> names, std::map<std::string, std::string> a
             return std::count(names.begin(), names.end(), std::get<std::string>(value)) == 1;
           },
           std::move(advice)};
+}
+
+Rule an_activation() {
+  std::vector<std::string> names;
+  for_each_op<Activations>([&](auto op) { names.emplace_back(op.name); });
+  return one_of(std::move(names));
 }
 
 Rule a_device() {

@@ -24,6 +24,8 @@ Rule above_0();
 Rule above_0_up_to_1();
 Rule one_of(std::vector<std::string> names, std::map<std::string, std::string> advice = {});
 
+Rule an_activation();
+
 // The devices that folio computes on, and an answer for the others that PyTorch knows.
 Rule a_device();
 // The dtypes that folio computes in, `more` among them, and an answer for float16 and float64.

@@ -5,6 +5,24 @@
 
 namespace folio {
 
+namespace {
+
+Rule rule_for(int64_t) { return at_least(1); }
+Rule rule_for(double) { return at_least_0_below_1(); }
+Rule rule_for(bool) { return {}; }
+Rule rule_for(Unary) { return an_activation(); }
+
+// A row for each field of the model that a user chooses.
+std::vector<Option> field_rows(GptConfig& model) {
+  std::vector<Option> rows;
+  each_field(model, [&](std::string name, auto& field, std::string help) {
+    if (name != "vocab_size") rows.push_back({name, &field, help, rule_for(field)});
+  });
+  return rows;
+}
+
+}  // namespace
+
 std::vector<Option> option_rows(TrainOptions& o) {
   return in_groups({
       {"run, checkpoints, evaluation",
@@ -27,17 +45,8 @@ std::vector<Option> option_rows(TrainOptions& o) {
       {"batch",
        {{"batch_size", &o.batch_size, "sequences per micro-batch", at_least(1)},
         {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
-         "micro-batches per iteration, whose gradients add up to a larger batch's", at_least(1)},
-        {"block_size", &o.block_size, "tokens per sequence: the model's context length",
-         at_least(1)}}},
-      {"model",
-       {{"n_layer", &o.n_layer, "number of transformer blocks", at_least(1)},
-        {"n_head", &o.n_head, "attention heads per block; must divide n_embd", at_least(1)},
-        {"n_embd", &o.n_embd, "embedding width", at_least(1)},
-        {"dropout", &o.dropout, "dropout probability: 0 to pretrain, 0.1 or more to fine-tune",
-         at_least_0_below_1()},
-        {"bias", &o.bias,
-         "biases in Linear and LayerNorm, as GPT-2 has; without is a bit faster"}}},
+         "micro-batches per iteration, whose gradients add up to a larger batch's", at_least(1)}}},
+      {"model", field_rows(o.model)},
       {"optimizer",
        {{"learning_rate", &o.learning_rate, "peak learning rate", at_least(0)},
         {"max_iters", &o.max_iters, "number of training iterations", at_least(0)},
@@ -87,21 +96,24 @@ static void check_countable(const Factors& factors, const char* what, double ele
 
 void check_together(const TrainOptions& options, const OptionOrigins& given) {
   const auto& o = options;
-  check_countable({{"n_layer", o.n_layer}, {"n_embd", o.n_embd}, {"n_embd", o.n_embd}},
-                  "the matrices of a model", 12);
-  check_countable({{"block_size", o.block_size}, {"n_embd", o.n_embd}}, "position embeddings", 1);
+  check_countable(
+      {{"n_layer", o.model.n_layer}, {"n_embd", o.model.n_embd}, {"n_embd", o.model.n_embd}},
+      "the matrices of a model", 12);
+  check_countable({{"block_size", o.model.block_size}, {"n_embd", o.model.n_embd}},
+                  "position embeddings", 1);
   check_countable({{"batch_size", o.batch_size},
-                   {"block_size", o.block_size},
-                   {"n_layer", o.n_layer},
-                   {"n_embd", o.n_embd}},
+                   {"block_size", o.model.block_size},
+                   {"n_layer", o.model.n_layer},
+                   {"n_embd", o.model.n_embd}},
                   "the activations of a batch", 10);
   check_countable({{"gradient_accumulation_steps", o.gradient_accumulation_steps},
                    {"batch_size", o.batch_size},
-                   {"block_size", o.block_size}},
+                   {"block_size", o.model.block_size}},
                   "the tokens of an iteration", 1);
-  check(options.n_embd % options.n_head == 0,
+  check(options.model.n_embd % options.model.n_head == 0,
         "n_embd={} ({}) must be divisible by n_head={} ({}): each head gets n_embd/n_head channels",
-        options.n_embd, origin(given, "n_embd"), options.n_head, origin(given, "n_head"));
+        options.model.n_embd, origin(given, "n_embd"), options.model.n_head,
+        origin(given, "n_head"));
 }
 
 TrainOptions parse_train_options(std::span<const std::string> args, OptionOrigins* given) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "configs/option_table.h"
+#include "nn/gpt_config.h"
 
 namespace folio {
 
@@ -24,13 +25,8 @@ struct TrainOptions {
   bool allow_other_vocab = false;
   int64_t gradient_accumulation_steps = 5 * 8;
   int64_t batch_size = 12;
-  int64_t block_size = 1024;
 
-  int64_t n_layer = 12;
-  int64_t n_head = 12;
-  int64_t n_embd = 768;
-  double dropout = 0.0;
-  bool bias = false;
+  GptConfig model{.bias = false};  // its vocab_size is no option: the dataset or the model says it
 
   double learning_rate = 6e-4;
   int64_t max_iters = 600000;

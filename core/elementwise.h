@@ -186,4 +186,25 @@ decltype(auto) visit_activation(Unary which, Function&& f) {
   return visit_place<Activations>(int(which), f);
 }
 
+// "gelu_erf": the name of the op that `which` names.
+inline std::string_view name_of(Unary which) {
+  return visit_unary(which, [](auto op) { return std::string_view(op.name); });
+}
+// The one of Activations that has that name; none if there is none.
+inline Unary activation_named(std::string_view name) {
+  Unary found = Unary::none;
+  for_each_op<Activations>([&](auto op) {
+    if (op.name == name) found = unary<decltype(op)>();
+  });
+  return found;
+}
+
 }  // namespace folio
+
+// Prints its name.
+template <>
+struct fmt::formatter<folio::Unary> : fmt::formatter<std::string_view> {
+  auto format(folio::Unary which, format_context& context) const {
+    return fmt::formatter<std::string_view>::format(folio::name_of(which), context);
+  }
+};

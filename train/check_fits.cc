@@ -21,7 +21,7 @@ double activations(const GptConfig& c, const TrainOptions& o) {
   double C = double(c.n_embd), wide = 4;
   double narrow = double(size_of(dtype_named(o.dtype)));
   double block = o.recompute ? wide * C : 2 * wide * C + 8 * narrow * C;
-  return double(o.batch_size) * double(o.block_size) * double(c.n_layer) * block;
+  return double(o.batch_size) * double(o.model.block_size) * double(c.n_layer) * block;
 }
 
 // Weights and, to train them, both moments and gradients.
@@ -46,7 +46,7 @@ void check_fits(const GptConfig& model, const TrainOptions& options) {
       model.n_embd, model.vocab_size, parameters(model) / 1e6, in_megabytes(state(model, options)));
   if (!options.eval_only)
     what += fmt::format(" in training, batch_size={} of block_size={} tokens {}; together they",
-                        options.batch_size, options.block_size,
+                        options.batch_size, options.model.block_size,
                         in_megabytes(activations(model, options)));
   const Device device = device_named(options.device);
   double held = double(backend(device).memory().live);

@@ -34,8 +34,8 @@ double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& option
   Interruptible scope;
   double sum = 0;
   for (int64_t i = 0; i < options.eval_iters; ++i)
-    sum += loss_of(model,
-                   sampler.next(options.batch_size, options.block_size, model.context().device));
+    sum += loss_of(
+        model, sampler.next(options.batch_size, options.model.block_size, model.context().device));
   return sum / double(options.eval_iters);
 }
 

@@ -41,23 +41,27 @@ TrainOptions resumed_options(const CheckpointFile& file, const TrainOptions& now
     }
     if (origin != given.end()) origins[key] = origin->second;
   }
-  return train_options_from(values, path);
+  TrainOptions options = train_options_from(values, path);
+  keep_shape(options, {}, model_config(file), path,
+             false);  // those that are no "option/" of a file
+  return options;
 }
 
 void keep_shape(TrainOptions& options, const OptionOrigins& given, const GptConfig& model,
                 const std::string& source, bool may_crop) {
-  auto keep = [&]<class T>(const char* key, T& value, const T& kept) {
-    check(!given.contains(key) || value == kept,
-          "{}: the model has {} = {}; it cannot be trained with {} ({})", source, key, kept, value,
-          given.contains(key) ? given.at(key) : "");
-    value = kept;
-  };
-  keep("n_layer", options.n_layer, model.n_layer);
-  keep("n_head", options.n_head, model.n_head);
-  keep("n_embd", options.n_embd, model.n_embd);
-  keep("bias", options.bias, model.bias);
-  bool cropped = may_crop && given.contains("block_size") && options.block_size < model.block_size;
-  if (!cropped) keep("block_size", options.block_size, model.block_size);
+  GptConfig kept = model;
+  kept.dropout = options.model.dropout;
+  bool cropped =
+      may_crop && given.contains("block_size") && options.model.block_size < model.block_size;
+  if (cropped) kept.block_size = options.model.block_size;
+  OptionValues asked = option_values(options);
+  options.model = kept;
+  for (const auto& [key, value] : option_values(options)) {
+    auto origin = given.find(key);
+    check(origin == given.end() || asked.at(key) == value,
+          "{}: the model has {} = {}; it cannot be trained with {} ({})", source, key,
+          in_words(value), in_words(asked.at(key)), origin == given.end() ? "" : origin->second);
+  }
 }
 
 }  // namespace folio

@@ -21,20 +21,10 @@ std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& give
   std::string remark = check_vocabulary(opened, dataset, options.allow_other_vocab);
   if (!remark.empty()) notes.push_back(remark);
   keep_shape(options, given, opened.model->config(), opened.source, true);
-  if (options.block_size < opened.model->config().block_size)
-    opened.model->crop_block_size(options.block_size);
+  if (options.model.block_size < opened.model->config().block_size)
+    opened.model->crop_block_size(options.model.block_size);
   opened.model->context().random = {uint64_t(options.seed)};
   return std::move(opened.model);
-}
-
-GptConfig new_model_config(const TrainOptions& options, int64_t vocab_size) {
-  return {.block_size = options.block_size,
-          .vocab_size = vocab_size,
-          .n_layer = options.n_layer,
-          .n_head = options.n_head,
-          .n_embd = options.n_embd,
-          .dropout = options.dropout,
-          .bias = options.bias};
 }
 
 // The newest state in out_dir.
@@ -90,15 +80,15 @@ Run::Run(Start start)
   if (nanogpt) {
     file = state_to_take_over(options, data.meta, taken_over);
     keep_shape(options, origins, model_config(*file), file->path.string(), true);
-    crop_block_size(*file, options.block_size);
+    crop_block_size(*file, options.model.block_size);
   }
   if (file) {
     model = take_model(*file, device);
     model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
-    GptConfig config = new_model_config(options, data.meta.tokenizer->vocab_size());
-    check_fits(config, options);
-    model = std::make_unique<Gpt>(config, device, uint64_t(options.seed));
+    options.model.vocab_size = data.meta.tokenizer->vocab_size();
+    check_fits(options.model, options);
+    model = std::make_unique<Gpt>(options.model, device, uint64_t(options.seed));
   } else {
     model = pretrained(options, origins, data.meta, notes);
   }
@@ -107,7 +97,7 @@ Run::Run(Start start)
   context.dtype = dtype_named(options.dtype);
   context.training = true;
   context.recompute = options.recompute;
-  context.dropout = options.dropout;
+  context.dropout = options.model.dropout;
   optimizer = std::make_unique<AdamW>(*model, AdamWOptions{.beta1 = options.beta1,
                                                            .beta2 = options.beta2,
                                                            .weight_decay = options.weight_decay});
@@ -123,7 +113,9 @@ CheckpointFile Run::snapshot() const {
     file.tensors["adamw/m/" + name] = moments.m;
     file.tensors["adamw/v/" + name] = moments.v;
   }
-  for (const auto& [key, value] : option_values(options)) file.attributes["option/" + key] = value;
+  put_config(file, options.model);  // whose dropout is the run's own
+  for (const auto& [key, value] : option_values(options))
+    if (!is_model_field(key)) file.attributes["option/" + key] = value;
   const Generator& dropout = model->context().random;
   const Generator& order = batches.generator();
   file.attributes["format"] = std::string("folio checkpoint 1");

@@ -1,82 +1,12 @@
 #include "train/train.h"
 
-#include <cmath>
-#include <functional>
-
 #include "autograd/ops.h"
-#include "checkpoint/model_file.h"
 #include "core/process/stop.h"
+#include "train/keep.h"
 #include "train/schedule.h"
 
 namespace folio {
 namespace {
-
-// The weights are not what they should be: they must not replace a state that was saved.
-class NotToSave : public Error {
- public:
-  using Error::Error;
-};
-
-std::string last_good_state(const Run& run) {
-  if (!run.saved_iter) return "Nothing was saved before.";
-  return fmt::format("{} has the state of iteration {}.",
-                     last_checkpoint(run.options.out_dir).string(), *run.saved_iter);
-}
-
-void save_last(Run& run, const CheckpointFile& state) {
-  save(last_checkpoint(run.options.out_dir), state);
-  run.saved_iter = run.iter;
-}
-
-// Calls `attempt`; what fails, a full disk say, is said and no more: the run has its state in
-// memory.
-bool tried(Observer& observer, const std::function<void()>& attempt) {
-  try {
-    attempt();
-    return true;
-  } catch (const std::exception& error) {
-    observer.not_saved(error);
-    return false;
-  }
-}
-
-// Beside the evaluations: the user is told.
-void save_now(Run& run, Observer& observer) {
-  tried(observer, [&] {
-    save_last(run, run.snapshot());
-    observer.saved(last_checkpoint(run.options.out_dir));
-  });
-}
-
-Losses evaluate(Run& run, Observer& observer) {
-  Losses losses = estimate_loss(*run.model, run.data, run.options, run.iter);
-  observer.evaluated(run, losses);
-  if (!std::isfinite(losses.train) || !std::isfinite(losses.val))
-    throw NotToSave(fmt::format(
-        "iteration {}: the estimated loss is not finite (train {}, val {}). {} Try a lower "
-        "learning_rate.",
-        run.iter, losses.train, losses.val, last_good_state(run)));
-  return losses;
-}
-
-void evaluate_and_save(Run& run, Observer& observer) {
-  Losses losses = evaluate(run, observer);
-  if (run.iter == 0) return;  // nothing learned yet
-  double best_before = run.best_val_loss;
-  if (losses.val < best_before) {
-    run.best_val_loss = losses.val;
-    CheckpointFile state = run.snapshot();
-    state.attributes["val_loss"] = losses.val;
-    bool saved = tried(observer, [&] {
-      save(best_checkpoint(run.options.out_dir), state);
-      observer.saved(best_checkpoint(run.options.out_dir));
-    });
-    if (!saved) run.best_val_loss = best_before;
-  }
-  CheckpointFile state = run.snapshot();
-  state.attributes["val_loss"] = losses.val;
-  tried(observer, [&] { save_last(run, state); });
-}
 
 // Unless it is kept, what the iteration did to the run is undone: its draws and its gradients.
 class Iteration {
@@ -91,7 +21,10 @@ class Iteration {
   }
   Iteration(const Iteration&) = delete;
   Iteration& operator=(const Iteration&) = delete;
-  void keep() { kept_ = true; }
+  void keep() {
+    kept_ = true;
+    ++run_.iter;
+  }
 
  private:
   Run& run_;
@@ -101,25 +34,17 @@ class Iteration {
 
 Step one_iteration(Run& run) {
   Iteration iteration(run);
-  double loss = accumulate_gradients(run), norm = 0;
-  if (!std::isfinite(loss))
-    throw NotToSave(fmt::format(
-        "iteration {}: the loss is {}; stopped before the update. {} Try a lower learning_rate.",
-        run.iter, loss, last_good_state(run)));
-  try {
-    norm = update(run);
-  } catch (const std::exception& error) {
-    throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
-                                run.iter, error.what(), last_good_state(run)));
-  }
+  Step step{.iter = run.iter, .loss = accumulate_gradients(run)};
+  check_finite(run, "loss", step.loss);
+  step.grad_norm = update(run);
   iteration.keep();
-  return {run.iter++, loss, norm};
+  return step;
 }
 
 void run_to_the_end(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
   while (run.iter <= options.max_iters) {
-    if (run.iter % options.eval_interval == 0) evaluate_and_save(run, observer);
+    if (run.iter % options.eval_interval == 0) keep(run, evaluate(run, observer), observer);
     observer.stepped(run, one_iteration(run));
     if (take_save_request()) save_now(run, observer);
     throw_if_stopped();
@@ -139,12 +64,12 @@ void take_folder(Run& run) {
 double accumulate_gradients(Run& run) {
   Interruptible scope;
   const TrainOptions& options = run.options;
+  const double share = 1.0 / double(options.gradient_accumulation_steps);
   double mean = 0;
   for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro) {
-    Batch batch =
-        run.batches.next(options.batch_size, options.block_size, run.model->context().device);
-    Tensor loss =
-        scale(run.model->loss(batch.x, batch.y), 1.0 / double(options.gradient_accumulation_steps));
+    Batch batch = run.batches.next(options.batch_size, options.model.block_size,
+                                   run.model->context().device);  // x, y: [B, T]
+    Tensor loss = run.model->loss(batch.x, batch.y, share);
     loss.backward();
     mean += item(loss.array());
   }
@@ -153,13 +78,22 @@ double accumulate_gradients(Run& run) {
 
 double update(Run& run) {
   const TrainOptions& options = run.options;
-  Array norm, clip;
-  if (options.grad_clip > 0 || run.iter % options.log_interval == 0)
-    norm = run.optimizer->grad_norm();
-  if (options.grad_clip > 0) clip = backend(norm).clip_scale(norm, options.grad_clip);
-  run.optimizer->step(learning_rate(run.iter, options), clip);
+  double norm = 0;
+  Array clip;  // what every gradient is multiplied by
+  if (options.grad_clip > 0 || run.iter % options.log_interval == 0) {
+    Array l2 = run.optimizer->grad_norm();
+    norm = item(l2);
+    check_finite(run, "gradient's norm", norm);
+    if (options.grad_clip > 0) clip = backend(l2).clip_scale(l2, options.grad_clip);
+  }
+  try {
+    run.optimizer->step(learning_rate(run.iter, options), clip);
+  } catch (const std::exception& error) {
+    throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
+                                run.iter, error.what(), last_good_state(run)));
+  }
   run.optimizer->zero_grad();
-  return norm.defined() ? item(norm) : 0;
+  return norm;
 }
 
 Finish train(Run& run, Observer& observer) {
@@ -183,7 +117,7 @@ Finish train(Run& run, Observer& observer) {
     save_now(run, observer);
     throw;
   }
-  if (run.iter > first || finish == Finish::interrupted) save_last(run, run.snapshot());
+  if (run.iter > first || finish == Finish::interrupted) save_last(run);
   observer.finish(run, finish);
   return finish;
 }

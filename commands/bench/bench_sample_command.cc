@@ -6,6 +6,7 @@
 
 #include "checkpoint/open_model.h"
 #include "commands/bench/sampling_report.h"
+#include "configs/model_rows.h"
 #include "configs/train_options.h"
 #include "core/parallel.h"
 #include "core/process/output.h"
@@ -15,6 +16,7 @@ namespace folio {
 namespace {
 
 struct BenchOptions {
+  std::string checkpoint = "best";
   std::vector<std::string> weights = {};
   std::vector<std::string> kv_cache_dtype = {};
   std::vector<std::string> num_samples = {"1", "10"};
@@ -28,16 +30,19 @@ struct BenchOptions {
 };
 
 std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
-  const std::string used[] = {"init_from", "out_dir", "block_size", "n_layer", "n_head", "n_embd",
-                              "bias",      "seed",    "device",     "dtype",   "threads"};
+  const std::string used[] = {"init_from", "out_dir", "model",  "seed",
+                              "device",    "dtype",   "threads"};
   std::vector<Option> all = for_use(option_rows(model), used);
   for (Option& row : all) {
+    if (row.name == "dropout") row.unused = true;
     if (row.group != "speed and memory") row.group = "model";
     if (row.name == "init_from")
       row.help =
           "scratch: random weights of the shape given here; gpt2, gpt2-medium, ...: random weights "
           "of its shape; resume: the checkpoint in out_dir; or the path of a model";
   }
+  auto out_dir = std::ranges::find(all, "out_dir", &Option::name);
+  all.insert(out_dir + 1, checkpoint_option(&bench.checkpoint))->group = "model";
   for (Option row : std::initializer_list<Option>{
            {"weights", &bench.weights,
             "float32, bfloat16, int8 or int4; may be repeated; none given: all, or the file's"},
@@ -89,14 +94,11 @@ GptConfig gpt2_shape(int64_t n_layer, int64_t n_head, int64_t n_embd) {
 }
 
 // init_from: scratch: CONFIG's shape; gpt2, ...: theirs; else the model at that path.
-OpenedModel model_to_time(const TrainOptions& options, int64_t vocab_size) {
-  const std::map<std::string, GptConfig> shapes{{"scratch",
-                                                 {.block_size = options.block_size,
-                                                  .vocab_size = vocab_size,
-                                                  .n_layer = options.n_layer,
-                                                  .n_head = options.n_head,
-                                                  .n_embd = options.n_embd,
-                                                  .bias = options.bias}},
+OpenedModel model_to_time(const TrainOptions& options, const BenchOptions& bench) {
+  GptConfig own = options.model;
+  own.vocab_size = bench.vocab_size;
+  own.dropout = 0;  // sampling has none
+  const std::map<std::string, GptConfig> shapes{{"scratch", own},
                                                 {"gpt2", gpt2_shape(12, 12, 768)},
                                                 {"gpt2-medium", gpt2_shape(24, 16, 1024)},
                                                 {"gpt2-large", gpt2_shape(36, 20, 1280)},
@@ -104,7 +106,8 @@ OpenedModel model_to_time(const TrainOptions& options, int64_t vocab_size) {
   const Device device = device_named(options.device);
   auto shape = shapes.find(options.init_from);
   if (shape == shapes.end())
-    return open_model(options.init_from, options.out_dir, device, Purpose::inference);
+    return open_model(options.init_from, options.out_dir, device, Purpose::inference,
+                      checkpoint_named(bench.checkpoint));
   return {.model = std::make_unique<Gpt>(shape->second, device, uint64_t(options.seed)),
           .weights = {},
           .tokenizer = nullptr,
@@ -190,14 +193,15 @@ void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
                                 {"bfloat16", peak.bf16_flops / 1e9},
                                 {"int8", peak.int8_flops / 1e9}}},
                               {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
-                              {"block_size", c.block_size},
-                              {"vocab_size", c.vocab_size},
-                              {"n_layer", c.n_layer},
-                              {"n_head", c.n_head},
-                              {"n_embd", c.n_embd},
                               {"median_ms", 1e3 * rows[0].timing.step_seconds},
-                              {"min_ms", 1e3 * rows[0].timing.min_step_seconds},
-                              {"rows", nlohmann::ordered_json::array()}};
+                              {"min_ms", 1e3 * rows[0].timing.min_step_seconds}};
+  each_field(c, [&](const char* name, const auto& field, auto) {
+    if constexpr (std::is_same_v<decltype(field), const Unary&>)
+      json[name] = name_of(field);
+    else
+      json[name] = field;
+  });
+  json["rows"] = nlohmann::ordered_json::array();
   for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak, c.block_size));
   for (const char* key : {"tokens_per_second", "share_of_peak", "peak_rss_bytes"})
     json[key] = json["rows"][0][key];
@@ -235,7 +239,7 @@ int bench_sample_command(int argc, char** argv) {
 
   set_stop_answer("the bench ends without a result");
   Interruptible scope;
-  OpenedModel opened = model_to_time(options, bench.vocab_size);
+  OpenedModel opened = model_to_time(options, bench);
   opened.model->context().dtype = dtype_named(options.dtype);
   std::vector<BenchRow> rows = measure_all(opened, bench);
   Backend& device = backend(opened.model->context().device);

@@ -82,7 +82,7 @@ Rule vocabulary_size() {
 // and whatever ends the bench then leaves none behind.
 Run run_on_random_tokens(TrainOptions options, int64_t vocab_size) {
   TemporaryFolder folder;
-  int64_t tokens = std::max<int64_t>(100000, 40 * options.block_size);
+  int64_t tokens = std::max<int64_t>(100000, 40 * options.model.block_size);
   write_random_dataset(folder.path() / "random", tokens, vocab_size);
   options.data_dir = folder.path().string();
   options.dataset = "random";
@@ -141,7 +141,7 @@ int bench_train_command(int argc, char** argv) {
   std::ranges::sort(ms);
   double median = ms[ms.size() / 2];
   auto tokens =
-      double(options.gradient_accumulation_steps * options.batch_size * options.block_size);
+      double(options.gradient_accumulation_steps * options.batch_size * options.model.block_size);
   double flops = run.model->training_flops_per_token() * tokens;
   double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
   double share = flops / (median / 1e3) / machine;

@@ -35,7 +35,7 @@ struct CheckpointFile {
 // from any thread.
 //
 // The file is HDF5 (h5py opens it) whose user block carries a SHA-256 of all other bytes: see
-// checkpoint_seal.h. Tensors are contiguous little-endian datasets; bf16 is an HDF5 floating-point
+// seal.h. Tensors are contiguous little-endian datasets; bf16 is an HDF5 floating-point
 // type of 16 bits, which h5py reads as float32. A bool attribute is h5py's bool, a string is of
 // variable length in UTF-8 (one with a NUL inside: a sequence of uint8).
 void save(const std::filesystem::path& path, const CheckpointFile& file);

@@ -71,6 +71,61 @@ TEST(LoadModel, NumbersThatAreNotFiniteAreNamed) {
     }
 }
 
+// Of each field another value than the default.
+TEST(ModelConfig, EveryFieldComesBack) {
+  GptConfig config;
+  each_field(config, [](const char*, auto& field, auto) {
+    using Field = std::decay_t<decltype(field)>;
+    if constexpr (std::is_same_v<Field, Unary>)
+      field = gelu_tanh_op;
+    else if constexpr (std::is_same_v<Field, bool>)
+      field = !field;
+    else
+      field = field / 2 + Field(0.25);
+  });
+  CheckpointFile file;
+  put_config(file, config);
+  std::map<std::string, std::string> fields;
+  each_field(config, [&](const char* name, const auto& field, auto) {
+    fields[name] = fmt::format("{}", field);
+  });
+  EXPECT_EQ(fields.size(), file.attributes.size());
+  GptConfig back = model_config(file);
+  each_field(back, [&](const char* name, const auto& field, auto) {
+    EXPECT_EQ(fmt::format("{}", field), fields.at(name)) << name;
+  });
+}
+
+// As every version has written them.
+TEST(ModelConfig, FieldsHaveTheirPlacesInAFile) {
+  CheckpointFile file;
+  put_config(file, {.activation = gelu_tanh_op});
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : file.attributes) keys.push_back(key);
+  EXPECT_THAT(
+      keys, testing::ElementsAre("activation", "option/bias", "option/block_size", "option/dropout",
+                                 "option/n_embd", "option/n_head", "option/n_layer", "vocab_size"));
+  EXPECT_EQ(std::get<std::string>(file.attributes.at("activation")), "gelu_tanh");
+}
+
+TEST(ModelConfig, AFileFromBeforeTheActivationHasNanoGpts) {
+  CheckpointFile file = tiny_checkpoint();
+  file.attributes.erase("activation");
+  EXPECT_EQ(model_config(file).activation, gelu_erf_op);
+  file.attributes["activation"] = std::string("swish");
+  EXPECT_THAT(error(file), HasSubstr("the model's activation \"swish\" is not one"));
+  file.attributes.erase("option/n_head");
+  EXPECT_THAT(error(file), HasSubstr("option/n_head"));
+}
+
+TEST(ModelConfig, AFieldThatThisFolioDoesNotKnowIsNamed) {
+  CheckpointFile file = tiny_checkpoint();
+  for (Attribute value : {Attribute(true), Attribute(10000.0), Attribute(std::string("rms"))}) {
+    file.attributes["config/rope_theta"] = value;
+    EXPECT_THAT(error(file), HasSubstr("a field \"rope_theta\" that this folio does not know"));
+  }
+}
+
 TEST(LoadModel, NamesTheTensorThatIsWrong) {
   CheckpointFile file = tiny_checkpoint();
   file.tensors["model/transformer.h.0.mlp.c_fc.weight"] = zeros({8, 3}, DType::f32);

@@ -76,6 +76,12 @@ TEST(LoadQuantized, ReadsNoFormatAndNoLayoutThatItDoesNotKnow) {
   EXPECT_THAT(error(file), HasSubstr("packed_layout"));
 }
 
+TEST(LoadQuantized, KnowsEveryFieldOfTheModel) {
+  CheckpointFile file = quantized(WeightFormat::int8);
+  file.attributes["config/rope_theta"] = 10000.0;
+  EXPECT_THAT(error(file), HasSubstr("a field \"rope_theta\" that this folio does not know"));
+}
+
 // Claims of sizes that the tensors do not have take no memory.
 TEST(LoadQuantized, MakesNoModelLargerThanItsTensors) {
   for (WeightFormat format : formats) {

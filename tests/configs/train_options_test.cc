@@ -42,6 +42,7 @@ TEST(TrainOptions, DefaultsAreNanoGpts) {
                                                     {"n_embd", integer(768)},
                                                     {"dropout", 0.0},
                                                     {"bias", false},
+                                                    {"activation", "gelu_erf"s},
                                                     {"learning_rate", 6e-4},
                                                     {"max_iters", integer(600000)},
                                                     {"weight_decay", 0.1},
@@ -78,7 +79,7 @@ TEST(TrainOptions, GivenTellsWhatTheUserSetAndWhere) {
   ConfigFile file("n_layer = 2\n# wide enough\nn_embd = 24\n");
   OptionOrigins given;
   TrainOptions options = parse({file.path, "--n_embd=48", "--max_iters=100"}, &given);
-  EXPECT_EQ(options.n_embd, 48);
+  EXPECT_EQ(options.model.n_embd, 48);
   EXPECT_EQ(given, (OptionOrigins{{"n_layer", file.path + ":1"},
                                   {"n_embd", "command line"},
                                   {"max_iters", "command line"}}));
@@ -169,7 +170,17 @@ TEST(TrainOptions, NanoGptsCommandLineWorks) {
             "folio: compile, wandb_log, wandb_project: nanoGPT's options that folio does not need; "
             "ignored\n");
   EXPECT_EQ(o.eval_iters, 20);
-  EXPECT_EQ(o.dropout, 0.0);
+  EXPECT_EQ(o.model.dropout, 0.0);
+}
+
+TEST(TrainOptions, AnActivationIsGivenByItsName) {
+  EXPECT_EQ(parse({"--activation=gelu_tanh"}).model.activation, gelu_tanh_op);
+  EXPECT_EQ(option_values(parse({"--activation", "gelu_tanh"})).at("activation"),
+            OptionValue(std::string("gelu_tanh")));
+  EXPECT_EQ(message_of([] { parse({"--activation=swish"}); }),
+            "command line: activation: must be \"gelu_erf\" or \"gelu_tanh\", got \"swish\"");
+  EXPECT_EQ(message_of([] { parse({"--activation=1"}); }),
+            "command line: activation: must be \"gelu_erf\" or \"gelu_tanh\", got \"1\"");
 }
 
 TEST(TrainOptions, ACheckpointsKeysThatMeanNothingHereAreSkipped) {

@@ -16,20 +16,20 @@ using testing::HasSubstr;
 
 TrainOptions options_of(int64_t batch_size, const std::string& dtype, bool recompute) {
   TrainOptions options;
-  options.batch_size = batch_size, options.block_size = 64;
+  options.batch_size = batch_size, options.model.block_size = 64;
   options.gradient_accumulation_steps = 1;
-  options.n_layer = 4, options.n_head = 4, options.n_embd = 128;
+  options.model.n_layer = 4, options.model.n_head = 4, options.model.n_embd = 128;
   options.dtype = dtype, options.recompute = recompute;
   return options;
 }
 
 GptConfig config_of(const TrainOptions& o) {
-  return {.block_size = o.block_size,
+  return {.block_size = o.model.block_size,
           .vocab_size = 500,
-          .n_layer = o.n_layer,
-          .n_head = o.n_head,
-          .n_embd = o.n_embd,
-          .bias = o.bias};
+          .n_layer = o.model.n_layer,
+          .n_head = o.model.n_head,
+          .n_embd = o.model.n_embd,
+          .bias = o.model.bias};
 }
 
 // The most that Arrays held in a training step.
@@ -40,7 +40,7 @@ double bytes_of_a_step(const TrainOptions& options) {
   model.context().dtype = dtype_named(options.dtype);
   model.context().recompute = options.recompute;
   AdamW optimizer(model, {});
-  Array tokens = zeros({options.batch_size, options.block_size}, DType::i32);
+  Array tokens = zeros({options.batch_size, options.model.block_size}, DType::i32);
   for (int i = 0; i < 2; ++i) {
     for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro)
       model.loss(tokens, tokens).backward();
@@ -70,7 +70,7 @@ TEST(CheckFits, EstimatesALittleLessThanAStepTakes) {
 TEST(CheckFits, NamesTheOptionsAndTheBytesNeededAndLeft) {
   TrainOptions options = options_of(1, "float32", false);
   check_fits(config_of(options), options);
-  options.n_embd = int64_t{1} << 40;
+  options.model.n_embd = int64_t{1} << 40;
   EXPECT_THAT(
       message_of([&] { check_fits(config_of(options), options); }),
       AllOf(HasSubstr("n_embd=1099511627776"), HasSubstr("n_layer=4"), HasSubstr("MB are left")));

@@ -147,13 +147,13 @@ TEST(ContinueNanogpt, TrainsSavesAndResumes) {
 TEST(ContinueNanogpt, AShorterBlockSizeCutsThePositionsAndTheirMoments) {
   TemporaryFolder folder;
   TrainOptions options = nanogpt_options(folder);
-  options.block_size = 8;
+  options.model.block_size = 8;
   folio::Run run(options, {{"block_size", "command line"}});
   EXPECT_EQ(run.model->config().block_size, 8);
   EXPECT_EQ(run.optimizer->moments.at("transformer.wpe.weight").m.shape(), (Shape{8, 8}));
   EXPECT_GT(accumulate_gradients(run), 0);
   update(run);
-  options.block_size = 32;
+  options.model.block_size = 32;
   EXPECT_THROW(folio::Run(options, {{"block_size", "command line"}}), Error);
 }
 

@@ -30,7 +30,7 @@ class FineTune : public testing::Test {
                                    test_device(), 9);
     save_hugging_face(model, *source, data.meta.tokenizer.get());
     options.init_from = model;
-    options.block_size = TrainOptions{}.block_size;  // not given: the model's
+    options.model.block_size = TrainOptions{}.model.block_size;  // not given: the model's
   }
 
   std::string error(const OptionOrigins& given) {
@@ -51,10 +51,10 @@ class FineTune : public testing::Test {
 TEST_F(FineTune, StartsFromTheModelWithItsShape) {
   folio::Run run(options, {});
   EXPECT_EQ(run.iter, 0);
-  EXPECT_EQ(run.options.n_layer, 3);
-  EXPECT_EQ(run.options.n_embd, 8);
-  EXPECT_EQ(run.options.block_size, T);
-  EXPECT_TRUE(run.options.bias);
+  EXPECT_EQ(run.options.model.n_layer, 3);
+  EXPECT_EQ(run.options.model.n_embd, 8);
+  EXPECT_EQ(run.options.model.block_size, T);
+  EXPECT_TRUE(run.options.model.bias);
   EXPECT_EQ(run.model->config().activation, gelu_tanh_op);
   std::map<std::string, std::vector<float>> expected;
   source->parameters(
@@ -65,18 +65,18 @@ TEST_F(FineTune, StartsFromTheModelWithItsShape) {
 }
 
 TEST_F(FineTune, DropoutIsTheUsers) {
-  options.dropout = 0.3;
+  options.model.dropout = 0.3;
   folio::Run run(options, {{"dropout", "command line"}});
   EXPECT_EQ(run.model->context().dropout, 0.3);
   double once = accumulate_gradients(run);
-  options.dropout = 0;
+  options.model.dropout = 0;
   folio::Run without(options, {});
   EXPECT_NE(accumulate_gradients(without), once);
 }
 
 // nanoGPT's crop_block_size: the first positions stay.
 TEST_F(FineTune, AShorterBlockSizeCutsThePositions) {
-  options.block_size = 10;
+  options.model.block_size = 10;
   folio::Run run(options, {{"block_size", "command line"}});
   EXPECT_EQ(run.model->config().block_size, 10);
   std::map<std::string, Array> parameters;
@@ -92,15 +92,15 @@ TEST_F(FineTune, AShorterBlockSizeCutsThePositions) {
   EXPECT_EQ(train(whole, silent), Finish::done);
   EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)), test_device())->config().block_size,
             10);
-  options.block_size = T + 1;
+  options.model.block_size = T + 1;
   EXPECT_THAT(error({{"block_size", "command line"}}), HasSubstr("block_size = 24"));
 }
 
 TEST_F(FineTune, AnotherShapeIsRefused) {
-  options.n_layer = 2;
+  options.model.n_layer = 2;
   EXPECT_THAT(error({{"n_layer", "x.toml:3"}}), HasSubstr("the model has n_layer = 3"));
-  options.n_layer = 3;
-  options.bias = false;
+  options.model.n_layer = 3;
+  options.model.bias = false;
   EXPECT_THAT(error({{"bias", "command line"}}), HasSubstr("the model has bias = true"));
 }
 

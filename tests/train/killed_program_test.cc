@@ -85,9 +85,9 @@ class KilledProgram : public testing::TestWithParam<int> {
       list.push_back(fmt::format("--{}={}", name, value));
     };
     add("data_dir", options_.data_dir), add("dataset", options_.dataset);
-    add("n_layer", options_.n_layer), add("n_head", options_.n_head);
-    add("n_embd", options_.n_embd), add("block_size", options_.block_size);
-    add("batch_size", options_.batch_size), add("dropout", options_.dropout);
+    add("n_layer", options_.model.n_layer), add("n_head", options_.model.n_head);
+    add("n_embd", options_.model.n_embd), add("block_size", options_.model.block_size);
+    add("batch_size", options_.batch_size), add("dropout", options_.model.dropout);
     add("gradient_accumulation_steps", options_.gradient_accumulation_steps);
     add("max_iters", options_.max_iters), add("lr_decay_iters", options_.lr_decay_iters);
     add("eval_interval", options_.eval_interval), add("eval_iters", options_.eval_iters);

@@ -18,7 +18,7 @@ double parameter_bytes(Gpt& model) { return 4.0 * double(model.num_params(false)
 TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
-  options.n_embd = 128, options.max_iters = 0;
+  options.model.n_embd = 128, options.max_iters = 0;
   Observer silent;
   double bytes = 0;
   {

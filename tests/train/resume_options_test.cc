@@ -65,11 +65,45 @@ TEST_F(ResumeOptions, GivenOnesOverrideAndEachDifferenceIsSaid) {
 
 TEST_F(ResumeOptions, AnotherShapeIsRefused) {
   TrainOptions now = given_now();
-  now.n_layer = 5;
+  now.model.n_layer = 5;
   EXPECT_THAT(message_of([&] {
                 folio::Run run(now, {{"n_layer", "x.toml:3"}});
               }),
               AllOf(HasSubstr("n_layer = 2"), HasSubstr("x.toml:3")));
+}
+
+// The file says it as it says the model's other fields, and not as an option of the run.
+TEST_F(ResumeOptions, TheActivationIsTheModels) {
+  TrainOptions other = options;
+  other.out_dir = folder / "tanh";
+  other.model.activation = gelu_tanh_op;
+  {
+    folio::Run run(other, {{"activation", "command line"}});
+    EXPECT_EQ(run.model->config().activation, gelu_tanh_op);
+    train(run, silent);
+  }
+  CheckpointFile file = load(last_checkpoint(other.out_dir));
+  EXPECT_EQ(file.attribute<std::string>("activation"), "gelu_tanh");
+  EXPECT_FALSE(file.has("option/activation"));
+  TrainOptions now;
+  now.init_from = "resume";
+  now.out_dir = other.out_dir;
+  folio::Run resumed(now, {});
+  EXPECT_EQ(resumed.options.model.activation, gelu_tanh_op);
+  EXPECT_EQ(resumed.options.model.vocab_size, file.attribute<int64_t>("vocab_size"));
+  EXPECT_THAT(message_of([&] {
+                folio::Run run(now, {{"activation", "x.toml:3"}});
+              }),
+              HasSubstr("the model has activation = gelu_tanh; it cannot be trained with gelu_erf "
+                        "(x.toml:3)"));
+}
+
+TEST_F(ResumeOptions, AFieldOfTheModelThatThisFolioDoesNotKnowIsNamed) {
+  CheckpointFile file = load(last());
+  file.attributes["config/rope_theta"] = 10000.0;
+  save(last(), file);
+  EXPECT_THAT(message_of([&] { folio::Run run(given_now(), {}); }),
+              HasSubstr("a field \"rope_theta\" that this folio does not know"));
 }
 
 TEST_F(ResumeOptions, AFinishedRunTrainsNothingAndLeavesTheSameBytes) {

@@ -193,6 +193,46 @@ TEST_F(Stopping, ALossThatIsNotFiniteNamesOnlyAStateThatIsThere) {
               HasSubstr("last.h5 has the state of iteration 1."));
 }
 
+// The last layer multiplies zeros by numbers near the largest: the loss does not see them, the
+// gradient of what made the zeros does.
+TEST_F(Stopping, AGradientThatIsNotFiniteStopsBeforeTheUpdate) {
+  struct Overflowing : Observer {
+    void start(folio::Run& run) override {
+      run.model->parameters([&](const std::string& name, Parameter& parameter) {
+        auto fill = [&](float value) {
+          std::vector<float> values(size_t(parameter.array().size()), value);
+          parameter.assign(to_array(values, parameter.shape()));
+        };
+        if (name.ends_with("h.1.mlp.c_fc.weight")) fill(0);
+        if (name.ends_with("h.1.mlp.c_proj.weight")) fill(3e38f);
+        if (name.ends_with("ln_f.weight")) fill(1000);
+      });
+      before = weights(run);
+    }
+    static std::map<std::string, std::vector<float>> weights(folio::Run& run) {
+      std::map<std::string, std::vector<float>> all;
+      run.model->parameters([&](const std::string& name, Parameter& parameter) {
+        all[name] = to_vector<float>(parameter.array());
+      });
+      return all;
+    }
+    std::map<std::string, std::vector<float>> before;
+  };
+  options.eval_interval = 1000;
+  options.model.dropout = 0;
+  for (auto [grad_clip, log_interval] : {std::pair{1.0, 1000}, {0.0, 1}}) {
+    options.grad_clip = grad_clip, options.log_interval = log_interval;
+    folio::Run run(options, {});
+    run.iter = 1;  // no evaluation, and no line of the log unless each has one
+    Overflowing overflowing;
+    EXPECT_THAT(message_of([&] { train(run, overflowing); }),
+                AllOf(HasSubstr("iteration 1: the gradient's norm is "),
+                      HasSubstr("stopped before the update. Nothing was saved before.")));
+    EXPECT_FALSE(std::filesystem::exists(last()));
+    EXPECT_TRUE(Overflowing::weights(run) == overflowing.before);
+  }
+}
+
 TEST_F(Stopping, TheGradientsNormIsThatBeforeClipping) {
   options.max_iters = 3;
   options.grad_clip = 0.1;

@@ -27,13 +27,13 @@ inline TrainOptions tiny_options(const TemporaryFolder& folder) {
   o.out_dir = folder / "out";
   if (!std::filesystem::exists(o.data_dir))
     prepare({.name = "tiny", .input = input.string(), .data_dir = o.data_dir});
-  o.n_layer = 2;
-  o.n_head = 2;
-  o.n_embd = 16;
-  o.block_size = 16;
+  o.model.n_layer = 2;
+  o.model.n_head = 2;
+  o.model.n_embd = 16;
+  o.model.block_size = 16;
   o.batch_size = 4;
   o.gradient_accumulation_steps = 2;
-  o.dropout = 0.2;
+  o.model.dropout = 0.2;
   o.max_iters = 40;
   o.eval_interval = 4;
   o.eval_iters = 2;

@@ -79,6 +79,14 @@ TEST_F(IncludesOf, EveryWrongPairIsCaughtAndEveryRightOnePasses) {
   }
 }
 
+TEST_F(IncludesOf, ConfigsKnowTheFieldsOfAModelAndNoMoreOfIt) {
+  EXPECT_THAT(violations("configs/train_options.h", "#include \"nn/gpt_config.h\""), IsEmpty());
+  EXPECT_THAT(violations("configs/train_options.h", "#include \"nn/gpt.h\""),
+              ElementsAre("configs/train_options.h:2: configs may not include nn/gpt.h"));
+  EXPECT_THAT(violations("data/corpus/prepare.h", "#include \"nn/gpt_config.h\""),
+              testing::SizeIs(1));
+}
+
 TEST_F(IncludesOf, VendorsStayInTheirFolders) {
   EXPECT_THAT(violations("nn/gpt.cc", "#include <omp.h>"),
               ElementsAre("nn/gpt.cc:2: only core/cpu/ may include omp.h"));
