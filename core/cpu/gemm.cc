@@ -102,29 +102,6 @@ Array gemm_operand(const Array& x, DType dtype) {
   return x.dtype() == to ? x : backend(x).cast(x, to);
 }
 
-Array gemm_transposed(const Array& x, DType dtype) {
-  Array from = gemm_operand(x, dtype);
-  int64_t rows = from.dim(0), cols = from.dim(1);
-  Array to({cols, rows}, from.dtype(), cpu);
-  auto transpose = [&]<class T>(T*) {
-    const T* source = from.data<T>();
-    T* target = to.data<T>();
-    constexpr int64_t block = 32;
-    parallel_blocks(cols, block, [&](int64_t begin, int64_t end) {
-      for (int64_t i = 0; i < rows; i += block)
-        for (int64_t j = begin; j < end; ++j)
-          for (int64_t l = i; l < std::min(rows, i + block); ++l)
-            target[j * rows + l] = source[l * cols + j];
-    });
-  };
-  if (from.dtype() == DType::bf16) {
-    transpose(static_cast<bfloat16*>(nullptr));
-  } else {
-    transpose(static_cast<float*>(nullptr));
-  }
-  return to;
-}
-
 Tiling tiling(int64_t m, int64_t n) {
   int64_t down = parts(m, 256), across = parts(n, 1536);
   auto rows = [&] { return part_size(m, down, 8); };

@@ -37,8 +37,6 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
 DType gemm_dtype(DType dtype);
 // x itself, or a copy of it in gemm_dtype(dtype): convert once what many tiles read.
 Array gemm_operand(const Array& x, DType dtype);
-// The same of the transpose of x [rows, cols], f32 or bf16: oneDNN takes b untransposed 5 % faster.
-Array gemm_transposed(const Array& x, DType dtype);
 
 struct Tiling {
   int64_t rows, cols;  // of one tile
