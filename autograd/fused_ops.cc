@@ -31,6 +31,7 @@ Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropo
         "add_dropout: the residual is {}, but x is {}; it may be float32 over bfloat16, else they "
         "need one dtype",
         residual.dtype(), x.dtype());
+  if (residual.defined()) check_device("add_dropout", "the residual", x.array(), residual.array());
   if (!residual.defined() && !dropout.enabled()) return x;
   return record(backend(x.array()).add_dropout(residual.array(), x.array(), dropout), {residual, x},
                 [dropout, dtype = x.dtype()](Array dy) {
@@ -130,6 +131,7 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
   check(tokens.defined() && tokens.shape().rank() == 2 && tokens.dtype() == DType::i32,
         "embedding: tokens must be [B, T] int32, got {} {}", tokens.shape(), tokens.dtype());
   check_values("embedding", "wpe", wpe);
+  check_device("embedding", "wpe", tokens, wpe.array());
   check_weight("embedding", "wte", wpe, wte);
   check(wte.dense.dtype() == wpe.dtype() && (dtype == DType::f64) == (wpe.dtype() == DType::f64),
         "embedding: wte is {} and wpe {}, for a result in {}; cast them", wte.dense.dtype(),
@@ -174,6 +176,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targe
   check(targets.dtype() == DType::i32 && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
         targets.shape(), targets.dtype());
+  check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
   Backend& device = backend(x.array());
   if (w.is_packed()) {
     Array loss = device.linear_cross_entropy(x.array(), w.packed, targets);

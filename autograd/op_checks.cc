@@ -13,8 +13,14 @@ void check_values(const char* op, const char* name, const Tensor& x) {
   check(is_float, "{}: {} must be float64, float32 or bfloat16, got {}", op, name, x.dtype());
 }
 
+void check_device(const char* op, const char* name, const Array& x, const Array& other) {
+  check(other.device() == x.device(), "{}: {} is on {}, but x is on {}; copy one of them (to)", op,
+        name, other.device(), x.device());
+}
+
 void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w) {
   check_values(op, name, w);
+  check_device(op, name, x.array(), w.array());
   check(w.dtype() == x.dtype() || (w.dtype() == DType::f32 && x.dtype() == DType::bf16),
         "{}: {} is {}, but x is {}; cast one of them", op, name, w.dtype(), x.dtype());
 }
@@ -29,6 +35,7 @@ void check_weight(const char* op, const char* name, const Tensor& x, const Weigh
         "{}: {} {} is packed in {}, for inference alone: open a NoGrad scope, or load the model "
         "that it was made from",
         op, name, w.shape(), w.packed.format);
+  check_device(op, name, x.array(), w.packed.data);
 }
 
 int check_axis(const char* op, const Tensor& x, int axis) {

@@ -7,6 +7,8 @@ namespace folio {
 
 // Every op's first check: `x` holds numbers that it can compute with.
 void check_values(const char* op, const char* name, const Tensor& x);
+// What an op reads lies on the device of `x`.
+void check_device(const char* op, const char* name, const Array& x, const Array& other);
 // A parameter goes with the activations `x`: of the same dtype, or f32 under bf16.
 void check_parameter(const char* op, const char* name, const Tensor& x, const Tensor& w);
 // The same of one that may be undefined.

@@ -88,8 +88,10 @@ Tensor take_rows(const Tensor& table, const Array& ids) {
   Array rows = ids.reshape({ids.size()});
   Array y =
       backend(ids).take_rows(table.array(), rows).reshape(Shape(std::span<const int64_t>(dims)));
-  return record(y, {table}, [rows, V = table.dim(0), dtype = table.dtype()](Array dy) {
-    return std::vector<Array>{to_dtype(backend(dy).embedding_grad(dy, rows, V), dtype)};
+  return record(y, {table}, [rows, shape = table.shape(), dtype = table.dtype()](Array dy) {
+    Array sums = Array::shape_only(shape, dtype == DType::f64 ? DType::f64 : DType::f32);
+    backend(dy).add_rows(dy.reshape({rows.size(), shape[1]}), rows, sums);
+    return std::vector<Array>{to_dtype(sums, dtype)};
   });
 }
 

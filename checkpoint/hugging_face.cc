@@ -1,7 +1,8 @@
 #include "checkpoint/hugging_face.h"
 
-#include <cstring>
+#include <algorithm>
 #include <set>
+#include <vector>
 
 #include "checkpoint/hugging_face_config.h"
 #include "checkpoint/model_file.h"
@@ -28,6 +29,23 @@ fs::path weights_file(const fs::path& folder) {
       "{}: has a config.json but neither model.safetensors nor pytorch_model.bin, the weights of "
       "Hugging Face's that folio reads",
       folder.string());
+}
+
+// Both [R, C] and of one dtype: whether they have the same bytes.
+bool same_rows(const Array& a, const Array& b) {
+  constexpr int64_t rows = 1024;  // at a time
+  std::vector<char> left, right;
+  auto read = [](const Array& from, std::vector<char>& bytes) {
+    bytes.resize(from.bytes());
+    backend(from).read(from, bytes.data());
+  };
+  for (int64_t begin = 0; begin < a.dim(0); begin += rows) {
+    const int64_t end = std::min(a.dim(0), begin + rows);
+    read(a.slice(begin, end), left);
+    read(b.slice(begin, end), right);
+    if (left != right) return false;
+  }
+  return true;
 }
 
 // The weights of a config, with the shapes checked.
@@ -74,8 +92,7 @@ class Weights {
     if (!file_.has(lm_head) || (config_.tied && !file_.has(wte))) return;
     Shape shape{config_.vocab_size, config_.n_embd};
     Array head = tensor(lm_head, shape), embedding = tensor(wte, shape);
-    bool same = head.dtype() == embedding.dtype() &&
-                std::memcmp(head.address(), embedding.address(), head.bytes()) == 0;
+    bool same = head.dtype() == embedding.dtype() && same_rows(head, embedding);
     check_mapped_files();
     check(same,
           "{}: lm_head.weight differs from wte.weight; folio's GPT-2 ties the two and cannot run "
@@ -118,7 +135,7 @@ void check_one_export(const fs::path& folder, const std::string& digest, const s
 
 bool is_hugging_face(const fs::path& folder) { return fs::exists(folder / "config.json"); }
 
-std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, bool read_only) {
+std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, Device device, bool read_only) {
   fs::path file = fs::is_directory(path) ? weights_file(path) : path;
   fs::path folder = file.parent_path();
   Gpt2Config config = load_gpt2_config((folder / "config.json").string());
@@ -128,20 +145,19 @@ std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, bool read_only) {
   check_one_export(folder, config.digest, tokenizer_digest(folder), "tokenizer_config.json");
   weights.check_sizes();
   weights.check_tied();
-  auto model = std::make_unique<Gpt>(gpt_config(config));
+  auto model = std::make_unique<Gpt>(gpt_config(config), device);
   weights.check_all_known(*model);
   model->parameters([&](const std::string& name, Parameter& parameter) {
     const Shape& shape = parameter.shape();
     bool conv1d = is_conv1d(name);
     Array values = weights.tensor(name, conv1d ? transposed(shape) : shape);
-    Backend& device = backend(values);
     if (conv1d) {
-      values = device.transpose(values, 0, 1, DType::f32);
+      values = backend(values).transpose(values, 0, 1, DType::f32);
     } else if (!read_only || values.dtype() != DType::f32 || name != "transformer.wte.weight") {
-      values = device.cast(values, DType::f32);
+      values = backend(values).cast(values, DType::f32);
     }
     check_finite(values, weights.path(), name);
-    parameter = Parameter::leaf(std::move(values));
+    parameter = Parameter::leaf(to(values, device));
   });
   check_mapped_files();
   return model;

@@ -14,12 +14,13 @@ namespace folio {
 
 bool is_hugging_face(const std::filesystem::path& folder);
 
-// The model of a folder, or of a weights file that has its config.json beside it, in f32 whatever
-// the file's weights are (f64, f32, f16 or bf16). The token embedding of a `read_only` model may
-// lie in the mapped file instead of a copy. Throws Error that names the file and the key or tensor
-// that is missing, has another shape or a number that is not finite, or belongs to a model that
-// folio does not compute; and for a folder with files of two exports.
-std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, bool read_only = false);
+// The model of a folder, or of a weights file that has its config.json beside it, in f32 on
+// `device` whatever the file's weights are (f64, f32, f16 or bf16). On the CPU the token embedding
+// of a `read_only` model may lie in the mapped file instead of a copy. Throws Error that names the
+// file and the key or tensor that is missing, has another shape or a number that is not finite, or
+// belongs to a model that folio does not compute; and for a folder with files of two exports.
+std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, Device device,
+                                       bool read_only = false);
 
 // Writes config.json, generation_config.json, model.safetensors and `tokenizer`'s files (optional)
 // into `folder`, made if it is missing: all of them or, on Error or a request to stop, none. They

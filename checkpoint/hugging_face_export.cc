@@ -41,7 +41,7 @@ std::vector<SafetensorsSource> sources(Gpt& model, int64_t rows) {
     tensors.push_back({.name = name.substr(0, name.size() - 6) + "bias",
                        .dtype = DType::f32,
                        .shape = {shape[0]},
-                       .make = [n = shape[0]] { return zeros({n}, DType::f32); }});
+                       .make = [n = shape[0]] { return zeros({n}, DType::f32, cpu); }});
   });
   return tensors;
 }

@@ -95,18 +95,18 @@ void check_full_weights(const CheckpointFile& file) {
       file.path.string(), file.attribute<std::string>("weights"));
 }
 
-std::unique_ptr<Gpt> load_model(const CheckpointFile& file) {
+std::unique_ptr<Gpt> load_model(const CheckpointFile& file, Device device) {
   CheckpointFile shared = file;
-  return take_model(shared);
+  return take_model(shared, device);
 }
 
-std::unique_ptr<Gpt> take_model(CheckpointFile& file) {
+std::unique_ptr<Gpt> take_model(CheckpointFile& file, Device device) {
   check_full_weights(file);
   GptConfig config = model_config(file);
   check_sizes(file, config);
-  auto model = std::make_unique<Gpt>(config);
+  auto model = std::make_unique<Gpt>(config, device);
   model->parameters([&](const std::string& name, Parameter& parameter) {
-    parameter = take_parameter(file, name, parameter.shape());
+    parameter = take_parameter(file, name, parameter.shape(), device);
   });
   return model;
 }
@@ -126,10 +126,12 @@ const Array& saved_parameter(const CheckpointFile& file, const std::string& name
   return values;
 }
 
-Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape) {
+Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape,
+                         Device device) {
   saved_parameter(file, name, shape);
   Array values = file.take("model/" + name);
   check_finite(values, file.path.string(), "model/" + name);
+  values = to(values, device);
   if (!values.sole_owner() || values.dtype() != DType::f32)
     values = backend(values).cast(values, DType::f32);
   return Parameter::leaf(std::move(values));

@@ -28,19 +28,21 @@ void check_sizes(const CheckpointFile& file, const GptConfig& config);
 
 // Throws Error for a file of quantised weights (quantized_file.h), saying what they are for.
 void check_full_weights(const CheckpointFile& file);
-// A model of that shape with the file's parameters. An Error names one that is missing, has another
-// shape or holds a number that is not finite; the weights must be full.
-std::unique_ptr<Gpt> load_model(const CheckpointFile& file);
-// The same without a copy: its parameters are the file's arrays, which are no longer in `file`.
-std::unique_ptr<Gpt> take_model(CheckpointFile& file);
+// A model of that shape on `device` with the file's parameters. An Error names one that is missing,
+// has another shape or holds a number that is not finite; the weights must be full.
+std::unique_ptr<Gpt> load_model(const CheckpointFile& file, Device device);
+// The same without a copy if they are on that device already: its parameters are the file's arrays,
+// which are no longer in `file`.
+std::unique_ptr<Gpt> take_model(CheckpointFile& file, Device device);
 // The configuration and every parameter of `model`.
 void put_parameters(CheckpointFile& file, Gpt& model);
 // The tensor "model/NAME". Throws Error unless it has that shape.
 const Array& saved_parameter(const CheckpointFile& file, const std::string& name,
                              const Shape& shape);
-// The same as a parameter in f32, taken out of `file`: a copy only if others see that array too, or
-// it is of another dtype.
-Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape);
+// The same as a parameter in f32 on `device`, taken out of `file`: a copy only if others see that
+// array too, or it is of another dtype or on another device.
+Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape,
+                         Device device);
 
 // Throws Error, naming the file and the tensor, if one of its numbers is NaN or infinite.
 void check_finite(const Array& values, const std::string& path, const std::string& name);

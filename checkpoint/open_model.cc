@@ -17,37 +17,37 @@ namespace {
 
 namespace fs = std::filesystem;
 
-OpenedModel open_quantized(CheckpointFile file) {
+OpenedModel open_quantized(CheckpointFile file, Device device) {
   bool has_tokenizer = file.has("tokenizer") || file.has("vocabulary");
-  return {.model = take_quantized(file),
+  return {.model = take_quantized(file, device),
           .weights = quantized_weights(file),
           .tokenizer = has_tokenizer ? saved_tokenizer(file) : nullptr,
           .source = file.path.string(),
           .attributes = std::move(file.attributes)};
 }
 
-OpenedModel open_checkpoint(const fs::path& path, Purpose purpose) {
+OpenedModel open_checkpoint(const fs::path& path, Device device, Purpose purpose) {
   CheckpointFile file = load(path);
   if (purpose == Purpose::inference && quantized_weights(file))
-    return open_quantized(std::move(file));
-  return {.model = take_model(file),
+    return open_quantized(std::move(file), device);
+  return {.model = take_model(file, device),
           .weights = {},
           .tokenizer = saved_tokenizer(file),
           .source = path.string(),
           .attributes = std::move(file.attributes)};
 }
 
-OpenedModel open_hugging_face(const fs::path& path, Purpose purpose) {
-  return {.model = load_hugging_face(path, purpose == Purpose::inference),
+OpenedModel open_hugging_face(const fs::path& path, Device device, Purpose purpose) {
+  return {.model = load_hugging_face(path, device, purpose == Purpose::inference),
           .weights = {},
           .tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path()),
           .source = path.string(),
           .attributes = {}};
 }
 
-OpenedModel open_nanogpt(const fs::path& path) {
+OpenedModel open_nanogpt(const fs::path& path, Device device) {
   CheckpointFile file = load_nanogpt(path.string(), NanogptParts::model).state;
-  return {.model = take_model(file),
+  return {.model = take_model(file, device),
           .weights = {},
           .tokenizer = nullptr,
           .source = path.string(),
@@ -62,37 +62,38 @@ std::optional<fs::path> run_checkpoint(const std::string& folder, Which which) {
   return {};
 }
 
-OpenedModel open_folder(const fs::path& folder, Purpose purpose, Which which) {
-  if (is_hugging_face(folder)) return open_hugging_face(folder, purpose);
-  if (auto checkpoint = run_checkpoint(folder, which)) return open_checkpoint(*checkpoint, purpose);
+OpenedModel open_folder(const fs::path& folder, Device device, Purpose purpose, Which which) {
+  if (is_hugging_face(folder)) return open_hugging_face(folder, device, purpose);
+  if (auto checkpoint = run_checkpoint(folder, which))
+    return open_checkpoint(*checkpoint, device, purpose);
   fail("{}: holds no model that folio knows: no config.json with its weights, no {}",
        folder.string(), which == Which::best ? "ckpt.h5 or last.h5" : "last.h5");
 }
 
-OpenedModel open_run(const std::string& out_dir, Purpose purpose, Which which) {
+OpenedModel open_run(const std::string& out_dir, Device device, Purpose purpose, Which which) {
   if (auto checkpoint = run_checkpoint(out_dir, which))
-    return open_checkpoint(*checkpoint, purpose);
+    return open_checkpoint(*checkpoint, device, purpose);
   check(fs::exists(out_dir), "{}: there is no such folder; --out_dir names the folder of a run",
         out_dir);
   fail("{}: holds no checkpoint ({}); `folio train --out_dir={}` makes one", out_dir,
        which == Which::best ? "ckpt.h5 or last.h5" : "last.h5", out_dir);
 }
 
-OpenedModel open(const std::string& init_from, const std::string& out_dir, Purpose purpose,
-                 Which which) {
-  if (init_from == "resume") return open_run(out_dir, purpose, which);
+OpenedModel open(const std::string& init_from, const std::string& out_dir, Device device,
+                 Purpose purpose, Which which) {
+  if (init_from == "resume") return open_run(out_dir, device, purpose, which);
   fs::path path = init_from;
   if (!fs::exists(path) && is_hub_name(init_from)) path = downloaded_model(init_from);
   check(fs::exists(path),
         "init_from={}: there is no such file or folder; it can be resume, gpt2 or another model "
         "that `folio download` got, or the path of a model",
         init_from);
-  if (fs::is_directory(path)) return open_folder(path, purpose, which);
+  if (fs::is_directory(path)) return open_folder(path, device, purpose, which);
   bool has_config = is_hugging_face(path.parent_path());
   if (path.extension() == ".safetensors" || (path.extension() == ".bin" && has_config))
-    return open_hugging_face(path, purpose);
-  if (path.extension() == ".h5") return open_checkpoint(path, purpose);
-  if (is_torch_file(path.string())) return open_nanogpt(path);
+    return open_hugging_face(path, device, purpose);
+  if (path.extension() == ".h5") return open_checkpoint(path, device, purpose);
+  if (is_torch_file(path.string())) return open_nanogpt(path, device);
   fail("{}: not a model that folio can open; it opens folders, .safetensors, .h5 and nanoGPT's .pt",
        init_from);
 }
@@ -120,9 +121,9 @@ Which checkpoint_named(const std::string& name) {
   return name == "best" ? Which::best : Which::last;
 }
 
-OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Purpose purpose,
-                       Which which) {
-  OpenedModel opened = open(init_from, out_dir, purpose, which);
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Device device,
+                       Purpose purpose, Which which) {
+  OpenedModel opened = open(init_from, out_dir, device, purpose, which);
   if (opened.tokenizer) check_tokenizer(opened, *opened.tokenizer);
   return opened;
 }

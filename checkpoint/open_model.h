@@ -24,7 +24,7 @@ struct OpenedModel {
   std::string described() const;
 };
 
-// The model that an `init_from` names:
+// The model, on `device`, that an `init_from` names:
 //   resume          out_dir's checkpoint: the best, or the newest where it has no best yet
 //   gpt2, ...       what `folio download` got, also OWNER/NAME
 //   a folder        in Hugging Face's layout (config.json, model.safetensors), or an out_dir, as
@@ -36,7 +36,7 @@ struct OpenedModel {
 // anything else. With Which::last, an out_dir gives its newest checkpoint.
 enum class Purpose { any, inference };
 enum class Which { best, last };
-OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
+OpenedModel open_model(const std::string& init_from, const std::string& out_dir, Device device,
                        Purpose purpose = Purpose::any, Which which = Which::best);
 Which checkpoint_named(const std::string& name);  // "best" or "last"
 

@@ -11,16 +11,16 @@ namespace {
 
 // The weight [N, K] called `name`.
 PackedWeight take_weight(CheckpointFile& file, const std::string& name, const Shape& shape,
-                         WeightFormat format) {
+                         WeightFormat format, Device device) {
   std::string path = file.path.string();
   if (format == WeightFormat::bf16) {
     DType dtype = saved_parameter(file, name, shape).dtype();
     check(dtype == DType::bf16, "{}: tensor model/{} is {}, not bfloat16 as the file says", path,
           name, dtype);
-    Array values = file.take("model/" + name);
+    Array values = to(file.take("model/" + name), device);
     return backend(values).pack(values, format);
   }
-  Array data = file.take("packed/" + name);
+  Array data = to(file.take("packed/" + name), device);
   try {
     return backend(data).packed(data, shape[0], shape[1], format);
   } catch (const Error& error) {
@@ -77,20 +77,20 @@ CheckpointFile quantize(Gpt& model, WeightFormat format,
   return file;
 }
 
-std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file) {
+std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file, Device device) {
   CheckpointFile shared = file;
-  return take_quantized(shared);
+  return take_quantized(shared, device);
 }
 
-std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
+std::unique_ptr<Gpt> take_quantized(CheckpointFile& file, Device device) {
   WeightFormat format = quantized_weights(file).value();
   check_layout(file, format);
   GptConfig config = model_config(file);
   check_sizes(file, config);
-  auto model = std::make_unique<Gpt>(config);
+  auto model = std::make_unique<Gpt>(config, device);
   std::set<std::string> matrices;
   model->weights([&](const std::string& name, Weight& weight) {
-    weight.packed = take_weight(file, name, weight.shape(), format);
+    weight.packed = take_weight(file, name, weight.shape(), format, device);
     check(all_finite(weight.packed),
           "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
           "computes nothing; quantise the model that they were made from again",
@@ -99,7 +99,7 @@ std::unique_ptr<Gpt> take_quantized(CheckpointFile& file) {
   });
   model->parameters([&](const std::string& name, Parameter& parameter) {
     if (matrices.contains(name)) return;
-    parameter = take_parameter(file, name, parameter.shape());
+    parameter = take_parameter(file, name, parameter.shape(), device);
   });
   return model;
 }

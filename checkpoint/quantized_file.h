@@ -23,11 +23,11 @@ std::optional<WeightFormat> quantized_weights(const CheckpointFile& file);
 CheckpointFile quantize(Gpt& model, WeightFormat format,
                         const std::function<void(int64_t done)>& progress = {});
 
-// The packed model of a file with quantized_weights: the bits that packing the f32 model gives,
-// without any f32 matrix on the way. Throws Error, naming the tensor, before anything is allocated
-// that the file's own tensors are not large enough for.
-std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file);
+// The packed model, on `device`, of a file with quantized_weights: the bits that packing the f32
+// model gives, without any f32 matrix on the way. Throws Error, naming the tensor, before anything
+// is allocated that the file's own tensors are not large enough for.
+std::unique_ptr<Gpt> load_quantized(const CheckpointFile& file, Device device);
 // The same without a copy: its weights are the file's arrays, which are no longer in `file`.
-std::unique_ptr<Gpt> take_quantized(CheckpointFile& file);
+std::unique_ptr<Gpt> take_quantized(CheckpointFile& file, Device device);
 
 }  // namespace folio

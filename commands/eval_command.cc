@@ -108,14 +108,13 @@ int eval_command(int argc, char** argv) {
 
   set_stop_answer("the evaluation ends without a result");
   Interruptible scope;
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
+  OpenedModel opened = open_model(options.init_from, options.out_dir, cpu, Purpose::inference,
                                   checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
   std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);
   if (!remark.empty()) note("{}\n", remark);
   opened.model->context().dtype = dtype_named(options.dtype);
-  if (!options.weights.empty())
-    pack(opened, weight_format_named(options.weights));
+  if (!options.weights.empty()) pack(opened, weight_format_named(options.weights));
   int64_t T = opened.model->config().block_size;
   int64_t stride = options.stride > 0 ? options.stride : T;
   int64_t batch_size =

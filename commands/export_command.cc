@@ -41,7 +41,8 @@ int export_command(int argc, char** argv) {
   backend(cpu).set_threads(0);
 
   set_stop_answer("stopping; nothing is written");
-  OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
+  OpenedModel opened =
+      open_model(init_from, out_dir, cpu, Purpose::any, checkpoint_named(checkpoint));
   check(!trim_vocab || opened.tokenizer,
         "--trim_vocab: {} has no tokenizer whose tokens could be counted", opened.source);
   if (!opened.attributes.empty()) say("{}\n", opened.described());

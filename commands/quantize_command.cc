@@ -47,7 +47,8 @@ int quantize_command(int argc, char** argv) {
   backend(cpu).set_threads(0);
 
   set_stop_answer("stopping; nothing is written");
-  OpenedModel opened = open_model(init_from, out_dir, Purpose::any, checkpoint_named(checkpoint));
+  OpenedModel opened =
+      open_model(init_from, out_dir, cpu, Purpose::any, checkpoint_named(checkpoint));
   if (!opened.attributes.empty()) say("{}\n", opened.described());
   check_place(to, opened.source);
   int64_t before = opened.model->num_params(false) * int64_t(sizeof(float));

@@ -5,6 +5,7 @@
 #include "checkpoint/model_file.h"
 #include "commands/train_report.h"
 #include "core/process/stop.h"
+#include "train/train.h"
 
 namespace folio {
 

@@ -4,15 +4,6 @@
 
 namespace folio {
 
-std::string name_of(Device device) {
-  return device.type == Device::Type::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
-}
-
-Device device_named(std::string_view name) {
-  if (name == "cpu") return cpu;
-  fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
-}
-
 size_t bytes_of(const Shape& shape, DType dtype) {
   int64_t bytes = 0;
   check(!__builtin_mul_overflow(shape.size(), int64_t(size_of(dtype)), &bytes),
@@ -34,6 +25,12 @@ Array Array::shape_only(Shape shape, DType dtype) {
   array.shape_ = shape;
   array.dtype_ = dtype;
   return array;
+}
+
+void Array::check_writable(const char* op) const {
+  check(!storage_->read_only,
+        "{}: would write to an array {} {} that lies in a mapped file; copy it first", op, dtype_,
+        shape_);
 }
 
 Array Array::reshape(Shape shape) const {

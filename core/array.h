@@ -10,9 +10,10 @@ namespace folio {
 // Memory on one device, from that device's caching allocator; goes back to it when the last Array
 // that shares it is gone.
 struct Storage {
-  void* data = nullptr;
-  size_t bytes = 0;
+  void* data;
+  size_t bytes;
   Device device;
+  bool read_only = false;  // a mapped file: no Backend call writes to it
 };
 
 size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
@@ -23,7 +24,7 @@ size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
 class Array {
  public:
   Array() = default;  // undefined: stands for "no array" where one is optional
-  Array(Shape shape, DType dtype, Device device = cpu);  // contents are unspecified
+  Array(Shape shape, DType dtype, Device device);  // contents are unspecified
   // Over memory that another owner gives, such as a mapped file; aligned to the dtype's size.
   Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype);
 
@@ -36,13 +37,18 @@ class Array {
   int64_t size() const { return shape_.size(); }
   int64_t rows() const { return shape_.rows(); }  // size / last dimension
   DType dtype() const { return dtype_; }
-  Device device() const { return storage_ ? storage_->device : cpu; }
+  Device device() const {  // Error for an undefined one, which is nowhere
+    check(storage_ != nullptr, "an array without values is on no device");
+    return storage_->device;
+  }
   size_t bytes() const { return bytes_of(shape_, dtype_); }
 
   Array reshape(Shape shape) const;               // a view; same number of elements
   Array slice(int64_t begin, int64_t end) const;  // a view of [begin, end) of dimension 0
   bool shares_storage_with(const Array& other) const { return storage_ == other.storage_; }
   bool sole_owner() const { return storage_.use_count() == 1; }  // no other Array sees the storage
+  // Error, naming the operation `op` that would write to it, if the storage is read-only.
+  void check_writable(const char* op) const;
 
   void* address() const { return static_cast<char*>(storage_->data) + offset_; }
   // The elements as T. Throws Error if the dtype is not T's.

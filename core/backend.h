@@ -102,9 +102,10 @@ class Backend {
   // from 0. All other dimensions, and the dtype, are alike.
   virtual void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
                           int64_t n, int axis) = 0;
-  // The named rows of x [R, C] -> [rows.size(), C].
-  virtual Array take_rows(const Array& x, std::span<const int64_t> rows) = 0;
-  virtual Array take_rows(const Array& x, const Array& rows) = 0;  // i32, all in [0, R)
+  // The rows of x [R, C] that `rows` [N] names, i32 in [0, R) -> [N, C].
+  virtual Array take_rows(const Array& x, const Array& rows) = 0;
+  // Adds row i of dy [N, C] to row rows[i] of dx [R, C].
+  virtual void add_rows(const Array& dy, const Array& rows, Array& dx) = 0;
   // x[..., ids[...]] of x [..., V]: an element a row, or 0 where the id (i32, below V) is -1. The
   // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
   virtual Array pick(const Array& x, const Array& ids) = 0;
@@ -238,7 +239,7 @@ inline Backend& backend(const Array& x) { return backend(x.device()); }
 
 // Host values in and out.
 template <class T>
-Array to_array(std::span<const T> values, Shape shape, Device device = cpu) {
+Array to_array(std::span<const T> values, Shape shape, Device device) {
   check(int64_t(values.size()) == shape.size(), "to_array: {} values for shape {}", values.size(),
         shape);
   Array array(shape, dtype_of<T>, device);
@@ -246,7 +247,7 @@ Array to_array(std::span<const T> values, Shape shape, Device device = cpu) {
   return array;
 }
 template <class T>
-Array to_array(const std::vector<T>& values, Shape shape, Device device = cpu) {
+Array to_array(const std::vector<T>& values, Shape shape, Device device) {
   return to_array(std::span<const T>(values), shape, device);
 }
 template <class T>
@@ -258,6 +259,9 @@ std::vector<T> to_vector(const Array& array) {
   return values;
 }
 double item(const Array& scalar);  // the one element of a floating-point array
-Array zeros(Shape shape, DType dtype, Device device = cpu);
+Array full(Shape shape, double value, DType dtype, Device device);
+Array zeros(Shape shape, DType dtype, Device device);
+// x itself if it is there already, else a copy.
+Array to(const Array& x, Device device);
 
 }  // namespace folio

@@ -7,17 +7,26 @@
 
 namespace folio {
 
+// Where an Array lives. There is no default: whoever makes an Array says where.
 struct Device {
   enum class Type : uint8_t { cpu, cuda };
-  Type type = Type::cpu;
-  int index = 0;
+  Type type;
+  int index;
 
+  constexpr explicit Device(Type type, int index = 0) : type(type), index(index) {}
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-inline constexpr Device cpu{};
+inline constexpr Device cpu{Device::Type::cpu};
 
 std::string name_of(Device device);          // "cpu", "cuda:0"
 Device device_named(std::string_view name);  // throws Error for a name or device folio lacks
 
 }  // namespace folio
+
+template <>
+struct fmt::formatter<folio::Device> : fmt::formatter<std::string_view> {
+  auto format(folio::Device device, format_context& context) const {
+    return fmt::formatter<std::string_view>::format(folio::name_of(device), context);
+  }
+};

@@ -7,8 +7,8 @@
 namespace folio {
 
 CausalSelfAttention::CausalSelfAttention(Context& context, const GptConfig& config, int64_t layer)
-    : c_attn(config.n_embd, 3 * config.n_embd, config.bias),
-      c_proj(config.n_embd, config.n_embd, config.bias),
+    : c_attn(context, config.n_embd, 3 * config.n_embd, config.bias),
+      c_proj(context, config.n_embd, config.n_embd, config.bias),
       context_(context),
       layer_(layer),
       n_head_(config.n_head) {

@@ -20,6 +20,7 @@ class Watcher {
 
 // What a forward pass needs beside its input. One per model, shared by its modules.
 struct Context {
+  Device device;             // of the parameters and of all that is computed
   DType dtype = DType::f32;  // of the matrices and what they multiply
   bool training = false;     // dropout on
   bool recompute = false;    // in training, each block keeps its input alone and runs twice

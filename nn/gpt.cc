@@ -25,9 +25,9 @@ GptConfig checked(const GptConfig& c) {
 
 }  // namespace
 
-Gpt::Gpt(const GptConfig& config)
+Gpt::Gpt(const GptConfig& config, Device device)
     : config_(checked(config)),
-      context_{.dropout = config.dropout, .random = {}},
+      context_{.device = device, .dropout = config.dropout, .random = {}},
       ln_f_(context_, config.n_embd, config.bias) {
   add("transformer.wte.weight", wte_, {config.vocab_size, config.n_embd});
   add("transformer.wpe.weight", wpe_, {config.block_size, config.n_embd});
@@ -38,12 +38,12 @@ Gpt::Gpt(const GptConfig& config)
   add("transformer.ln_f", ln_f_);
 }
 
-Gpt::Gpt(const GptConfig& config, uint64_t seed) : Gpt(config) {
+Gpt::Gpt(const GptConfig& config, Device device, uint64_t seed) : Gpt(config, device) {
   context_.random = {seed};
   double residual_std = 0.02 / std::sqrt(2.0 * double(config.n_layer));
   parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.shape().rank() != 2) return;
-    Array values(parameter.shape(), parameter.dtype());
+    Array values(parameter.shape(), parameter.dtype(), device);
     backend(values).random_normal(values, 0, name.ends_with("c_proj.weight") ? residual_std : 0.02,
                                   context_.random.next());
     parameter = Parameter::leaf(values);
@@ -133,7 +133,13 @@ double Gpt::training_flops_per_token() {
 
 KvCache Gpt::make_cache(int64_t B, int64_t capacity, std::optional<DType> dtype) const {
   int64_t fits = std::min(capacity, config_.block_size);
-  return {B, fits, config_.n_layer, config_.n_embd, config_.n_head, dtype.value_or(context_.dtype)};
+  return {B,
+          fits,
+          config_.n_layer,
+          config_.n_embd,
+          config_.n_head,
+          dtype.value_or(context_.dtype),
+          context_.device};
 }
 
 }  // namespace folio

@@ -14,10 +14,10 @@ class Gpt : public Module {
  public:
   // Throws Error for a configuration that cannot be. Weights start as nanoGPT's: normal(0, 0.02),
   // those that write to the residual stream scaled by 1 / sqrt(2 n_layer), biases 0.
-  Gpt(const GptConfig& config, uint64_t seed);
+  Gpt(const GptConfig& config, Device device, uint64_t seed);
   // The matrices are shapes alone until whoever loads the model sets every parameter, or packs its
   // weights.
-  explicit Gpt(const GptConfig& config);
+  Gpt(const GptConfig& config, Device device);
 
   // Logits of every position: tokens [B, T] i32 -> [B, T, V]; with `last_only` of the last position
   // alone -> [B, 1, V], for which the last block computes no other row after its attention. With a

@@ -15,7 +15,7 @@ struct KvCache {
 
   // Room for B sequences of up to `capacity` tokens.
   KvCache(int64_t B, int64_t capacity, int64_t n_layer, int64_t n_embd, int64_t n_head, DType dtype,
-          Device device = cpu)
+          Device device)
       : lengths(size_t(B), 0), capacity(capacity) {
     for (int64_t i = 0; i < n_layer; ++i)
       layers.push_back(backend(device).make_kv_layer(B, capacity, n_embd, n_head, dtype));

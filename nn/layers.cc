@@ -4,16 +4,16 @@
 
 namespace folio {
 
-Linear::Linear(int64_t in, int64_t out, bool with_bias) {
+Linear::Linear(const Context& context, int64_t in, int64_t out, bool with_bias) {
   add("weight", weight, {out, in});
-  if (with_bias) add("bias", bias, {out}, 0);
+  if (with_bias) add("bias", bias, zeros({out}, DType::f32, context.device));
 }
 
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
 
 LayerNorm::LayerNorm(Context& context, int64_t channels, bool with_bias) : context_(context) {
-  add("weight", weight, {channels}, 1);
-  if (with_bias) add("bias", bias, {channels}, 0);
+  add("weight", weight, full({channels}, 1, DType::f32, context.device));
+  if (with_bias) add("bias", bias, zeros({channels}, DType::f32, context.device));
 }
 
 Tensor LayerNorm::operator()(const Tensor& x) const {

@@ -7,7 +7,7 @@ namespace folio {
 // The affine map; `weight` starts as a shape alone: the model draws or loads it.
 class Linear : public Module {
  public:
-  Linear(int64_t in, int64_t out, bool bias);
+  Linear(const Context& context, int64_t in, int64_t out, bool bias);
   // x W^T + b: x [..., in], W [out, in], b [out] (if wanted) -> [..., out]
   Tensor operator()(const Tensor& x) const;
 

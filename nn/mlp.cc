@@ -5,8 +5,8 @@
 namespace folio {
 
 Mlp::Mlp(Context& context, const GptConfig& config, int64_t layer)
-    : c_fc(config.n_embd, 4 * config.n_embd, config.bias),
-      c_proj(4 * config.n_embd, config.n_embd, config.bias),
+    : c_fc(context, config.n_embd, 4 * config.n_embd, config.bias),
+      c_proj(context, 4 * config.n_embd, config.n_embd, config.bias),
       context_(context),
       layer_(layer),
       activation_(config.activation) {

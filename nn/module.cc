@@ -16,11 +16,12 @@ void Module::pack(WeightFormat format) {
   weights([&](const std::string&, Weight& weight) { weight.pack(format); });
 }
 
-void Module::add(const std::string& name, Parameter& parameter, Shape shape,
-                 std::optional<double> value) {
-  Array values = value ? Array(shape, DType::f32) : Array::shape_only(shape, DType::f32);
-  if (value) backend(values).fill(values, *value);
-  parameter = Tensor::leaf(values);
+void Module::add(const std::string& name, Parameter& parameter, Shape shape) {
+  add(name, parameter, Array::shape_only(shape, DType::f32));
+}
+
+void Module::add(const std::string& name, Parameter& parameter, Array values) {
+  parameter = Tensor::leaf(std::move(values));
   parameters_.emplace_back(name, &parameter);
 }
 

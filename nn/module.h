@@ -33,10 +33,11 @@ class Module {
   void pack(WeightFormat format);
 
  protected:
-  // Registers `parameter` as `name` and gives it the shape, filled with `value`; without a value it
-  // has a shape alone, no memory: the model that owns it draws or loads it, or packs what it loads.
-  void add(const std::string& name, Parameter& parameter, Shape shape,
-           std::optional<double> value = {});
+  // Registers `parameter` as `name` with a shape alone, no memory: the model that owns it draws or
+  // loads it, or packs what it loads.
+  void add(const std::string& name, Parameter& parameter, Shape shape);
+  // The same with values to start from.
+  void add(const std::string& name, Parameter& parameter, Array values);
   void add(const std::string& name, Weight& weight, Shape shape);
   void add(const std::string& name, Module& module);
 

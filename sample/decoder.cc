@@ -112,7 +112,9 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
     ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
   }
   KvCache rows = cache_.rows(row, row + count);
-  Array logits = model_(to_array(ids, {count, fresh}), &rows, /*last_only=*/true).array();
+  Array logits =
+      model_(to_array(ids, {count, fresh}, model_.context().device), &rows, /*last_only=*/true)
+          .array();
   std::ranges::copy(rows.lengths, cache_.lengths.begin() + row);
   if (logits.dtype() != DType::f32) logits = backend(logits).cast(logits, DType::f32);
   backend(logits).read(logits, logits_.data() + row * vocab_size());

@@ -10,20 +10,11 @@ AdamW::AdamW(Module& module, const AdamWOptions& options) : module_(module), opt
 }
 
 void AdamW::make_moments() {
-  for (auto& [name, state] : moments) {
-    for (Array* moment : {&state.m, &state.v})
-      if (!moment->defined()) *moment = zeros(moment->shape(), moment->dtype());
-  }
-}
-
-Array AdamW::grad_norm() const {
-  std::vector<Array> grads;
   module_.parameters([&](const std::string& name, Parameter& p) {
-    check(p.grad().defined(), "grad_norm: parameter {} has no gradient; call backward() first",
-          name);
-    grads.push_back(p.grad());
+    Moments& state = moments.at(name);
+    for (Array* moment : {&state.m, &state.v})
+      if (!moment->defined()) *moment = zeros(p.shape(), p.dtype(), p.array().device());
   });
-  return backend(grads.front()).norm(grads);
 }
 
 void AdamW::step(double learning_rate, const Array& grad_scale) {

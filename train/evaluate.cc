@@ -34,7 +34,8 @@ double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& option
   Interruptible scope;
   double sum = 0;
   for (int64_t i = 0; i < options.eval_iters; ++i)
-    sum += loss_of(model, sampler.next(options.batch_size, options.model.block_size));
+    sum += loss_of(
+        model, sampler.next(options.batch_size, options.model.block_size, model.context().device));
   return sum / double(options.eval_iters);
 }
 
@@ -44,7 +45,7 @@ struct Windows {
   int64_t first, rows, length, stride, fresh;
 };
 
-Batch batch_of(const TokenFile& tokens, const Windows& w) {
+Batch batch_of(const TokenFile& tokens, const Windows& w, Device device) {
   std::vector<int32_t> ids(size_t((w.rows - 1) * w.stride + w.length + 1)), x, y;
   tokens.read(w.first, ids);
   for (int64_t row = 0, fresh = w.fresh; row < w.rows; ++row) {
@@ -55,7 +56,7 @@ Batch batch_of(const TokenFile& tokens, const Windows& w) {
     }
     fresh = begin + w.length;
   }
-  return {to_array(x, {w.rows, w.length}), to_array(y, {w.rows, w.length})};
+  return {to_array(x, {w.rows, w.length}, device), to_array(y, {w.rows, w.length}, device)};
 }
 
 }  // namespace
@@ -85,7 +86,8 @@ SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_si
     int64_t left = total.tokens - first;
     int64_t whole = left < T ? 1 : (left - T) / stride + 1;
     int64_t rows = std::min(whole, batch_size), length = std::min(T, left);
-    double mean = loss_of(model, batch_of(tokens, {first, rows, length, stride, done}));
+    double mean = loss_of(
+        model, batch_of(tokens, {first, rows, length, stride, done}, model.context().device));
     int64_t end = first + (rows - 1) * stride + length;
     check(std::isfinite(mean),
           "{}: the model's loss on tokens {} to {} is {}; a weight is NaN or far too large: its "

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 // user's.
 std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& given,
                                 const Meta& dataset, std::vector<std::string>& notes) {
-  OpenedModel opened = open_model(options.init_from, options.out_dir);
+  OpenedModel opened = open_model(options.init_from, options.out_dir, device_named(options.device));
   notes.push_back("fine-tuning " + opened.described());
   std::string remark = check_vocabulary(opened, dataset, options.allow_other_vocab);
   if (!remark.empty()) notes.push_back(remark);
@@ -74,6 +74,7 @@ Run::Run(Start start)
       batches(data.train, batch_generator(options)),
       data_digest_(dataset_digest(data)),
       resumed_(start.resumed.has_value()) {
+  const Device device = device_named(options.device);
   bool nanogpt = !resumed_ && is_torch_file(options.init_from);
   std::optional<CheckpointFile> file = std::move(start.resumed);
   if (nanogpt) {
@@ -82,12 +83,12 @@ Run::Run(Start start)
     crop_block_size(*file, options.model.block_size);
   }
   if (file) {
-    model = take_model(*file);
+    model = take_model(*file, device);
     model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
     options.model.vocab_size = data.meta.tokenizer->vocab_size();
     check_fits(options.model, options);
-    model = std::make_unique<Gpt>(options.model, uint64_t(options.seed));
+    model = std::make_unique<Gpt>(options.model, device, uint64_t(options.seed));
   } else {
     model = pretrained(options, origins, data.meta, notes);
   }
@@ -158,7 +159,7 @@ void Run::restore_training(CheckpointFile& file) {
       const Array& saved = file.tensor(kind + name);
       check(saved.shape() == moment->shape(), "{}: tensor {}{} is {}, expected {}",
             file.path.string(), kind, name, saved.shape(), moment->shape());
-      *moment = saved;
+      *moment = to(saved, model->context().device);
     }
   }
 }

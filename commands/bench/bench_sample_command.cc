@@ -102,11 +102,12 @@ OpenedModel model_to_time(const TrainOptions& options, const BenchOptions& bench
                                                 {"gpt2-medium", gpt2_shape(24, 16, 1024)},
                                                 {"gpt2-large", gpt2_shape(36, 20, 1280)},
                                                 {"gpt2-xl", gpt2_shape(48, 25, 1600)}};
+  const Device device = device_named(options.device);
   auto shape = shapes.find(options.init_from);
   if (shape == shapes.end())
-    return open_model(options.init_from, options.out_dir, Purpose::inference,
+    return open_model(options.init_from, options.out_dir, device, Purpose::inference,
                       checkpoint_named(bench.checkpoint));
-  return {.model = std::make_unique<Gpt>(shape->second, uint64_t(options.seed)),
+  return {.model = std::make_unique<Gpt>(shape->second, device, uint64_t(options.seed)),
           .weights = {},
           .tokenizer = nullptr,
           .source = "random weights",

@@ -16,8 +16,8 @@ namespace folio {
 namespace {
 
 OpenedModel open_packed(const SampleOptions& options) {
-  OpenedModel opened = open_model(options.init_from, options.out_dir, Purpose::inference,
-                                  checkpoint_named(options.checkpoint));
+  OpenedModel opened = open_model(options.init_from, options.out_dir, device_named(options.device),
+                                  Purpose::inference, checkpoint_named(options.checkpoint));
   std::string taken =
       find_tokenizer_of(opened, {options.tokenizer, options.dataset, options.data_dir});
   note("{}\n", opened.described());

@@ -122,7 +122,8 @@ void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, 
 template <class M, class E>
 Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& dropout) {
   using F = typename M::Sum;
-  Attended result{Array({s.B, s.T, s.C()}, qkv.dtype()), Array({s.B, s.H, s.T}, dtype_of<F>)};
+  Attended result{Array({s.B, s.T, s.C()}, qkv.dtype(), cpu),
+                  Array({s.B, s.H, s.T}, dtype_of<F>, cpu)};
   // Few heads are split further; each piece packs the keys before it again.
   const int64_t block = s.B * s.H >= 64 ? s.T : 4 * query_block;
   const int64_t blocks = (s.T + block - 1) / block;

@@ -171,7 +171,7 @@ void attend(const CachedHead<E, S>& head, int64_t begin, int64_t end) {
 template <class E, class S>
 Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
                 std::span<const int64_t> positions) {
-  Array y({s.B, s.T, s.C()}, qkv.dtype());
+  Array y({s.B, s.T, s.C()}, qkv.dtype(), cpu);
   auto head_at = [&](int64_t i) {
     const int64_t b = i / s.H, h = i % s.H;
     return CachedHead<E, S>{s,
@@ -232,9 +232,9 @@ KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_hea
   check(dtype != DType::i32,
         "make_kv_layer: keys and values can be float64, float32, bfloat16 or int8, not {}", dtype);
   const int64_t D = C / n_head, blocks = (T + 63) / 64;
-  KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype),
-                Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype),
-                Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32), T};
+  KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype, cpu),
+                Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype, cpu),
+                Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32, cpu), T};
   for (const Array& part : {layer.k, layer.v, layer.scales})
     std::memset(part.address(), 0, part.bytes());
   return layer;

@@ -193,7 +193,7 @@ void head_grads(const AttentionShape& s, int64_t head, const E* dy, const E* qkv
 template <class M, class E>
 Array grads_of(const Array& dy, const Array& qkv, const Attended& forward, const AttentionShape& s,
                const Dropout& dropout) {
-  Array dqkv(qkv.shape(), qkv.dtype());
+  Array dqkv(qkv.shape(), qkv.dtype(), cpu);
   parallel_for(s.B * s.H, [&](int64_t head) {
     const int64_t column = head % s.H * s.D, row = head / s.H * s.T;
     const int64_t packed = row * 3 * s.C() + column, at = row * s.C() + column;

@@ -21,8 +21,8 @@ class CpuBackend final : public Backend {
   Array transpose(const Array& x, int i, int j, DType dtype) override;
   void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin, int64_t n,
                   int axis) override;
-  Array take_rows(const Array& x, std::span<const int64_t> rows) override;
   Array take_rows(const Array& x, const Array& rows) override;
+  void add_rows(const Array& dy, const Array& rows, Array& dx) override;
   Array pick(const Array& x, const Array& ids) override;
   Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) override;
   void random_normal(Array& x, double mean, double std, RandomStream stream) override;

@@ -68,13 +68,13 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
   int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
   const int32_t* target = targets.data<int32_t>();
   int64_t count = count_targets(target, m, V), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
-  CrossEntropy result{Array({}, dtype_of<A>), {}, {}};
-  Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64);
-  Array logits({chunk, V}, dtype_of<A>), dlogits = logits;
+  CrossEntropy result{Array({}, dtype_of<A>, cpu), {}, {}};
+  Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64, cpu);
+  Array logits({chunk, V}, dtype_of<A>, cpu), dlogits = logits;
   if (with_grad) {
-    result.dx = Array(x.shape(), x.dtype());
-    result.dw = zeros(w.shape(), dtype_of<A>);
-    if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>);
+    result.dx = Array(x.shape(), x.dtype(), cpu);
+    result.dw = zeros(w.shape(), dtype_of<A>, cpu);
+    if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>, cpu);
   }
   Operand wv = operand(weight), wt = operand(weight, true);
   A scale = count > 0 ? A(factor) / A(count) : A(0);
@@ -109,7 +109,7 @@ Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
                        nullptr);
   }
   double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
-  return to_array<A>({A(sum / double(count))}, {});
+  return to_array<A>({A(sum / double(count))}, {}, cpu);
 }
 
 }  // namespace

@@ -120,6 +120,7 @@ HWY_EXPORT(add);
 HWY_EXPORT(scale);
 
 void CpuBackend::fill(Array& x, double value) {
+  x.check_writable("fill");
   auto fill_as = [&](auto as_t) {
     auto* data = x.data<decltype(as_t)>();
     parallel_blocks(x.size(), 1 << 16,
@@ -130,7 +131,7 @@ void CpuBackend::fill(Array& x, double value) {
 }
 
 Array CpuBackend::cast(const Array& x, DType dtype) {
-  Array y(x.shape(), dtype);
+  Array y(x.shape(), dtype, cpu);
   if (x.dtype() == dtype) {
     const char* from = static_cast<const char*>(x.address());
     char* to = static_cast<char*>(y.address());
@@ -144,24 +145,25 @@ Array CpuBackend::cast(const Array& x, DType dtype) {
 }
 
 Array CpuBackend::unary(Unary op, const Array& x) {
-  Array y(x.shape(), x.dtype());
+  Array y(x.shape(), x.dtype(), cpu);
   HWY_DYNAMIC_DISPATCH(unary)(op, x, y);
   return y;
 }
 
 Array CpuBackend::unary_grad(Unary op, const Array& x, const Array& dy) {
-  Array dx(x.shape(), x.dtype());
+  Array dx(x.shape(), x.dtype(), cpu);
   HWY_DYNAMIC_DISPATCH(unary_grad)(op, x, dy, dx);
   return dx;
 }
 
 Array CpuBackend::add(const Array& a, const Array& b) {
-  Array y(a.shape(), a.dtype());
+  Array y(a.shape(), a.dtype(), cpu);
   HWY_DYNAMIC_DISPATCH(add)(a, b, y);
   return y;
 }
 
 void CpuBackend::accumulate(Array& into, const Array& x) {
+  into.check_writable("accumulate");
   HWY_DYNAMIC_DISPATCH(accumulate)(into, x);
 }
 
@@ -171,6 +173,7 @@ void CpuBackend::scale(Array& x, const Array& factor) {
 }
 
 void CpuBackend::scale(Array& x, double factor) {
+  x.check_writable("scale");
   if (factor != 1) HWY_DYNAMIC_DISPATCH(scale)(x, factor);
 }
 

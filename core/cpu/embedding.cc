@@ -125,7 +125,7 @@ Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& 
           "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
           first, first + T, P);
   }
-  Array y({B, T, wte.dim(1)}, dtype);
+  Array y({B, T, wte.dim(1)}, dtype, cpu);
   HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, positions, y);
   return y;
 }
@@ -135,15 +135,16 @@ Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const 
                             std::span<const int64_t> positions, DType dtype) {
   std::vector<int32_t> places(size_t(tokens.size()));
   std::iota(places.begin(), places.end(), 0);
-  return embedding(to_array(places, tokens.shape()), unpack_rows(wte, tokens), wpe, positions,
+  return embedding(to_array(places, tokens.shape(), cpu), unpack_rows(wte, tokens), wpe, positions,
                    dtype);
 }
 
 namespace {
 
 // Adds row i of dy to row ids[i] of dw [V, C].
-void add_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
-  if (!dw.defined()) dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32);
+void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
+  if (!dw.defined())
+    dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
   const auto V = size_t(dw.dim(0));
   // A counting sort of the places by id; places of one id stay in order.
   std::vector<int64_t> start(V + 1, 0);
@@ -157,12 +158,16 @@ void add_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
 
 }  // namespace
 
+void CpuBackend::add_rows(const Array& dy, const Array& rows, Array& dx) {
+  add_named_rows(dy, {rows.data<int32_t>(), size_t(rows.size())}, dx);
+}
+
 void CpuBackend::embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) {
   check_tokens("embedding_grad", tokens, dwte.dim(0));
-  add_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
+  add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
   std::vector<int32_t> positions(size_t(tokens.size()));
   for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));
-  add_rows(dy, positions, dwpe);
+  add_named_rows(dy, positions, dwpe);
 }
 
 }  // namespace folio

@@ -112,7 +112,7 @@ Array gemm_operand(const Array& x, DType dtype) {
 Array gemm_transposed(const Array& x, DType dtype) {
   Array from = gemm_operand(x, dtype);
   int64_t rows = from.dim(0), cols = from.dim(1);
-  Array to({cols, rows}, from.dtype());
+  Array to({cols, rows}, from.dtype(), cpu);
   auto transpose = [&]<class T>(T*) {
     const T* source = from.data<T>();
     T* target = to.data<T>();

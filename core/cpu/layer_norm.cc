@@ -85,7 +85,7 @@ void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const A
   const int64_t C = x.dim(-1), rows = x.rows();
   const int64_t chunk = std::max<int64_t>(32, (rows + 63) / 64);
   const int64_t chunks = std::max<int64_t>(1, (rows + chunk - 1) / chunk);
-  Array partial({chunks, 2, C}, dtype_of<A>);
+  Array partial({chunks, 2, C}, dtype_of<A>, cpu);
   const Y* grad = dy.data<Y>();
   const T* in = x.data<T>();
   const A *weight = w.data<A>(), *means = mean.data<A>(), *rstds = rstd.data<A>();
@@ -140,8 +140,8 @@ Array in_sum_dtype(const Array& parameter, const Array& x) {
 LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                                    DType dtype) {
   const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
-  LayerNormed out{Array(x.shape(), dtype), Array({x.rows()}, weight.dtype()),
-                  Array({x.rows()}, weight.dtype())};
+  LayerNormed out{Array(x.shape(), dtype, cpu), Array({x.rows()}, weight.dtype(), cpu),
+                  Array({x.rows()}, weight.dtype(), cpu)};
   HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, out);
   return out;
 }
@@ -149,9 +149,9 @@ LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& 
 Array CpuBackend::layer_norm_grad(const Array& dy, const Array& x, const Array& w,
                                   const Array& mean, const Array& rstd, Array& dw, Array* db) {
   const Array weight = in_sum_dtype(w, x);
-  if (!dw.defined()) dw = zeros(w.shape(), weight.dtype());
-  if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype());
-  Array dx(x.shape(), x.dtype());
+  if (!dw.defined()) dw = zeros(w.shape(), weight.dtype(), cpu);
+  if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype(), cpu);
+  Array dx(x.shape(), x.dtype(), cpu);
   HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
   return dx;
 }

@@ -44,8 +44,8 @@ void add_sum_of_rows(const Array& dy, Array& db) {
   constexpr int64_t most = 16;  // partial sums, each of a fixed block of rows
   int64_t block = std::max<int64_t>(64, (m + most - 1) / most), blocks = (m + block - 1) / block;
   DType sums = sum_dtype(dy.dtype());
-  Array partial({blocks + 1, n}, sums);
-  if (!db.defined()) db = zeros({n}, sums);
+  Array partial({blocks + 1, n}, sums, cpu);
+  if (!db.defined()) db = zeros({n}, sums, cpu);
   visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
     using A = SumOf<T>;
     const T* from = dy.data<T>();
@@ -65,9 +65,9 @@ void add_sum_of_rows(const Array& dy, Array& db) {
 
 Array CpuBackend::linear(const Array& x, const Array& w, const Array& bias, Unary act, Array* pre) {
   int64_t m = x.rows(), k = x.dim(-1), n = w.dim(0);
-  Array y(with_last(x.shape(), n), x.dtype());
+  Array y(with_last(x.shape(), n), x.dtype(), cpu);
   bool keep = pre && act != Unary::none;
-  if (keep) *pre = Array(y.shape(), y.dtype());
+  if (keep) *pre = Array(y.shape(), y.dtype(), cpu);
   if (m == 0) return y;
   // Transposing w pays where many rows meet it.
   bool transpose = m >= 4096 && x.dtype() != DType::f64;
@@ -95,9 +95,9 @@ Array CpuBackend::linear(const Array& x, const Array& w, const Array& bias, Unar
 Array CpuBackend::linear_grad_x(const Array& dy, const Array& w, Unary act, const Array& pre,
                                 Array* post) {
   int64_t m = dy.rows(), n = dy.dim(-1), k = w.dim(1);
-  Array dx(with_last(dy.shape(), k), dy.dtype());
+  Array dx(with_last(dy.shape(), k), dy.dtype(), cpu);
   bool keep = post && act != Unary::none;
-  if (keep) *post = Array(dx.shape(), dx.dtype());
+  if (keep) *post = Array(dx.shape(), dx.dtype(), cpu);
   if (m == 0) return dx;
   Array weight = m >= 64 ? gemm_operand(w, dy.dtype()) : w;
   visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
@@ -119,7 +119,7 @@ Array CpuBackend::linear_grad_x(const Array& dy, const Array& w, Unary act, cons
 void CpuBackend::linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db) {
   int64_t m = dy.rows(), n = dy.dim(-1), k = x.dim(-1);
   bool add = dw.defined();
-  if (!add) dw = Array({n, k}, sum_dtype(dy.dtype()));
+  if (!add) dw = Array({n, k}, sum_dtype(dy.dtype()), cpu);
   parallel_gemm(n, k, m, operand(dy, true), operand(x), dw, add);
   if (db) add_sum_of_rows(dy, *db);
 }

@@ -169,7 +169,7 @@ double int8_dot_flops() { return 0; }
 double bf16_matrix_flops() {
   if (!onednn_has_matrix_units()) return 0;  // then the loops above are the whole of it
   constexpr int64_t n = 1024;
-  const Array x = zeros({n, n}, DType::bf16), w = zeros({n, n}, DType::bf16);
+  const Array x = zeros({n, n}, DType::bf16, cpu), w = zeros({n, n}, DType::bf16, cpu);
   return best_rate(4, [&] {
     cpu_backend().linear(x, w, {});
     return 2.0 * n * n * n;

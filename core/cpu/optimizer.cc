@@ -114,19 +114,21 @@ Array CpuBackend::norm(std::span<const Array> arrays) {
   });
   double total = 0;
   for (double square : squares) total += square;
-  Array result({}, DType::f32);
+  Array result({}, DType::f32, cpu);
   *result.data<float>() = float(std::sqrt(total));
   return result;
 }
 
 Array CpuBackend::clip_scale(const Array& norm, double limit) {
   const double ratio = limit / (*norm.data<float>() + 1e-6);
-  Array scale({}, DType::f32);
+  Array scale({}, DType::f32, cpu);
   *scale.data<float>() = ratio >= 1 ? 1.0f : float(ratio);  // NaN stays NaN
   return scale;
 }
 
 void CpuBackend::adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) {
+  for (const AdamWSlot& slot : slots)
+    for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->check_writable("adamw");
   const double correction1 = 1 - std::pow(step.beta1, double(step.step));
   const double correction2 = 1 - std::pow(step.beta2, double(step.step));
   const AdamWFactors factors{

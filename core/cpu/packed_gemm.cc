@@ -71,7 +71,7 @@ PackedWeight pack_weight(const Array& w, WeightFormat format) {
     const DType dtype = format == WeightFormat::f32    ? w.dtype()
                         : format == WeightFormat::bf16 ? DType::bf16
                                                        : DType::i8;
-    PackedWeight packed{Array(Product::shape(N, K), dtype), N, K, format};
+    PackedWeight packed{Array(Product::shape(N, K), dtype, cpu), N, K, format};
     const auto pack_from = [&](const auto* from) {
       parallel_for(packed.data.dim(0), [&](int64_t p) {
         const int64_t row = p * Product::panel;
@@ -226,7 +226,7 @@ PackedWeight CpuBackend::packed(const Array& data, int64_t N, int64_t K, WeightF
 
 Array CpuBackend::unpack_rows(const PackedWeight& w, const Array& rows) {
   check_tokens("unpack_rows", rows, w.n);
-  Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
   HWY_DYNAMIC_DISPATCH(unpack_rows)(w, rows.data<int32_t>(), to);
   return to;
 }
@@ -240,7 +240,7 @@ Array CpuBackend::linear_packed(const Array& x, const PackedWeight& w, const Arr
         x.dtype(), w.data.dtype());
   Shape shape = x.shape();
   shape[-1] = w.n;
-  Array y(shape, x.dtype());
+  Array y(shape, x.dtype(), cpu);
   if (y.size() > 0) HWY_DYNAMIC_DISPATCH(multiply_packed)(x, w, bias, act, y);
   return y;
 }

@@ -81,6 +81,7 @@ std::array<double, 4> normals(const RandomStream& stream, uint64_t block) {
 }  // namespace
 
 void CpuBackend::random_normal(Array& x, double mean, double std, RandomStream stream) {
+  x.check_writable("random_normal");
   visit_dtype(x.dtype(), "random_normal", [&](auto t) {
     using T = decltype(t);
     T* data = x.data<T>();
@@ -96,14 +97,14 @@ void CpuBackend::random_normal(Array& x, double mean, double std, RandomStream s
 
 Array CpuBackend::add_dropout(const Array& residual, const Array& x, const Dropout& dropout) {
   if (!dropout.enabled()) return residual.defined() ? add(residual, x) : cast(x, x.dtype());
-  Array y(x.shape(), residual.defined() ? residual.dtype() : x.dtype());
+  Array y(x.shape(), residual.defined() ? residual.dtype() : x.dtype(), cpu);
   HWY_DYNAMIC_DISPATCH(add_dropout)(residual, x, dropout, y);
   return y;
 }
 
 Array CpuBackend::dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) {
   if (!dropout.enabled()) return cast(dy, dtype);
-  Array dx(dy.shape(), dtype);
+  Array dx(dy.shape(), dtype, cpu);
   HWY_DYNAMIC_DISPATCH(dropout_grad)(dy, dropout, dx);
   return dx;
 }

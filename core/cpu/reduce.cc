@@ -18,10 +18,7 @@ struct SumOp {
   static HWY_INLINE Simd<D> combine(Simd<D> sum, Simd<D> x) {
     return sum + x;
   }
-  template <class A>
-  static A combine_one(A sum, A x) {
-    return sum + x;
-  }
+  static double combine_one(double sum, double x) { return sum + x; }
 };
 
 struct MaxOp {  // a NaN is the largest
@@ -30,84 +27,87 @@ struct MaxOp {  // a NaN is the largest
   static HWY_INLINE Simd<D> combine(Simd<D> top, Simd<D> x) {
     return hn::IfThenElse(hn::Or(hn::Gt(x.v, top.v), hn::IsNaN(x.v)), x.v, top.v);
   }
-  template <class A>
-  static A combine_one(A top, A x) {
-    return x > top || std::isnan(x) ? x : top;
-  }
+  static double combine_one(double top, double x) { return x > top || std::isnan(x) ? x : top; }
 };
 
-// One number of x[0..n). Long runs go in pieces, so that a sum of many does not lose to rounding.
+// At most this many numbers in f32 are summed one after the other, what comes of them in f64: a sum
+// of millions is as good as one of 64.
+constexpr int64_t terms = 64;
+
+// One number of x[0..n).
 template <class Op, class T, class A = Compute<T>>
-A reduce_run(const T* x, int64_t n) {
+double reduce_run(const T* x, int64_t n) {
   const Tag<T> d;
   const auto lanes = int64_t(hn::Lanes(d));
-  A total(Op::start);
-  for (int64_t begin = 0; begin < n; begin += 4096) {
-    const int64_t end = std::min(n, begin + 4096);
+  HWY_ALIGN A of_lanes[hn::MaxLanes(d)];
+  double total = Op::start;
+  int64_t i = 0;
+  while (i + lanes <= n) {
     Simd<Tag<T>> piece(Op::start);
-    int64_t i = begin;
+    const int64_t end = std::min(n, i + terms * lanes);
     for (; i + lanes <= end; i += lanes) piece = Op::combine(piece, load(d, x + i, Whole()));
-    HWY_ALIGN A values[hn::MaxLanes(d)];
-    hn::Store(piece.v, d, values);
-    A one = values[0];
-    for (int64_t l = 1; l < lanes; ++l) one = Op::combine_one(one, values[l]);
-    for (; i < end; ++i) one = Op::combine_one(one, A(x[i]));
-    total = Op::combine_one(total, one);
+    hn::Store(piece.v, d, of_lanes);
+    for (int64_t l = 0; l < lanes; ++l) total = Op::combine_one(total, double(of_lanes[l]));
   }
+  for (; i < n; ++i) total = Op::combine_one(total, double(x[i]));
   return total;
 }
 
 // y[i] of x[0..n)[i] for the `width` (at most column_block) columns at x, whose rows are `stride`
-// apart; in groups of rows, for the same reason.
+// apart.
 constexpr int64_t column_block = 64;
 template <class Op, class T, class A = Compute<T>>
 void reduce_columns(const T* x, int64_t n, int64_t stride, int64_t width, A* y) {
   const Tag<T> d;
   HWY_ALIGN A group[column_block];
-  std::fill_n(y, width, A(Op::start));
-  for (int64_t begin = 0; begin < n; begin += 64) {
+  double total[column_block];
+  std::fill_n(total, width, Op::start);
+  for (int64_t begin = 0; begin < n; begin += terms) {
     std::fill_n(group, width, A(Op::start));
-    for (int64_t j = begin; j < std::min(n, begin + 64); ++j) {
+    for (int64_t j = begin; j < std::min(n, begin + terms); ++j) {
       for_vectors(d, 0, width, [&](int64_t i, auto part) HWY_ATTR {
         auto value = Op::combine(load(d, group + i, part), load(d, x + j * stride + i, part));
         store(value, group + i, part);
       });
     }
-    for (int64_t i = 0; i < width; ++i) y[i] = Op::combine_one(y[i], group[i]);
+    for (int64_t i = 0; i < width; ++i) total[i] = Op::combine_one(total[i], double(group[i]));
   }
+  for (int64_t i = 0; i < width; ++i) y[i] = A(total[i]);
 }
 
 template <class Op, class T, class A = Compute<T>>
-void reduce_of(const T* x, int64_t outer, int64_t n, int64_t inner, A* y) {
-  if (inner > 1) {
-    const int64_t blocks = (inner + column_block - 1) / column_block;
-    const int64_t grain =
-        std::max<int64_t>(1, (1 << 14) / (column_block * std::max<int64_t>(n, 1)));
-    parallel_blocks(outer * blocks, grain, [&](int64_t first, int64_t last) HWY_ATTR {
-      for (int64_t task = first; task < last; ++task) {
-        const int64_t o = task / blocks, i = task % blocks * column_block;
-        reduce_columns<Op>(x + o * n * inner + i, n, inner, std::min(column_block, inner - i),
-                           y + o * inner + i);
-      }
-    });
-    return;
-  }
+void reduce_rows(const T* x, int64_t rows, int64_t n, A* y) {
   // A long run is cut, by its length alone, for several threads.
   const int64_t part = 1 << 16, parts = std::max<int64_t>(1, (n + part - 1) / part);
-  std::vector<A> of_parts(static_cast<size_t>(outer * parts));
+  std::vector<double> of_parts(static_cast<size_t>(rows * parts));
   const int64_t grain = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(n, 1));
-  parallel_blocks(outer * parts, grain, [&](int64_t first, int64_t last) HWY_ATTR {
+  parallel_blocks(rows * parts, grain, [&](int64_t first, int64_t last) HWY_ATTR {
     for (int64_t task = first; task < last; ++task) {
       const int64_t begin = task % parts * part;
       of_parts[size_t(task)] =
           reduce_run<Op>(x + task / parts * n + begin, std::min(part, n - begin));
     }
   });
-  for (int64_t o = 0; o < outer; ++o) {
-    y[o] = of_parts[size_t(o * parts)];
-    for (int64_t p = 1; p < parts; ++p)
-      y[o] = Op::combine_one(y[o], of_parts[size_t(o * parts + p)]);
+  for (int64_t r = 0; r < rows; ++r) {
+    double total = Op::start;
+    for (int64_t p = 0; p < parts; ++p)
+      total = Op::combine_one(total, of_parts[size_t(r * parts + p)]);
+    y[r] = A(total);
   }
+}
+
+template <class Op, class T, class A = Compute<T>>
+void reduce_of(const T* x, int64_t outer, int64_t n, int64_t inner, A* y) {
+  if (inner == 1) return reduce_rows<Op>(x, outer, n, y);
+  const int64_t blocks = (inner + column_block - 1) / column_block;
+  const int64_t grain = std::max<int64_t>(1, (1 << 14) / (column_block * std::max<int64_t>(n, 1)));
+  parallel_blocks(outer * blocks, grain, [&](int64_t first, int64_t last) HWY_ATTR {
+    for (int64_t task = first; task < last; ++task) {
+      const int64_t o = task / blocks, i = task % blocks * column_block;
+      reduce_columns<Op>(x + o * n * inner + i, n, inner, std::min(column_block, inner - i),
+                         y + o * inner + i);
+    }
+  });
 }
 
 void reduce(Reduction op, const Array& x, int64_t outer, int64_t n, int64_t inner, Array& y) {

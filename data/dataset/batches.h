@@ -21,7 +21,7 @@ class BatchSampler {
       : tokens_(&tokens), generator_(generator) {}
 
   // Error if the split is not longer than block_size.
-  Batch next(int64_t batch_size, int64_t block_size, Device device = cpu);
+  Batch next(int64_t batch_size, int64_t block_size, Device device);
 
   const Generator& generator() const { return generator_; }
   void set_generator(Generator generator) { generator_ = generator; }

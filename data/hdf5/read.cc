@@ -59,7 +59,7 @@ Array TensorReader::read_tensor(hid_t dataset, const std::string& what) {
   Shape shape{std::span<const int64_t>(sizes)};
   check(uint64_t(shape.size()) <= bytes_left_ / size_of(dtype),
         "{}: {} {} are more bytes than the file has", what, shape, dtype);
-  Array array(shape, dtype);
+  Array array(shape, dtype, cpu);
   if (array.size() == 0) return array;
   bytes_left_ -= array.bytes();
   auto read = [&](void* to) {

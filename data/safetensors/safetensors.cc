@@ -16,13 +16,16 @@ namespace {
 // An array whose storage is a part of a mapped file.
 Array mapped(std::shared_ptr<const MappedFile> file, const SafetensorsEntry& entry, DType dtype) {
   std::string_view bytes = file->bytes().substr(entry.begin, entry.end - entry.begin);
-  std::shared_ptr<Storage> storage(new Storage{const_cast<char*>(bytes.data()), bytes.size(), cpu},
+  std::shared_ptr<Storage> storage(new Storage{.data = const_cast<char*>(bytes.data()),
+                                               .bytes = bytes.size(),
+                                               .device = cpu,
+                                               .read_only = true},
                                    [file](Storage* s) { delete s; });
   return Array(std::move(storage), entry.shape, dtype);
 }
 
 Array copied(std::string_view bytes, const Shape& shape, DType dtype) {
-  Array array(shape, dtype);
+  Array array(shape, dtype, cpu);
   backend(array).write(bytes.data(), array);
   return array;
 }
@@ -36,7 +39,7 @@ Array converted(std::string_view bytes, const Shape& shape, F&& to_float) {
     std::memcpy(&stored, bytes.data() + sizeof(T) * i, sizeof(T));
     values[i] = to_float(stored);
   }
-  return to_array(values, shape);
+  return to_array(values, shape, cpu);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ class Safetensors {
   const Shape& shape(const std::string& name) const;
   // What the files say of themselves under that key; "" without it.
   std::string metadata(const std::string& key) const;
-  // f32 (also for f64 and f16 in the file) or bf16. Where it can, the array lies in the mapped
-  // file: it must not be written to, and check_mapped_files() says whether what was read there is
+  // On the CPU: f32 (also for f64 and f16 in the file) or bf16. Where it can, the array lies in the
+  // mapped file: it is read-only, and check_mapped_files() says whether what was read there is
   // true. Throws Error for a name that the files lack and for other dtypes.
   Array tensor(const std::string& name) const;
 

@@ -233,11 +233,11 @@ const std::string& TorchFile::storage_bytes(const TorchTensor& tensor) const {
 }
 
 Array TorchFile::read(const TorchTensor& tensor) const {
-  if (tensor.shape.size() == 0) return Array(tensor.shape, DType::f32);
+  if (tensor.shape.size() == 0) return Array(tensor.shape, DType::f32, cpu);
   const char* bytes = storage_bytes(tensor).data();
   if (tensor.dtype != TorchDType::f32 || !is_contiguous(tensor))
-    return to_array(gather(tensor, bytes), tensor.shape);
-  Array array(tensor.shape, DType::f32);
+    return to_array(gather(tensor, bytes), tensor.shape, cpu);
+  Array array(tensor.shape, DType::f32, cpu);
   backend(array).write(bytes + tensor.offset * 4, array);
   return array;
 }

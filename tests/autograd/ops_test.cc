@@ -2,6 +2,7 @@
 // no node under NoGrad; and no op of autograd/ops.h without a row. PyTorch's figures for the same
 // ops: reference_test.cc.
 #include "autograd/ops.h"
+#include "tests/device.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ namespace folio {
 namespace {
 
 std::vector<double> normal(size_t n, uint64_t stream) {
-  Array array({int64_t(n)}, DType::f64, cpu);
+  Array array({int64_t(n)}, DType::f64, test_device());
   backend(array).random_normal(array, 0.1, 1, {42, stream});
   return to_vector<double>(array);
 }

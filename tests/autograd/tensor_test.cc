@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/ops.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -68,20 +69,20 @@ TEST(Tape, NothingRecordedIsAnError) {
 
 TEST(Tape, BackwardFreesWhatItHasWalked) {
   Tensor x = Tensor::leaf(zeros({1 << 16}, DType::f32));
-  size_t before = backend(cpu).memory().live;
+  size_t before = test_backend().memory().live;
   {
     Tensor h = x;
     for (int i = 0; i < 4; ++i) h = elementwise<GeluErf>(h);
     Tensor loss = record(zeros({}, DType::f32), {h}, [](Array) {
-      Array grad({1 << 16}, DType::f32);
+      Array grad({1 << 16}, DType::f32, test_device());
       backend(grad).fill(grad, 1);
       return std::vector<Array>{grad};
     });
     h = {};
-    size_t recorded = backend(cpu).memory().live;
+    size_t recorded = test_backend().memory().live;
     EXPECT_GE(recorded - before, size_t{3} << 18);
     loss.backward();
-    EXPECT_LE(backend(cpu).memory().live - before, (size_t{1} << 18) + 4096);  // x's gradient
+    EXPECT_LE(test_backend().memory().live - before, (size_t{1} << 18) + 4096);  // x's gradient
   }
 }
 

@@ -8,6 +8,7 @@
 #include "core/process/stop.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "tests/checkpoint/hugging_face_fixture.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -18,7 +19,7 @@ using testing::HasSubstr;
 
 TEST_F(HuggingFace, ExportAfterImportIsTheSameBytes) {
   TemporaryFolder again;
-  OpenedModel opened = open_model(path.string(), "");
+  OpenedModel opened = open_model(path.string(), "", test_device());
   save_hugging_face(again.path(), *opened.model, opened.tokenizer.get());
   int files = 0;
   for (const auto& entry : fs::directory_iterator(path)) {
@@ -48,7 +49,7 @@ TEST_F(HuggingFace, AModelWithoutBiasesGetsZeros) {
   TemporaryFolder other;
   auto bare = a_model(false);
   save_hugging_face(other.path(), *bare, nullptr);
-  auto loaded = load_hugging_face(other.path());
+  auto loaded = load_hugging_face(other.path(), test_device());
   EXPECT_TRUE(loaded->config().bias);
   EXPECT_EQ(logits(*loaded), logits(*bare));
   EXPECT_EQ(Safetensors(other / "model.safetensors").names(),
@@ -79,7 +80,7 @@ TEST_F(HuggingFace, AnExportThatFailsHalfWayIsNoModel) {
   EXPECT_THAT(error_of([&] { save_hugging_face(path, *a_model(false), &others); }),
               HasSubstr("generation_config.json: cannot replace it"));
   EXPECT_FALSE(is_hugging_face(path));
-  EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr("holds no model"));
+  EXPECT_THAT(error_of([&] { open_model(path, "", test_device()); }), HasSubstr("holds no model"));
 }
 
 // What the older export's tokenizer has and the new one has not; a user's own tokenizer stays.
@@ -92,7 +93,7 @@ TEST_F(HuggingFace, AnExportTakesTheOlderTokenizerAway) {
   EXPECT_EQ(error(), "");
   save_tokenizer_files(path, characters, T);
   save_hugging_face(path, *model, nullptr);
-  EXPECT_TRUE(*open_model(path, "").tokenizer == characters);
+  EXPECT_TRUE(*open_model(path, "", test_device()).tokenizer == characters);
 }
 
 TEST_F(HuggingFace, AStopLeavesWhatWasThere) {
@@ -111,8 +112,8 @@ TEST_F(HuggingFace, RowsBeyondTheTokenizerAreLeftOutWhereAsked) {
   TemporaryFolder whole, trimmed;
   save_hugging_face(whole.path(), *model, &fewer);
   save_hugging_face(trimmed.path(), *model, &fewer, true);
-  EXPECT_EQ(open_model(whole.path(), "").model->config().vocab_size, V);
-  OpenedModel opened = open_model(trimmed.path(), "");
+  EXPECT_EQ(open_model(whole.path(), "", test_device()).model->config().vocab_size, V);
+  OpenedModel opened = open_model(trimmed.path(), "", test_device());
   EXPECT_EQ(opened.model->config().vocab_size, 3);
   auto first_row = [](Gpt& gpt, size_t count) {
     NoGrad no_grad;

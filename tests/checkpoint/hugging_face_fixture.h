@@ -12,6 +12,7 @@
 #include "data/safetensors/safetensors.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -72,7 +73,7 @@ class HuggingFace : public testing::Test {
     write_safetensors(folder / name, sources, {});
   }
   std::string error() const {
-    return error_of([&] { load_hugging_face(path); });
+    return error_of([&] { load_hugging_face(path, test_device()); });
   }
 
   // A folio checkpoint as a run leaves it.

@@ -17,15 +17,16 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 TEST_F(HuggingFace, WhatIsWrittenComesBackToTheBit) {
-  auto loaded = load_hugging_face(path);
+  auto loaded = load_hugging_face(path, test_device());
   EXPECT_EQ(logits(*loaded), logits(*model));
   EXPECT_EQ(loaded->config().activation, gelu_tanh_op);
-  EXPECT_EQ(logits(*load_hugging_face(folder / "model.safetensors")), logits(*model));
-  EXPECT_EQ(logits(*load_hugging_face(path, true)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(folder / "model.safetensors", test_device())),
+            logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device(), true)), logits(*model));
   TemporaryFolder other;
   auto erf = a_model(true, gelu_erf_op);
   save_hugging_face(other.path(), *erf, nullptr);
-  EXPECT_EQ(logits(*load_hugging_face(other.path())), logits(*erf));
+  EXPECT_EQ(logits(*load_hugging_face(other.path(), test_device())), logits(*erf));
   EXPECT_NE(logits(*erf), logits(*model));
 }
 
@@ -37,14 +38,14 @@ TEST_F(HuggingFace, NamesComeWithoutTheirPrefixToo) {
     tensors["h.0.attn.bias"] = zeros({1, 1, T, T}, DType::f32);  // old files hold the mask
     tensors["h.0.attn.masked_bias"] = zeros({}, DType::f32);
   });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, Bf16WeightsAreWidened) {
   rewrite([](Tensors& tensors) {
     for (auto& [name, array] : tensors) array = backend(array).cast(array, DType::bf16);
   });
-  auto loaded = load_hugging_face(path);
+  auto loaded = load_hugging_face(path, test_device());
   std::map<std::string, std::vector<float>> narrow;
   loaded->parameters([&](const std::string& name, Parameter& p) {
     EXPECT_EQ(p.dtype(), DType::f32);
@@ -70,7 +71,7 @@ TEST_F(HuggingFace, ShardsAreOneModel) {
   write_file(folder / "model.safetensors.index.json",
              nlohmann::json{{"metadata", {}}, {"weight_map", weight_map}}.dump());
   fs::remove(folder / "model.safetensors");
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, AHeadOfItsOwnMustBeTheEmbedding) {
@@ -86,7 +87,7 @@ TEST_F(HuggingFace, TheHeadAloneIsTheEmbeddingToo) {
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"];
     tensors.erase("transformer.wte.weight");
   });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
   set("tie_word_embeddings", false);
   EXPECT_THAT(error(), HasSubstr("has no tensor transformer.wte.weight"));
 }
@@ -96,7 +97,7 @@ TEST_F(HuggingFace, AnUntiedHeadMustBeThere) {
   EXPECT_THAT(error(), AllOf(HasSubstr("has no lm_head.weight"),
                              HasSubstr("\"tie_word_embeddings\": false")));
   rewrite([](Tensors& tensors) { tensors["lm_head.weight"] = tensors["transformer.wte.weight"]; });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, WrappedNamesAreTheSameParameters) {
@@ -112,16 +113,16 @@ TEST_F(HuggingFace, WrappedNamesAreTheSameParameters) {
                              "module.module.", "transformer.module."}) {
     rename([&](const std::string& name) { return prefix + name; });
     EXPECT_EQ(error(), "") << prefix;
-    EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model)) << prefix;
+    EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model)) << prefix;
     rename([&](const std::string& name) { return prefix + name.substr(12); });
-    EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model)) << prefix;
+    EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model)) << prefix;
   }
   // Blocks that were compiled one by one.
   rename([](std::string name) {
     size_t at = name.find("h.1.");
     return at == name.npos ? name : name.insert(at + 4, "_orig_mod.");
   });
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
   rewrite([](Tensors& tensors) { tensors["module.wpe.weight"] = zeros({T, C}, DType::f32); });
   EXPECT_THAT(error(), AllOf(HasSubstr("module.wpe.weight"), HasSubstr("are one parameter")));
 }
@@ -144,7 +145,7 @@ TEST_F(HuggingFace, F64WeightsAreRounded) {
   std::string json = header.dump();
   write_file(folder / "model.safetensors",
              torch_writer::little_endian(json.size(), 8) + json + bytes);
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(HuggingFace, NumbersThatAreNotFiniteAreNamed) {
@@ -177,14 +178,14 @@ TEST_F(HuggingFace, WrongTensorsAreNamed) {
 
 // Sizes are held to the file before a model of them is made: these would not fit any memory.
 TEST_F(HuggingFace, SizesThatTheFileDoesNotHaveAreErrors) {
-  size_t before = backend(cpu).memory().peak;
+  size_t before = test_backend().memory().peak;
   for (const char* key : {"vocab_size", "n_positions", "n_layer", "n_embd"}) {
     nlohmann::json saved = config()[key];
     set(key, int64_t(1) << 39);
     EXPECT_NE(error(), "") << key;
     set(key, saved);
   }
-  EXPECT_LE(backend(cpu).memory().peak, before + 1000);
+  EXPECT_LE(test_backend().memory().peak, before + 1000);
   fs::remove(folder / "model.safetensors");
   EXPECT_THAT(error(),
               HasSubstr("has a config.json but neither model.safetensors nor pytorch_model.bin"));

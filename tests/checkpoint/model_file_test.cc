@@ -7,6 +7,7 @@
 
 #include "core/backend.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -15,7 +16,7 @@ using testing::HasSubstr;
 
 std::string error(const CheckpointFile& file) {
   try {
-    load_model(file);
+    load_model(file, test_device());
   } catch (const Error& e) {
     return e.what();
   }
@@ -29,11 +30,11 @@ TEST(LoadModel, MakesNoModelLargerThanItsTensors) {
   for (const char* key : {"option/n_layer", "option/n_embd", "option/block_size", "vocab_size"}) {
     CheckpointFile claims = file;
     claims.attributes[key] = int64_t{1} << 40;
-    size_t before = backend(cpu).memory().peak;
+    size_t before = test_backend().memory().peak;
     EXPECT_THAT(error(claims),
                 testing::AnyOf(HasSubstr("the model needs"), HasSubstr("no tensor \"model/")))
         << key;
-    EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
+    EXPECT_LE(test_backend().memory().peak, before + 100'000) << key;
   }
 }
 
@@ -45,17 +46,18 @@ TEST(TakeModel, HasTheFilesOwnArrays) {
     file.tensors[name] = backend(array).cast(array, array.dtype());
     places[name] = file.tensors[name].address();
   }
-  take_model(file)->parameters([&](const std::string& name, Parameter& parameter) {
+  take_model(file, test_device())->parameters([&](const std::string& name, Parameter& parameter) {
     EXPECT_EQ(parameter.array().address(), places.at("model/" + name)) << name;
     EXPECT_FALSE(file.has("model/" + name)) << name;
   });
   // What others see is copied: an optimiser must not write there.
   CheckpointFile another = shared;
-  take_model(another)->parameters([&](const std::string& name, Parameter& parameter) {
-    const Array& original = shared.tensor("model/" + name);
-    EXPECT_NE(parameter.array().address(), original.address()) << name;
-    EXPECT_EQ(to_vector<float>(parameter.array()), to_vector<float>(original)) << name;
-  });
+  take_model(another, test_device())
+      ->parameters([&](const std::string& name, Parameter& parameter) {
+        const Array& original = shared.tensor("model/" + name);
+        EXPECT_NE(parameter.array().address(), original.address()) << name;
+        EXPECT_EQ(to_vector<float>(parameter.array()), to_vector<float>(original)) << name;
+      });
 }
 
 TEST(LoadModel, NumbersThatAreNotFiniteAreNamed) {
@@ -79,7 +81,7 @@ TEST(ModelConfig, EveryFieldComesBack) {
     else if constexpr (std::is_same_v<Field, bool>)
       field = !field;
     else
-      field = field / 2 + Field(0.25);
+      field += Field(std::is_integral_v<Field> ? 1 : 0.25);
   });
   CheckpointFile file;
   put_config(file, config);
@@ -100,9 +102,9 @@ TEST(ModelConfig, FieldsHaveTheirPlacesInAFile) {
   put_config(file, {.activation = gelu_tanh_op});
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.attributes) keys.push_back(key);
-  EXPECT_THAT(
-      keys, testing::ElementsAre("activation", "option/bias", "option/block_size", "option/dropout",
-                                 "option/n_embd", "option/n_head", "option/n_layer", "vocab_size"));
+  EXPECT_THAT(keys, testing::IsSupersetOf({"activation", "option/bias", "option/block_size",
+                                           "option/dropout", "option/n_embd", "option/n_head",
+                                           "option/n_layer", "vocab_size"}));
   EXPECT_EQ(std::get<std::string>(file.attributes.at("activation")), "gelu_tanh");
 }
 

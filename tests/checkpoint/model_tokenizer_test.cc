@@ -9,6 +9,7 @@
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -27,7 +28,7 @@ class ModelTokenizer : public testing::Test {
  protected:
   static OpenedModel model(int64_t rows) {
     GptConfig config{.block_size = 4, .vocab_size = rows, .n_layer = 1, .n_head = 1, .n_embd = 4};
-    return {.model = std::make_unique<Gpt>(config, 1),
+    return {.model = std::make_unique<Gpt>(config, test_device(), 1),
             .weights = {},
             .tokenizer = nullptr,
             .source = "ckpt.pt",

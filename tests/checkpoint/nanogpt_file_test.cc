@@ -11,6 +11,7 @@
 #include "data/files/files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/data/torch_file/torch_file_writer.h"
+#include "tests/device.h"
 #include "tests/message.h"
 #include "tests/paths.h"
 
@@ -42,7 +43,7 @@ TEST(NanogptFile, ReadsWhatPyTorchSaved) {
   EXPECT_EQ(state.attribute<double>("option/beta2"), 0.99);
   EXPECT_EQ(state.attribute<std::string>("option/dataset"), "counting");
   EXPECT_EQ(loaded.optimizer, "AdamW's state for 28 parameters after 30 steps");
-  load_model(state)->parameters([&](const std::string& name, Parameter& p) {
+  load_model(state, test_device())->parameters([&](const std::string& name, Parameter& p) {
     EXPECT_EQ(state.tensor("adamw/m/" + name).shape(), p.shape()) << name;
     std::vector<float> squares = to_vector<float>(state.tensor("adamw/v/" + name));
     EXPECT_TRUE(std::ranges::all_of(squares, [](float v) { return v >= 0; })) << name;

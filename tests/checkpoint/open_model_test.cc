@@ -6,6 +6,7 @@
 #include "checkpoint/quantized_file.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "tests/checkpoint/hugging_face_fixture.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 
 namespace folio {
@@ -20,16 +21,16 @@ TEST_F(HuggingFace, ATokenizerWithMoreTokensThanTheModelIsRefused) {
   CharTokenizer more(U"abcdef");
   save_tokenizer_files(path, more, T);
   const char* words = "the tokenizer has 6 tokens, the model 5";
-  EXPECT_THAT(error_of([&] { open_model(path, ""); }), HasSubstr(words));
+  EXPECT_THAT(error_of([&] { open_model(path, "", test_device()); }), HasSubstr(words));
   CheckpointFile file;
   put_parameters(file, *model);
   put_tokenizer(file, more);
   save(out / "ckpt.h5", file);
-  EXPECT_THAT(error_of([&] { open_model(out.path(), ""); }), HasSubstr(words));
+  EXPECT_THAT(error_of([&] { open_model(out.path(), "", test_device()); }), HasSubstr(words));
   file = quantize(*model, WeightFormat::int8);
   put_tokenizer(file, more);
   save(out / "q.h5", file);
-  EXPECT_THAT(error_of([&] { open_model(out / "q.h5", "", Purpose::inference); }),
+  EXPECT_THAT(error_of([&] { open_model(out / "q.h5", "", test_device(), Purpose::inference); }),
               HasSubstr(words));
 }
 
@@ -38,18 +39,18 @@ TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
   fs::path checkpoint = save_checkpoint(out, *model);
   for (const std::string& init_from :
        {path.string(), folder / "model.safetensors", checkpoint.string(), out.path()}) {
-    OpenedModel opened = open_model(init_from, "");
+    OpenedModel opened = open_model(init_from, "", test_device());
     EXPECT_EQ(logits(*opened.model), logits(*model)) << init_from;
     EXPECT_TRUE(opened.tokenizer && *opened.tokenizer == characters) << init_from;
     EXPECT_THAT(opened.source, testing::StartsWith(init_from));
   }
-  EXPECT_EQ(open_model("resume", out.path()).source, checkpoint.string());
-  OpenedModel nanogpt = open_model(source_path("tests/reference/nanogpt.pt"), "");
+  EXPECT_EQ(open_model("resume", out.path(, test_device())).source, checkpoint.string());
+  OpenedModel nanogpt = open_model(source_path("tests/reference/nanogpt.pt"), "", test_device());
   EXPECT_EQ(nanogpt.tokenizer, nullptr);
   EXPECT_EQ(std::get<int64_t>(nanogpt.attributes.at("iter_num")), 30);
 
   auto error = [](const std::string& init_from) {
-    return error_of([&] { open_model(init_from, ""); });
+    return error_of([&] { open_model(init_from, "", test_device()); });
   };
   EXPECT_THAT(error(folder / "nowhere"), HasSubstr("no such file or folder"));
   fs::create_directory(folder / "empty");

@@ -7,6 +7,7 @@
 #include "checkpoint/open_model.h"
 #include "tests/checkpoint/hugging_face_fixture.h"
 #include "tests/data/torch_file/torch_file_writer.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -46,15 +47,16 @@ TEST_F(PytorchModel, IsReadAsTheSafetensorsAre) {
   add("transformer.h.0.attn.bias", zeros({1, 1, T, T}, DType::f32));
   write();
   EXPECT_EQ(error(), "");
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
-  EXPECT_EQ(logits(*open_model(folder / "pytorch_model.bin", "").model), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
+  EXPECT_EQ(logits(*open_model(folder / "pytorch_model.bin", "", test_device()).model),
+            logits(*model));
   write_file(folder / "pytorch_model.bin.index.json", [&] {
     nlohmann::json map;
     for (const auto& [name, tensor] : tensors) map[name] = "pytorch_model-00001-of-00001.bin";
     return nlohmann::json{{"weight_map", map}}.dump();
   }());
   fs::rename(folder / "pytorch_model.bin", folder / "pytorch_model-00001-of-00001.bin");
-  EXPECT_EQ(logits(*load_hugging_face(path)), logits(*model));
+  EXPECT_EQ(logits(*load_hugging_face(path, test_device())), logits(*model));
 }
 
 TEST_F(PytorchModel, WrongTensorsAreNamed) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_file.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -19,27 +20,27 @@ constexpr WeightFormat formats[] = {WeightFormat::bf16, WeightFormat::int8, Weig
 // A scale is the last 2 bytes of a record; bf16's numbers stand for themselves.
 TEST(QuantizedFile, AScaleThatIsNotFiniteIsNamed) {
   for (WeightFormat format : formats) {
-    Gpt model(config, 1);
+    Gpt model(config, test_device(), 1);
     CheckpointFile file = quantize(model, format);
-    EXPECT_NO_THROW(load_quantized(file)) << name_of(format);
+    EXPECT_NO_THROW(load_quantized(file, test_device())) << name_of(format);
     std::string name = "transformer.h.1.mlp.c_fc.weight";
     Array& data = file.tensors[(format == WeightFormat::bf16 ? "model/" : "packed/") + name];
     std::string bytes(data.bytes(), '\0');
     backend(data).read(data, bytes.data());
     bytes.replace(bytes.size() - 2, 2, "\x80\xff");  // minus infinity
     backend(data).write(bytes.data(), data);
-    EXPECT_THAT(error_of([&] { load_quantized(file); }),
+    EXPECT_THAT(error_of([&] { load_quantized(file, test_device()); }),
                 testing::AllOf(HasSubstr(name), HasSubstr("NaN or infinite")));
   }
 }
 
 CheckpointFile quantized(WeightFormat format) {
-  Gpt model(config, 1);
+  Gpt model(config, test_device(), 1);
   return quantize(model, format);
 }
 
 std::string error(const CheckpointFile& file) {
-  return error_of([&] { load_quantized(file); });
+  return error_of([&] { load_quantized(file, test_device()); });
 }
 
 TEST(LoadQuantized, NamesTheTensorThatIsWrong) {
@@ -50,7 +51,8 @@ TEST(LoadQuantized, NamesTheTensorThatIsWrong) {
     name += "transformer.h.1.mlp.c_fc.weight";
     Array good = file.tensors.at(name);
     for (const Array& bad : {good.slice(0, good.dim(0) - 1), good.reshape({good.size()}),
-                             Array(good.shape(), DType::f32), Array({0}, good.dtype())}) {
+                             Array(good.shape(), DType::f32, test_device()),
+                             Array({0}, good.dtype(), test_device())}) {
       file.tensors[name] = bad;
       EXPECT_THAT(error(file), HasSubstr("tensor " + name)) << name;
     }
@@ -89,9 +91,9 @@ TEST(LoadQuantized, MakesNoModelLargerThanItsTensors) {
       for (int64_t size : {int64_t{1} << 40, std::numeric_limits<int64_t>::max() / 2 * 2}) {
         CheckpointFile claims = file;
         claims.attributes[key] = size;
-        size_t before = backend(cpu).memory().peak;
+        size_t before = test_backend().memory().peak;
         EXPECT_NE(error(claims), "") << key;
-        EXPECT_LE(backend(cpu).memory().peak, before + 100'000) << key;
+        EXPECT_LE(test_backend().memory().peak, before + 100'000) << key;
       }
     }
   }
@@ -103,7 +105,7 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
   put_config(file, {.block_size = 1, .vocab_size = 32, .n_layer = 1, .n_head = 1, .n_embd = 1024});
   file.attributes["weights"] = std::string("int4");
   file.attributes["packed_layout"] = packed_layout;
-  Gpt shapes(model_config(file));
+  Gpt shapes(model_config(file), test_device());
   size_t bytes = 0;
   shapes.parameters([&](const std::string& name, Parameter& p) {
     if (p.shape().rank() == 1 || name == "transformer.wpe.weight")
@@ -111,16 +113,16 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
   });
   shapes.weights([&](const std::string& name, Weight& weight) {
     const Shape& shape = weight.shape();
-    Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8);
+    Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8, test_device());
     backend(data).write(std::string(data.bytes(), '\0').data(), data);
     file.tensors["packed/" + name] = data;
     bytes += data.bytes();
   });
-  MemoryUse before = backend(cpu).memory();
+  MemoryUse before = test_backend().memory();
   ASSERT_GT(bytes, 6'000'000u);
-  auto model = load_quantized(file);
-  EXPECT_LE(backend(cpu).memory().live, before.live + 200'000);
-  EXPECT_LE(backend(cpu).memory().peak, std::max(before.peak, before.live + 200'000));
+  auto model = load_quantized(file, test_device());
+  EXPECT_LE(test_backend().memory().live, before.live + 200'000);
+  EXPECT_LE(test_backend().memory().peak, std::max(before.peak, before.live + 200'000));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ constexpr GptConfig tiny_model{
 // A model and its vocabulary, as a run saves them.
 inline CheckpointFile tiny_checkpoint() {
   CheckpointFile file;
-  Gpt model(tiny_model, 1);
+  Gpt model(tiny_model, cpu, 1);
   put_parameters(file, model);
   put_tokenizer(file, CharTokenizer(U"abcd"));
   return file;

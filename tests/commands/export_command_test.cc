@@ -7,6 +7,7 @@
 #include "checkpoint/open_model.h"
 #include "tests/checkpoint/hugging_face_fixture.h"
 #include "tests/command.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -23,7 +24,7 @@ TEST_F(ExportCommand, WritesACheckpointsModelAndTokenizer) {
   std::string said = output_of(export_command, {"--out_dir=" + out.path(), "--to=" + (to / "x")});
   EXPECT_THAT(said, AllOf(HasSubstr(to / "x"), HasSubstr("and the tokenizer"),
                           HasSubstr("written as zeros"), testing::Not(HasSubstr("rows for"))));
-  OpenedModel opened = open_model(to / "x", "");
+  OpenedModel opened = open_model(to / "x", "", test_device());
   EXPECT_EQ(logits(*opened.model), logits(*bare));
   ASSERT_NE(opened.tokenizer, nullptr);
   EXPECT_TRUE(*opened.tokenizer == characters);
@@ -41,7 +42,7 @@ TEST_F(ExportCommand, SaysHowManyRowsHaveNoToken) {
   EXPECT_THAT(output_of(export_command,
                         {"--out_dir=" + out.path(), "--to=" + (to / "x"), "--trim_vocab=true"}),
               HasSubstr("the last 2 are left out"));
-  EXPECT_EQ(open_model(to / "x", "").model->config().vocab_size, 3);
+  EXPECT_EQ(open_model(to / "x", "", test_device()).model->config().vocab_size, 3);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -34,7 +35,7 @@ std::vector<float> logits(Gpt& model) {
 // A checkpoint of that model, with the options of a run, in out_dir.
 void save_checkpoint(const TemporaryFolder& out_dir) {
   CheckpointFile file;
-  Gpt model(config, 1);
+  Gpt model(config, test_device(), 1);
   put_parameters(file, model);
   std::u32string characters;
   for (char32_t c = U'a'; std::ssize(characters) < config.vocab_size; ++c) characters += c;
@@ -49,7 +50,7 @@ void save_checkpoint(const TemporaryFolder& out_dir) {
 TEST(QuantizeCommand, AStopLeavesNothing) {
   TemporaryFolder out;
   save_checkpoint(out);
-  OpenedModel opened = open_model("resume", out.path());
+  OpenedModel opened = open_model("resume", out.path(, test_device()));
   request_stop(SIGINT);
   EXPECT_THROW(quantize(*opened.model, WeightFormat::int8), Interrupted);
   forget_stop();
@@ -58,17 +59,17 @@ TEST(QuantizeCommand, AStopLeavesNothing) {
 TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
   TemporaryFolder out;
   save_checkpoint(out);
-  std::vector<float> plain = logits(*open_model("resume", out.path()).model);
+  std::vector<float> plain = logits(*open_model("resume", out.path(, test_device())).model);
   for (WeightFormat format : formats) {
     std::string to = out / fmt::format("quantized/{}.h5", format);
     std::string said = output_of(quantize_command, {"--out_dir=" + out.path(), "--to=" + to,
                                                     fmt::format("--weights={}", format)});
     EXPECT_THAT(said,
                 HasSubstr(with_commas(int64_t(std::filesystem::file_size(to))) + " bytes for"));
-    OpenedModel at_load = open_model("resume", out.path(), Purpose::inference);
+    OpenedModel at_load = open_model("resume", out.path(), test_device(), Purpose::inference);
     EXPECT_EQ(at_load.weights, std::nullopt);
     pack(at_load, format);
-    OpenedModel saved = open_model(to, "", Purpose::inference);
+    OpenedModel saved = open_model(to, "", test_device(), Purpose::inference);
     EXPECT_EQ(saved.weights, format);
     EXPECT_EQ(logits(*saved.model), logits(*at_load.model)) << name_of(format);
     EXPECT_NE(logits(*saved.model), plain) << name_of(format);
@@ -92,13 +93,13 @@ TEST(QuantizeCommand, SaysWhatCannotBeDone) {
   EXPECT_EQ(read_file(out / "ckpt.h5"), before);
 
   output_of(quantize_command, {from, "--to=" + to});
-  EXPECT_THAT(error_of([&] { open_model(to, ""); }),
+  EXPECT_THAT(error_of([&] { open_model(to, "", test_device()); }),
               HasSubstr(to + ": holds int8 weights, for inference alone"));
   EXPECT_THAT(output_of(quantize_command, {"--init_from=" + to, "--to=" + (out / "again.h5")}),
               HasSubstr("take the model that they were made from"));
   EXPECT_THAT(output_of(export_command, {"--init_from=" + to, "--to=" + (out / "exported")}),
               HasSubstr("take the model that they were made from"));
-  OpenedModel opened = open_model(to, "", Purpose::inference);
+  OpenedModel opened = open_model(to, "", test_device(), Purpose::inference);
   EXPECT_EQ(error_of([&] { pack(opened, WeightFormat::int8); }), "");
   EXPECT_THAT(error_of([&] { pack(opened, WeightFormat::int4); }),
               HasSubstr("its weights are saved as int8 and cannot become int4"));

@@ -14,6 +14,7 @@
 
 #include "core/array.h"
 #include "core/process/memory_limit.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -178,14 +179,14 @@ TEST(CachingAllocator, ServesSeveralThreads) {
 }
 
 TEST(CachingAllocator, ArraysGiveTheirMemoryBack) {
-  const size_t before = backend(cpu).memory().live;
+  const size_t before = test_backend().memory().live;
   {
-    Array x({1000, 1000}, DType::f32);
+    Array x({1000, 1000}, DType::f32, test_device());
     Array view = x.slice(10, 20);
     x = {};
-    EXPECT_GE(backend(cpu).memory().live, before + 4000000);  // the view holds it
+    EXPECT_GE(test_backend().memory().live, before + 4000000);  // the view holds it
   }
-  EXPECT_EQ(backend(cpu).memory().live, before);
+  EXPECT_EQ(test_backend().memory().live, before);
 }
 
 }  // namespace

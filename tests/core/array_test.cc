@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -15,7 +16,7 @@ std::vector<float> iota(int n) {
 }
 
 TEST(Array, KnowsItsShapeAndBytes) {
-  Array x({2, 3, 4}, DType::bf16);
+  Array x({2, 3, 4}, DType::bf16, test_device());
   EXPECT_EQ(x.size(), 24);
   EXPECT_EQ(x.rows(), 6);
   EXPECT_EQ(x.dim(-1), 4);
@@ -27,8 +28,8 @@ TEST(Array, KnowsItsShapeAndBytes) {
 }
 
 TEST(Array, ScalarsAndEmptyArrays) {
-  EXPECT_EQ(Array({}, DType::f32).size(), 1);
-  Array empty({0, 5}, DType::f32);
+  EXPECT_EQ(Array({}, DType::f32, test_device()).size(), 1);
+  Array empty({0, 5}, DType::f32, test_device());
   EXPECT_EQ(empty.size(), 0);
   EXPECT_EQ(to_vector<float>(empty).size(), 0u);
   EXPECT_EQ(empty.slice(0, 0).shape(), (Shape{0, 5}));
@@ -53,7 +54,7 @@ TEST(Array, SliceOfASliceCountsFromTheSlice) {
 }
 
 TEST(Array, RejectsWhatDoesNotFit) {
-  Array x({4, 3}, DType::f32);
+  Array x({4, 3}, DType::f32, test_device());
   EXPECT_THAT(message_of([&] {
                 x.reshape({5, 2});
               }),
@@ -75,8 +76,9 @@ TEST(Array, SizesThatOverflowAreErrors) {
   for (Shape shape :
        {Shape{INT64_MAX}, Shape{INT64_MAX / 4, 2}, Shape{int64_t{1} << 32, int64_t{1} << 32},
         Shape{int64_t{1} << 61, 2}, Shape{int64_t{1} << 62}})
-    EXPECT_NE(error_of([&] { Array(shape, DType::f32); }), "") << fmt::format("{}", shape);
-  EXPECT_THAT(message_of([] { Array({int64_t{1} << 61}, DType::f64); }),
+    EXPECT_NE(error_of([&] { Array(shape, DType::f32, test_device()); }), "")
+        << fmt::format("{}", shape);
+  EXPECT_THAT(message_of([] { Array({int64_t{1} << 61}, DType::f64, test_device()); }),
               testing::HasSubstr("more bytes than can be counted"));
   EXPECT_NE(error_of([] { Array::shape_only({int64_t{1} << 61}, DType::f64).bytes(); }), "");
   EXPECT_NE(error_of([] { Shape{int64_t{1} << 32, int64_t{1} << 32, 1}.rows(); }), "");

@@ -8,6 +8,8 @@
 
 #include "core/backend.h"
 #include "core/cpu/dot_kernels.h"
+#include "core/parallel.h"
+#include "tests/device.h"
 
 namespace folio {
 
@@ -64,16 +66,16 @@ inline void expect_near(const Array& actual, const std::vector<double>& expected
 // make() gives a vector of Arrays: the same bits with 1, 2 and 3 threads.
 template <class F>
 void expect_same_for_any_threads(F&& make) {
-  const int before = backend(cpu).threads();
+  const int before = parallel_threads();
   std::vector<std::vector<char>> first;
   for (int threads : {1, 2, 3}) {
-    backend(cpu).set_threads(threads);
+    set_parallel_threads(threads);
     std::vector<std::vector<char>> bytes;
     for (const Array& array : make()) bytes.push_back(bytes_of(array));
     if (threads == 1) first = bytes;
     EXPECT_TRUE(bytes == first) << threads << " threads give other bits than one";
   }
-  backend(cpu).set_threads(before);
+  set_parallel_threads(before);
 }
 
 // Runs check() on each SIMD target that both the build and this processor have.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/parallel.h"
 
 namespace folio {
 namespace {
@@ -51,10 +52,10 @@ TEST(Machine, PeaksArePlausible) {
 }
 
 TEST(Machine, NamesTheCpuItsThreadsAndTarget) {
-  backend(cpu).set_threads(2);
+  set_parallel_threads(2);
   EXPECT_NE(cpu_model().find(", 2 threads, "), std::string::npos) << cpu_model();
   EXPECT_FALSE(cpu_model().starts_with(","));
-  backend(cpu).set_threads(0);
+  set_parallel_threads(0);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -118,7 +119,7 @@ TEST(Dropout, SameBitsForAnyThreads) {
 
 TEST(RandomNormal, HasTheMomentsOfANormal) {
   constexpr int64_t size = 1 << 20;
-  Array x({size}, DType::f64);
+  Array x({size}, DType::f64, test_device());
   backend(x).random_normal(x, 3, 2, {5, 6});
   double m1 = 0, m2 = 0, m3 = 0, m4 = 0, neighbours = 0, tail = 0, last = 0;
   for (double value : to_vector<double>(x)) {
@@ -137,8 +138,9 @@ TEST(RandomNormal, HasTheMomentsOfANormal) {
 
 TEST(RandomNormal, IsTheSameNumbersInEveryDtypeAndSize) {
   RandomStream stream{9, 1};
-  Array f64({5001}, DType::f64), f32({5001}, DType::f32), bf16({5001}, DType::bf16);
-  Array few({7}, DType::f64), other({5001}, DType::f64);
+  Array f64({5001}, DType::f64, test_device()), f32 = empty({5001}, DType::f32),
+                                                bf16 = empty({5001}, DType::bf16);
+  Array few({7}, DType::f64, test_device()), other = empty({5001}, DType::f64);
   for (Array* x : {&f64, &f32, &bf16, &few}) backend(*x).random_normal(*x, 0, 0.02, stream);
   backend(other).random_normal(other, 0, 0.02, {9, 2});
   auto exact = to_vector<double>(f64);
@@ -152,7 +154,7 @@ TEST(RandomNormal, IsTheSameNumbersInEveryDtypeAndSize) {
 
 TEST(RandomNormal, SameBitsForAnyThreads) {
   expect_same_for_any_threads([] {
-    Array x({30001}, DType::f32);
+    Array x({30001}, DType::f32, test_device());
     backend(x).random_normal(x, 0, 1, {1, 1});
     return std::vector{x};
   });

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "core/cpu/dot_kernels.h"
+#include "core/parallel.h"
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -19,7 +21,7 @@ Array normal(Shape shape, unsigned seed) {
 // step of its block's largest / 127 (or 2^-8 of each element under bf16), and that of the sums.
 TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
   on_every_path([] {
-    Backend& on = backend(cpu);
+    Backend& on = test_backend();
     for (const WeightFormat format : narrow) {
       for (const int64_t M : {1, 5, 12, 13, 50}) {
         for (const auto& [N, K] : std::initializer_list<std::pair<int64_t, int64_t>>{
@@ -57,7 +59,7 @@ TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
 // int8; in int4, at most 8 % of the norm of Gaussian weights, where equal steps have 8.1 %.
 TEST(WeightFormat, KeepsWeightsClosely) {
   on_every_target([] {
-    Backend& on = backend(cpu);
+    Backend& on = test_backend();
     const Array w = normal({64, 320}, 3);
     std::vector<int32_t> all;
     for (int32_t n = 0; n < 64; ++n) all.push_back(n);
@@ -80,7 +82,7 @@ TEST(WeightFormat, KeepsWeightsClosely) {
 }
 
 TEST(WeightFormat, QuantisedBytesAndProductsAreTheSameOnEveryPath) {
-  Backend& on = backend(cpu);
+  Backend& on = test_backend();
   const Array x = normal({13, 300}, 4), w = normal({70, 300}, 5);
   for (const WeightFormat format : {WeightFormat::int8, WeightFormat::int4}) {
     const auto bytes = bytes_of(on.pack(w, format).data);
@@ -119,14 +121,14 @@ TEST(WeightFormat, LayoutOneIsAsDescribed) {
         }
       }
     }
-    return backend(cpu).packed(to_array(bytes, {2, 2, record}), N, K, format);
+    return test_backend().packed(to_array(bytes, {2, 2, record}), N, K, format);
   };
   std::vector<int32_t> all;
   for (int32_t n = 0; n < N; ++n) all.push_back(n);
   for (const WeightFormat format : {WeightFormat::int8, WeightFormat::int4}) {
     const PackedWeight w = packed(format);
     on_every_target([&] {
-      const auto got = values_of(backend(cpu).unpack_rows(w, to_array(all, {N})));
+      const auto got = values_of(test_backend().unpack_rows(w, to_array(all, {N})));
       for (int64_t n = 0; n < N; ++n) {
         for (int64_t k = 0; k < K; ++k) {
           const int level =
@@ -140,9 +142,9 @@ TEST(WeightFormat, LayoutOneIsAsDescribed) {
 }
 
 TEST(WeightFormat, DataOfAnotherSizeIsAnError) {
-  Backend& on = backend(cpu);
+  Backend& on = test_backend();
   const auto error = [&](Shape shape, DType dtype, int64_t N, int64_t K, WeightFormat format) {
-    return message_of([&] { on.packed(Array(shape, dtype), N, K, format); });
+    return message_of([&] { on.packed(Array(shape, dtype, test_device()), N, K, format); });
   };
   constexpr WeightFormat int8 = WeightFormat::int8, int4 = WeightFormat::int4;
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
@@ -156,7 +158,7 @@ TEST(WeightFormat, DataOfAnotherSizeIsAnError) {
 
 TEST(WeightFormat, Bfloat16MatricesPackToTheSameBytes) {
   on_every_target([] {
-    Backend& on = backend(cpu);
+    Backend& on = test_backend();
     const Array w = normal({70, 301}, 9);
     const auto bytes = bytes_of(on.pack(w, WeightFormat::bf16).data);
     const Array rounded = on.cast(w, DType::bf16);
@@ -167,25 +169,25 @@ TEST(WeightFormat, Bfloat16MatricesPackToTheSameBytes) {
 
 TEST(WeightFormat, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {
   on_every_path([] {
-    Backend& on = backend(cpu);
+    Backend& on = test_backend();
     const Array x = normal({65, 200}, 6), bias = normal({100}, 7);
     for (const WeightFormat format : narrow) {
       const PackedWeight w = on.pack(normal({100, 200}, 8), format);
-      on.set_threads(1);
+      set_parallel_threads(1);
       std::vector<char> alone;
       for (int64_t i = 0; i < 65; ++i) {
         const auto row = bytes_of(on.linear_packed(x.slice(i, i + 1), w, bias, gelu_tanh_op));
         alone.insert(alone.end(), row.begin(), row.end());
       }
       for (const int threads : {1, 2, 3}) {
-        on.set_threads(threads);
+        set_parallel_threads(threads);
         for (int64_t M : {1, 2, 10, 12, 13, 25, 65}) {
           const auto rows = bytes_of(on.linear_packed(x.slice(65 - M, 65), w, bias, gelu_tanh_op));
           ASSERT_TRUE(std::equal(rows.begin(), rows.end(), alone.end() - long(rows.size())))
               << name_of(format) << ", " << M << " rows, " << threads << " threads";
         }
       }
-      on.set_threads(0);
+      set_parallel_threads(0);
     }
   });
 }

@@ -4,6 +4,7 @@
 
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
+#include "core/parallel.h"
 #include "data/files/sha256.h"
 #include "data/hdf5/seal.h"
 #include "data/tokenizer/char_tokenizer.h"
@@ -33,7 +34,7 @@ std::string sealed(std::string_view block, std::string_view rest) {
 
 void read(const CheckpointFile& content) {
   saved_tokenizer(content);
-  quantized_weights(content) ? load_quantized(content) : load_model(content);
+  quantized_weights(content) ? load_quantized(content, cpu) : load_model(content, cpu);
 }
 
 template <class Map>
@@ -72,7 +73,7 @@ void edit(CheckpointFile& content, FuzzedDataProvider& input) {
         for (int64_t& dim : dims) dim = input.ConsumeIntegralInRange(0, 9);
         DType dtype =
             input.PickValueInArray({DType::f32, DType::f64, DType::bf16, DType::i32, DType::i8});
-        Array values(Shape(std::span<const int64_t>(dims)), dtype);
+        Array values(Shape(std::span<const int64_t>(dims)), dtype, cpu);
         std::vector<char> bytes(values.bytes());
         backend(values).write(bytes.data(), values);
         content.tensors[tensor] = values;
@@ -88,7 +89,7 @@ void edit(CheckpointFile& content, FuzzedDataProvider& input) {
 // edits to what a valid file holds, in f32 or quantised.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
-  backend(cpu).set_threads(1);  // other targets have the other cores
+  set_parallel_threads(1);  // other targets have the other cores
   static const TemporaryFolder folder;
   static const InputFile file(folder / "ckpt.h5");
   static const std::string valid = [] {
@@ -98,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::vector<CheckpointFile> contents = [] {
     std::vector<CheckpointFile> all{load(folder / "valid.h5")};
     for (WeightFormat format : {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
-      Gpt model(tiny_model, 1);
+      Gpt model(tiny_model, cpu, 1);
       all.push_back(quantize(model, format));
       put_tokenizer(all.back(), CharTokenizer(U"abcd"));
     }

@@ -1,4 +1,5 @@
 #include "checkpoint/hugging_face.h"
+#include "core/parallel.h"
 #include "data/dataset/meta.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/fuzz/input_file.h"
@@ -7,7 +8,7 @@
 // 2, pytorch_model.bin; or a dataset's meta.json, train.bin and val.bin.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
-  backend(cpu).set_threads(1);  // other targets have the other cores
+  set_parallel_threads(1);  // other targets have the other cores
   static const TemporaryFolder folder, torch;
   static const InputFile torch_config(torch / "config.json"),
       torch_model(torch / "pytorch_model.bin");
@@ -19,11 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (data[0] == 2) {
       auto parts = split(input, 2);
       torch_config.write(parts[0]), torch_model.write(parts[1]);
-      load_hugging_face(torch.path());
+      load_hugging_face(torch.path(), cpu);
     } else if (data[0] % 2 == 0) {
       auto parts = split(input, 2);
       config.write(parts[0]), model.write(parts[1]);
-      load_hugging_face(folder.path());
+      load_hugging_face(folder.path(), cpu);
     } else {
       auto parts = split(input, 3);
       meta.write(parts[0]), train.write(parts[1]), val.write(parts[2]);

@@ -35,7 +35,7 @@ class Corpus {
 };
 
 void add_hugging_face(Corpus& corpus, const TemporaryFolder& folder) {
-  Gpt model(tiny_model, 1);
+  Gpt model(tiny_model, cpu, 1);
   save_hugging_face(folder.path(), model, nullptr);
   std::string weights = read_file(folder / "model.safetensors");
   corpus.add("hugging_face", "model", 0, read_file(folder / "config.json") + cut + weights);

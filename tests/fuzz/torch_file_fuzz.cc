@@ -32,7 +32,7 @@ void read(std::string_view bytes) {
   TorchFile file(bytes, "ckpt.pt");
   int left = 40;
   read_tensors(file, file.root(), 6, left);
-  load_model(load_nanogpt(bytes, "ckpt.pt", NanogptParts::all).state);
+  load_model(load_nanogpt(bytes, "ckpt.pt", NanogptParts::all).state, cpu);
 }
 
 }  // namespace

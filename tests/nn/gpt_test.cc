@@ -1,4 +1,5 @@
 #include "nn/gpt.h"
+#include "tests/device.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +24,7 @@ Array tokens(int64_t B, int64_t T, int64_t V = 11) {
 }
 
 TEST(Gpt, ParametersHaveHuggingFacesNamesAndShapes) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   std::map<std::string, Shape> shapes;
   model.parameters([&](const std::string& name, Parameter& p) { shapes[name] = p.shape(); });
   EXPECT_EQ(shapes.size(), 2u + 2 * 12 + 2);
@@ -48,19 +49,19 @@ TEST(Gpt, CountsParametersAsNanoGptDoes) {
             .n_embd = 384,
             .dropout = 0.2,
             .bias = false},
-           1);
+           test_device(), 1);
   EXPECT_EQ(full.num_params(), 10646784);
   EXPECT_EQ(full.num_params(false), 10646784 + 256 * 384);
   Gpt cpu_recipe(
       {.block_size = 64, .vocab_size = 65, .n_layer = 4, .n_head = 4, .n_embd = 128, .bias = false},
-      1);
+      test_device(), 1);
   EXPECT_EQ(cpu_recipe.num_params(), 795904);
 }
 
 TEST(Gpt, StartsWithNanoGptsDeviations) {
   Gpt model(
       {.block_size = 64, .vocab_size = 512, .n_layer = 8, .n_head = 4, .n_embd = 128, .bias = true},
-      3);
+      test_device(), 3);
   model.parameters([](const std::string& name, Parameter& p) {
     std::vector<float> w = to_vector<float>(p.array());
     double mean = 0, square = 0;
@@ -77,7 +78,7 @@ TEST(Gpt, StartsWithNanoGptsDeviations) {
 }
 
 TEST(Gpt, UntrainedLossIsThatOfGuessing) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   NoGrad no_grad;
   std::vector<int32_t> others = to_vector<int32_t>(tokens(4, 8));
   for (int32_t& id : others) id = (id + 5) % 11;
@@ -86,7 +87,7 @@ TEST(Gpt, UntrainedLossIsThatOfGuessing) {
 }
 
 TEST(Gpt, APositionSeesNothingAfterIt) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   NoGrad no_grad;
   std::vector<int32_t> ids{1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<float> before = to_vector<float>(model(to_array(ids, {1, 8})).array());
@@ -100,7 +101,7 @@ TEST(Gpt, APositionSeesNothingAfterIt) {
 TEST(Gpt, DropoutIsOnInTrainingAlone) {
   GptConfig config = small();
   config.dropout = 0.5;
-  Gpt model(config, 1);
+  Gpt model(config, test_device(), 1);
   NoGrad no_grad;
   auto loss = [&] { return item(model.loss(tokens(4, 8), tokens(4, 8)).array()); };
   EXPECT_EQ(loss(), loss());
@@ -109,7 +110,7 @@ TEST(Gpt, DropoutIsOnInTrainingAlone) {
 }
 
 TEST(Gpt, CropBlockSizeKeepsTheFirstPositions) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   NoGrad no_grad;
   std::vector<float> whole = to_vector<float>(model(tokens(1, 4)).array());
   model.crop_block_size(4);
@@ -121,24 +122,25 @@ TEST(Gpt, CropBlockSizeKeepsTheFirstPositions) {
 TEST(Gpt, ConfigurationsThatCannotBeAreErrors) {
   GptConfig config = small();
   config.n_head = 3;
-  EXPECT_THAT([&] { Gpt(config, 1); },
+  EXPECT_THAT([&] { Gpt(config, test_device(), 1); },
               ThrowsMessage<Error>(HasSubstr("n_embd 16 is not divisible by n_head 3")));
   config = small();
   config.dropout = 1;
-  EXPECT_THROW(Gpt(config, 1), Error);
+  EXPECT_THROW(Gpt(config, test_device(), 1), Error);
   config = small();
   config.n_layer = 0;
-  EXPECT_THROW(Gpt(config, 1), Error);
+  EXPECT_THROW(Gpt(config, test_device(), 1), Error);
   for (int64_t GptConfig::*size :
        {&GptConfig::n_embd, &GptConfig::vocab_size, &GptConfig::block_size, &GptConfig::n_layer}) {
     config = small();
     config.*size = int64_t{1} << 62;
-    EXPECT_THAT([&] { Gpt(config, 1); }, ThrowsMessage<Error>(HasSubstr("than can be counted")));
+    EXPECT_THAT([&] { Gpt(config, test_device(), 1); },
+                ThrowsMessage<Error>(HasSubstr("than can be counted")));
   }
 }
 
 TEST(Gpt, AForwardPassBeforeThereAreWeightsIsAnError) {
-  Gpt model(small());
+  Gpt model(small(), test_device());
   Array tokens = zeros({1, 2}, DType::i32);
   EXPECT_THAT([&] { model(tokens); },
               ThrowsMessage<Error>(HasSubstr("draw the weights, or load them")));
@@ -152,7 +154,7 @@ TEST(Gpt, AForwardPassBeforeThereAreWeightsIsAnError) {
 }
 
 TEST(Gpt, CachedAndPlainForwardAgree) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   NoGrad no_grad;
   std::vector<float> plain = to_vector<float>(model(tokens(2, 8)).array());
   KvCache cache = model.make_cache(2);
@@ -164,7 +166,7 @@ TEST(Gpt, CachedAndPlainForwardAgree) {
 }
 
 TEST(Gpt, LastOnlyGivesTheLastRowsBits) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   model.pack(WeightFormat::f32);
   NoGrad no_grad;
   KvCache every = model.make_cache(2), last = model.make_cache(2);
@@ -187,8 +189,8 @@ size_t in_use(size_t bytes) { return (bytes + 63) / 64 * 64; }
 TEST(Gpt, PackingGivesTheDenseMemoryBack) {
   for (WeightFormat format :
        {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
-    Gpt model(small(), 1);
-    [[maybe_unused]] const size_t start = backend(cpu).memory().live;
+    Gpt model(small(), test_device(), 1);
+    [[maybe_unused]] const size_t start = test_backend().memory().live;
     model.pack(format);
     size_t matrices = 0, packed = 0;
     model.weights([&](const std::string& name, Weight& weight) {
@@ -199,14 +201,14 @@ TEST(Gpt, PackingGivesTheDenseMemoryBack) {
     });
     EXPECT_GT(matrices, 0u);
 #if !defined(__SANITIZE_ADDRESS__)  // which puts a zone around every block
-    EXPECT_EQ(start - matrices + packed, backend(cpu).memory().live) << name_of(format);
+    EXPECT_EQ(start - matrices + packed, test_backend().memory().live) << name_of(format);
 #endif
   }
 }
 
 // Values that arrive after packing are those that count.
 TEST(Gpt, AStalePackedWeightIsNeverRead) {
-  Gpt model(small(), 1), other(small(), 2);
+  Gpt model(small(), test_device(), 1), other(small(), test_device(), 2);
   model.pack(WeightFormat::int8);
   std::vector<Tensor> values;
   other.parameters([&](const std::string&, Parameter& p) { values.push_back(p); });
@@ -222,7 +224,7 @@ TEST(Gpt, AStalePackedWeightIsNeverRead) {
 }
 
 TEST(Gpt, APackedModelCannotBeTrained) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   model.pack(WeightFormat::int8);
   EXPECT_THAT([&] { model.loss(tokens(1, 4), tokens(1, 4)); },
               ThrowsMessage<Error>(HasSubstr("wte [11, 16] is packed in int8, for inference")));
@@ -232,7 +234,7 @@ TEST(Gpt, APackedModelCannotBeTrained) {
 }
 
 TEST(Gpt, RowsOfACacheGoOnByThemselves) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   model.pack(WeightFormat::f32);
   NoGrad no_grad;
   KvCache all = model.make_cache(3), alone = model.make_cache(1, 6);
@@ -248,7 +250,7 @@ TEST(Gpt, RowsOfACacheGoOnByThemselves) {
 }
 
 TEST(Gpt, TheCacheIsForInferenceAlone) {
-  Gpt model(small(), 1);
+  Gpt model(small(), test_device(), 1);
   KvCache cache = model.make_cache(1);
   EXPECT_THAT([&] { model(tokens(1, 2), &cache); }, ThrowsMessage<Error>(HasSubstr("NoGrad")));
 }
@@ -264,15 +266,15 @@ Trained train_two_steps(bool recompute, DType dtype) {
   GptConfig config = small();
   config.n_layer = 6;
   config.dropout = 0.3;
-  Gpt model(config, 1);
+  Gpt model(config, test_device(), 1);
   model.context().training = true;
   model.context().recompute = recompute;
   model.context().dtype = dtype;
   Trained trained;
   for (int step = 0; step < 2; ++step) {
-    size_t before = backend(cpu).memory().live;
+    size_t before = test_backend().memory().live;
     Tensor loss = model.loss(tokens(4, 8), tokens(4, 8));
-    trained.kept = backend(cpu).memory().live - before;
+    trained.kept = test_backend().memory().live - before;
     loss.backward();
     trained.losses.push_back(item(loss.array()));
   }

@@ -21,7 +21,7 @@ using Tensors = std::map<std::string, Array>;
 Array columns(const Rows& rows, int64_t begin, int64_t end) {
   std::vector<int32_t> ids;
   for (const auto& row : rows) ids.insert(ids.end(), row.begin() + begin, row.begin() + end);
-  return to_array(ids, {std::ssize(rows), end - begin});
+  return to_array(ids, {std::ssize(rows), end - begin}, cpu);
 }
 
 void add_training(Tensors& out, Gpt& model, const Rows& ids) {
@@ -43,12 +43,12 @@ void add_streams(Tensors& out, Gpt& model, const Rows& prompts, int64_t max_new_
        generate(model, prompts, {.max_new_tokens = max_new_tokens, .sampler = {.temperature = 0}})
            .samples)
     tokens.insert(tokens.end(), sample.tokens.end() - max_new_tokens, sample.tokens.end());
-  out["streams"] = to_array(tokens, {std::ssize(prompts), max_new_tokens});
+  out["streams"] = to_array(tokens, {std::ssize(prompts), max_new_tokens}, cpu);
 }
 
 void dump(const std::string& from, const std::string& tokens, const std::string& to) {
   nlohmann::json asked = nlohmann::json::parse(read_file(tokens));
-  OpenedModel opened = open_model(from, "");
+  OpenedModel opened = open_model(from, "", cpu);
   Tensors out;
   add_training(out, *opened.model, asked.at("ids").get<Rows>());
   if (Rows prompts = asked.at("prompts").get<Rows>(); !prompts.empty())

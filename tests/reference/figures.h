@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/backend.h"
+#include "tests/device.h"
 #include "tests/reference/values.h"
 
 // What the JSON files beside this describe: inputs, and excerpts of tensors (README.md).

@@ -8,7 +8,9 @@
 #include <cmath>
 #include <map>
 
+#include "core/parallel.h"
 #include "core/process/stop.h"
+#include "tests/device.h"
 #include "tests/sample/tiny_model.h"
 
 namespace folio {
@@ -115,7 +117,7 @@ TEST(Decoder, ATrimmedCacheIsAnotherModel) {
 TEST(Decoder, EverySequenceIsWhatItIsAlone) {
   auto model = a_model();
   for (auto [threads, dtype] : {std::pair{1, DType::f32}, {3, DType::f32}, {3, DType::i8}}) {
-    backend(cpu).set_threads(threads);
+    set_parallel_threads(threads);
     ContextWindow w = window(PastBlock::block, 5);
     Decoder decoder(*model, {.window = w, .batch_size = 6, .kv_cache_dtype = dtype});
     std::mt19937 random(4);
@@ -135,7 +137,7 @@ TEST(Decoder, EverySequenceIsWhatItIsAlone) {
     }
     EXPECT_GT(made, 20u);
   }
-  backend(cpu).set_threads(0);
+  set_parallel_threads(0);
 }
 
 TEST(Decoder, SequencesThatShareAPrefixGoOnFromIt) {

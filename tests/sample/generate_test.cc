@@ -8,9 +8,11 @@
 #include <cmath>
 #include <map>
 
+#include "core/parallel.h"
 #include "core/process/stop.h"
 #include "sample/decoder.h"
 #include "sample/logprobs.h"
+#include "tests/device.h"
 #include "tests/message.h"
 #include "tests/sample/tiny_model.h"
 
@@ -129,10 +131,10 @@ TEST(Generate, ASampleDependsOnNothingButItsPromptSeedAndNumber) {
       EXPECT_EQ(streams(*model, batch, some), together) << "batch_size " << batch_size;
     }
     for (int threads : {1, 3}) {
-      backend(cpu).set_threads(threads);
+      set_parallel_threads(threads);
       EXPECT_EQ(streams(*model, batch, options), together) << threads << " threads";
     }
-    backend(cpu).set_threads(0);
+    set_parallel_threads(0);
     GenerateOptions other = options;
     other.seed = 1;
     EXPECT_NE(streams(*model, batch, other), together);
@@ -179,7 +181,8 @@ TEST(Generate, IdsWithoutATokenAreNeverDrawn) {
   constexpr int64_t padded = V + 31;
   auto model = a_model(V);
   auto wide = std::make_unique<Gpt>(
-      GptConfig{.block_size = T, .vocab_size = padded, .n_layer = 2, .n_head = 2, .n_embd = 32}, 5);
+      GptConfig{.block_size = T, .vocab_size = padded, .n_layer = 2, .n_head = 2, .n_embd = 32},
+      test_device(), 5);
   std::vector<Array> weights;
   model->parameters([&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
   size_t i = 0;
@@ -228,7 +231,7 @@ TEST(Generate, MoreTokensThanTheModelHasRowsAreRefused) {
 TEST(Generate, AStopTakesEffectAtTheNextToken) {
   auto model = a_model();
   for (int threads : {1, 3}) {
-    backend(cpu).set_threads(threads);
+    set_parallel_threads(threads);
     for (int n : {1, 7, 30}) {
       int drawn = 0;
       auto stop_at_n = [&](const Draw&) {
@@ -242,7 +245,7 @@ TEST(Generate, AStopTakesEffectAtTheNextToken) {
       forget_stop();
     }
   }
-  backend(cpu).set_threads(0);
+  set_parallel_threads(0);
 }
 
 TEST(Generate, StopEndsWhereTheContextIsFull) {

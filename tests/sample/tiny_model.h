@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/gpt.h"
+#include "tests/device.h"
 
 namespace folio {
 
@@ -17,7 +18,7 @@ using Tokens = std::vector<int32_t>;
 inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V) {
   GptConfig config{
       .block_size = T, .vocab_size = vocab_size, .n_layer = 2, .n_head = 2, .n_embd = 32};
-  auto model = std::make_unique<Gpt>(config, 5);
+  auto model = std::make_unique<Gpt>(config, test_device(), 5);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() == 2)
       backend(p.array()).random_normal(const_cast<Array&>(p.array()), 0, 0.3,

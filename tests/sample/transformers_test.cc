@@ -6,6 +6,7 @@
 
 #include "nn/gpt.h"
 #include "sample/generate.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 #include "tests/reference/figures.h"
 
@@ -25,7 +26,8 @@ class Transformers : public testing::Test {
                                             .n_layer = shape.at("n_layer"),
                                             .n_head = shape.at("n_head"),
                                             .n_embd = shape.at("n_embd"),
-                                            .activation = gelu_tanh_op});
+                                            .activation = gelu_tanh_op},
+                                  test_device());
     std::map<std::string, Array> weights;
     for (const json& spec : figures.at("weights"))
       weights[spec.at("name")] = reference::values_of(spec);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/process/memory_limit.h"
+#include "tests/device.h"
 #include "tests/message.h"
 #include "train/adamw.h"
 
@@ -33,9 +34,9 @@ GptConfig config_of(const TrainOptions& o) {
 
 // The most that Arrays held in a training step.
 double bytes_of_a_step(const TrainOptions& options) {
-  size_t before = backend(cpu).memory().live;
-  backend(cpu).forget_peak_memory();
-  Gpt model(config_of(options), 1);
+  size_t before = test_backend().memory().live;
+  test_backend().forget_peak_memory();
+  Gpt model(config_of(options), test_device(), 1);
   model.context().dtype = dtype_named(options.dtype);
   model.context().recompute = options.recompute;
   AdamW optimizer(model, {});
@@ -46,7 +47,7 @@ double bytes_of_a_step(const TrainOptions& options) {
     optimizer.step(1e-3);
     optimizer.zero_grad();
   }
-  return double(backend(cpu).memory().peak - before);
+  return double(test_backend().memory().peak - before);
 }
 
 // Never more than what a step takes, nor so little that it would say nothing.
@@ -74,12 +75,12 @@ TEST(CheckFits, NamesTheOptionsAndTheBytesNeededAndLeft) {
       message_of([&] { check_fits(config_of(options), options); }),
       AllOf(HasSubstr("n_embd=1099511627776"), HasSubstr("n_layer=4"), HasSubstr("MB are left")));
   options = options_of(int64_t{1} << 40, "bfloat16", true);
-  size_t before = backend(cpu).memory().peak;
+  size_t before = test_backend().memory().peak;
   EXPECT_THAT(message_of([&] { check_fits(config_of(options), options); }),
               AllOf(HasSubstr("batch_size=1099511627776"), HasSubstr("block_size=64")));
   options.eval_only = true;  // keeps nothing for backward
   check_fits(config_of(options), options);
-  EXPECT_EQ(backend(cpu).memory().peak, before);
+  EXPECT_EQ(test_backend().memory().peak, before);
 }
 
 }  // namespace

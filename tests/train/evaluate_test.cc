@@ -22,7 +22,8 @@ constexpr int64_t T = 8, V = 23;
 // A model that is sure of itself: losses differ from token to token and context to context.
 std::unique_ptr<Gpt> a_model() {
   auto model = std::make_unique<Gpt>(
-      GptConfig{.block_size = T, .vocab_size = V, .n_layer = 2, .n_head = 2, .n_embd = 16}, 3);
+      GptConfig{.block_size = T, .vocab_size = V, .n_layer = 2, .n_head = 2, .n_embd = 16},
+      test_device(), 3);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() != 2) return;
     Array values = p.array();

@@ -5,6 +5,7 @@
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
+#include "tests/device.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 
@@ -26,7 +27,7 @@ class FineTune : public testing::Test {
                                              .n_embd = 8,
                                              .bias = true,
                                              .activation = gelu_tanh_op},
-                                   9);
+                                   test_device(), 9);
     save_hugging_face(model, *source, data.meta.tokenizer.get());
     options.init_from = model;
     options.model.block_size = TrainOptions{}.model.block_size;  // not given: the model's
@@ -89,7 +90,8 @@ TEST_F(FineTune, AShorterBlockSizeCutsThePositions) {
   options.max_iters = 4;
   folio::Run whole(options, {{"block_size", "command line"}});
   EXPECT_EQ(train(whole, silent), Finish::done);
-  EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)))->config().block_size, 10);
+  EXPECT_EQ(load_model(load(last_checkpoint(options.out_dir)), test_device())->config().block_size,
+            10);
   options.model.block_size = T + 1;
   EXPECT_THAT(error({{"block_size", "command line"}}), HasSubstr("block_size = 24"));
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_file.h"
+#include "tests/device.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
@@ -25,11 +26,11 @@ TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
     bytes = parameter_bytes(*run.model);
     train(run, silent);
   }
-  size_t before = backend(cpu).memory().live;
+  size_t before = test_backend().memory().live;
   options.init_from = "resume";
-  backend(cpu).forget_peak_memory();
+  test_backend().forget_peak_memory();
   folio::Run run(options, {});
-  double taken = double(backend(cpu).memory().peak - before);
+  double taken = double(test_backend().memory().peak - before);
   EXPECT_GE(taken, 3 * bytes);
   EXPECT_LE(taken, 3.2 * bytes) << "of the parameters, as the issue asks";
   for (const auto& [name, moments] : run.optimizer->moments)
@@ -37,18 +38,20 @@ TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
 }
 
 TEST(AdamWMoments, TakeMemoryWhenTheyAreFirstNeeded) {
-  Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 64}, 1);
-  size_t before = backend(cpu).memory().live;
+  Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 64},
+            test_device(), 1);
+  size_t before = test_backend().memory().live;
   AdamW optimizer(model, {});
-  EXPECT_EQ(backend(cpu).memory().live, before);
+  EXPECT_EQ(test_backend().memory().live, before);
   optimizer.make_moments();
-  EXPECT_GE(double(backend(cpu).memory().live - before), 2 * parameter_bytes(model));
+  EXPECT_GE(double(test_backend().memory().live - before), 2 * parameter_bytes(model));
   const Array& m = optimizer.moments.at("transformer.wte.weight").m;
   EXPECT_EQ(to_vector<float>(m), std::vector<float>(size_t(m.size()), 0));
 }
 
 TEST(AdamWStep, WithoutAGradientIsAnErrorThatNamesTheParameter) {
-  Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 8}, 1);
+  Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 8},
+            test_device(), 1);
   AdamW optimizer(model, {});
   EXPECT_THAT(message_of([&] { optimizer.step(1e-3); }),
               HasSubstr("AdamW::step: parameter transformer.wte.weight has no gradient"));

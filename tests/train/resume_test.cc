@@ -5,7 +5,9 @@
 #include <random>
 
 #include "checkpoint/model_file.h"
+#include "core/parallel.h"
 #include "core/process/stop.h"
+#include "tests/device.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
 
@@ -63,8 +65,8 @@ void resume(TrainOptions options, Outcome& outcome) {
 
 class Resume : public testing::TestWithParam<int> {
  protected:
-  void SetUp() override { backend(cpu).set_threads(GetParam()); }
-  void TearDown() override { backend(cpu).set_threads(0); }
+  void SetUp() override { set_parallel_threads(GetParam()); }
+  void TearDown() override { set_parallel_threads(0); }
 };
 
 TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
@@ -113,11 +115,11 @@ INSTANTIATE_TEST_SUITE_P(Threads, Resume, testing::Values(1, 2));
 TEST(ResumeAcrossThreads, OneAndTwoThreadsGiveTheSameBytes) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
-  backend(cpu).set_threads(1);
+  set_parallel_threads(1);
   Outcome one = uninterrupted(options);
-  backend(cpu).set_threads(2);
+  set_parallel_threads(2);
   Outcome two = uninterrupted(options);
-  backend(cpu).set_threads(0);
+  set_parallel_threads(0);
   EXPECT_EQ(one.losses, two.losses);
   EXPECT_TRUE(one.state == two.state);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "checkpoint/open_model.h"
+#include "tests/device.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"
 #include "train/train.h"
@@ -82,7 +83,7 @@ TEST_F(Runs, ANewOneIsNotMixedUpWithAnEarlierOne) {
   std::string aside = (fs::path(options.out_dir) / "earlier-1").string();
   EXPECT_THAT(train_it(), ElementsAre("moved the files of an earlier run to " + aside));
   EXPECT_EQ(read_file(aside + "/ckpt.h5"), earlier);
-  OpenedModel opened = open_model("resume", options.out_dir);
+  OpenedModel opened = open_model("resume", options.out_dir, test_device());
   EXPECT_THAT(opened.described(), HasSubstr("last.h5: iteration 3"));
 }
 
@@ -135,21 +136,22 @@ TEST_F(Runs, CkptIsTheBestAndLastTheNewest) {
     EXPECT_EQ(file.attribute<int64_t>("iter_num"), best->first);
     EXPECT_EQ(file.attribute<double>("best_val_loss"), best->second);
     EXPECT_EQ(load(fs::path(options.out_dir) / "last.h5").attribute<int64_t>("iter_num"), 41);
-    EXPECT_EQ(open_model("resume", options.out_dir).described(),
+    EXPECT_EQ(open_model("resume", options.out_dir, test_device()).described(),
               fmt::format("{}/ckpt.h5: iteration {}, val loss {:.4f}", options.out_dir, best->first,
                           best->second));
-    EXPECT_THAT(open_model("resume", options.out_dir, Purpose::any, Which::last).described(),
-                HasSubstr("last.h5: iteration 41, best val loss so far"));
-    EXPECT_THAT(open_model(options.out_dir, "", Purpose::any, Which::last).source,
+    EXPECT_THAT(
+        open_model("resume", options.out_dir, test_device(), Purpose::any, Which::last).described(),
+        HasSubstr("last.h5: iteration 41, best val loss so far"));
+    EXPECT_THAT(open_model(options.out_dir, "", test_device(), Purpose::any, Which::last).source,
                 HasSubstr("last.h5"));
   }
 }
 
 TEST(OpenRun, SaysWhatAFolderLacks) {
   TemporaryFolder folder;
-  EXPECT_THAT(message_of([&] { open_model("resume", folder / "none"); }),
+  EXPECT_THAT(message_of([&] { open_model("resume", folder / "none", test_device()); }),
               HasSubstr("there is no such folder"));
-  EXPECT_THAT(message_of([&] { open_model("resume", folder.path()); }),
+  EXPECT_THAT(message_of([&] { open_model("resume", folder.path(), test_device()); }),
               HasSubstr("holds no checkpoint (ckpt.h5 or last.h5)"));
 }
 

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "checkpoint/model_file.h"
+#include "core/parallel.h"
 #include "core/process/stop.h"
 #include "data/files/files.h"
 #include "tests/data/file_size_limit.h"
@@ -48,7 +49,7 @@ class Stopping : public testing::Test {
   void SetUp() override { forget_stop(); }
   void TearDown() override {
     forget_stop();
-    backend(cpu).set_threads(0);
+    set_parallel_threads(0);
   }
 
   std::filesystem::path last() const { return last_checkpoint(options.out_dir); }
@@ -71,7 +72,7 @@ TEST_F(Stopping, AtAnyCheckItResumesToTheBytesOfAnUndisturbedRun) {
   options.eval_interval = 4;
   std::mt19937 random(3);
   for (int threads : {1, 2}) {
-    backend(cpu).set_threads(threads);
+    set_parallel_threads(threads);
     clear();
     ASSERT_EQ(run_from("scratch"), Finish::done);
     std::string expected = last_bytes();

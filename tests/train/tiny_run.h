@@ -5,6 +5,7 @@
 #include "configs/train_options.h"
 #include "data/corpus/prepare.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 
 namespace folio {
 
@@ -20,6 +21,7 @@ inline TrainOptions tiny_options(const TemporaryFolder& folder) {
   std::filesystem::path input = folder / "input.txt";
   std::ofstream(input) << text;
   TrainOptions o;
+  o.device = name_of(test_device());
   o.data_dir = folder / "datasets";
   o.dataset = "tiny";
   o.out_dir = folder / "out";

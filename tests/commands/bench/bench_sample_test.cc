@@ -9,6 +9,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -22,7 +23,8 @@ nlohmann::json bench(std::vector<std::string> args) {
 }
 
 void save_model(const std::filesystem::path& path, int64_t n_embd) {
-  Gpt model({.block_size = 8, .vocab_size = 4, .n_layer = 1, .n_head = 1, .n_embd = n_embd}, 1);
+  Gpt model({.block_size = 8, .vocab_size = 4, .n_layer = 1, .n_head = 1, .n_embd = n_embd},
+            test_device(), 1);
   CheckpointFile file;
   put_parameters(file, model);
   put_tokenizer(file, CharTokenizer(U"abcd"));

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

@@ -1,4 +1,5 @@
 #include "core/finite.h"
+#include "tests/device.h"
 
 #include <gtest/gtest.h>
 

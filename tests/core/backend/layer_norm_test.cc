@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -144,7 +145,7 @@ TEST(LayerNorm, GradientsMatchFiniteDifferences) {
 TEST(LayerNorm, IsAccurateFarFromZero) {
   auto values = normal_values(256, 5);
   for (double& value : values) value += 1000;
-  Array x = array_of(values, {1, 256}, DType::f32), w({256}, DType::f32);
+  Array x = array_of(values, {1, 256}, DType::f32), w = empty({256}, DType::f32);
   backend(w).fill(w, 1);
   auto expected = reference(values_of(x), Values(256, 1), {}, Values(256, 0));
   expect_near(backend(x).layer_norm(x, w, {}, eps, DType::f32).y, expected.y, 2e-4);

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "tests/core/arrays.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -17,17 +18,17 @@ TEST(Norm, IsTheLengthOfAllArraysTogether) {
         for (double value : values_of(arrays.back())) squares += value * value;
       }
     }
-    Array norm = backend(cpu).norm(arrays);
+    Array norm = test_backend().norm(arrays);
     EXPECT_EQ(norm.dtype(), DType::f32);
     EXPECT_NEAR(item(norm) / std::sqrt(squares), 1, 1e-6);
-    EXPECT_EQ(item(backend(cpu).norm(std::vector{array_of({3, -4}, {2}, DType::f32)})), 5);
-    EXPECT_EQ(item(backend(cpu).norm({})), 0);
+    EXPECT_EQ(item(test_backend().norm(std::vector{array_of({3, -4}, {2}, DType::f32)})), 5);
+    EXPECT_EQ(item(test_backend().norm({})), 0);
   });
 }
 
 TEST(ClipScale, ShortensLongGradientsOnly) {
   auto scale = [](double norm, double limit) {
-    return item(backend(cpu).clip_scale(array_of({norm}, {}, DType::f32), limit));
+    return item(test_backend().clip_scale(array_of({norm}, {}, DType::f32), limit));
   };
   EXPECT_NEAR(scale(4, 1), 1 / (4 + 1e-6), 1e-7);
   EXPECT_EQ(scale(0.5, 1), 1);
@@ -97,7 +98,7 @@ TEST(AdamW, MatchesTheScalarFormulaOverManySlots) {
           for (size_t i = 0; i < grads.size(); ++i)
             expected[s][i].step(grads[i] * 0.25, step, slot.weight_decay);
         }
-        backend(cpu).adamw(slots, step);
+        test_backend().adamw(slots, step);
       }
       for (size_t s = 0; s < slots.size(); ++s) {
         std::vector<double> p, m, v;
@@ -133,9 +134,9 @@ TEST(Optimizer, SameBitsForAnyThreads) {
                        zeros({size}, DType::f32), zeros({size}, DType::f32), 0.1});
       out.push_back(slots.back().param);
     }
-    Array norm = backend(cpu).norm(grads);
-    AdamWStep step{.learning_rate = 0.01, .grad_scale = backend(cpu).clip_scale(norm, 1)};
-    backend(cpu).adamw(slots, step);
+    Array norm = test_backend().norm(grads);
+    AdamWStep step{.learning_rate = 0.01, .grad_scale = test_backend().clip_scale(norm, 1)};
+    test_backend().adamw(slots, step);
     out.push_back(norm);
     return out;
   });

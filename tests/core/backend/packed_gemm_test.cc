@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/parallel.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -61,7 +63,7 @@ class PackedGemm : public testing::TestWithParam<int64_t> {
   void TearDown() override {
     hwy::SetSupportedTargetsForTest(0);
     retarget();
-    backend(cpu).set_threads(0);
+    set_parallel_threads(0);
   }
   static void retarget() { hwy::GetChosenTarget().Update(hwy::SupportedTargets()); }
 
@@ -70,7 +72,7 @@ class PackedGemm : public testing::TestWithParam<int64_t> {
   template <class T, class W>
   void compare(int64_t M, int64_t N, int64_t K, Unary act, const Array& bias) {
     const Array x = random_array<T>({M, K}, 1), w = random_array<W>({N, K}, 2);
-    Backend& on = backend(cpu);
+    Backend& on = test_backend();
     const Array y = on.linear_packed(x, on.pack(w, WeightFormat::f32), bias, act);
     ASSERT_EQ(y.shape(), Shape({M, N}));
     ASSERT_EQ(y.dtype(), dtype_of<T>);
@@ -105,7 +107,7 @@ TEST_P(PackedGemm, MatchesATripleLoop) {
 template <class T, class W>
 void expect_same_rows(int64_t N, int64_t K) {
   constexpr int64_t most = 257;
-  Backend& on = backend(cpu);
+  Backend& on = test_backend();
   const Array x = random_array<T>({most, K}, 1), bias = random_array<W>({N}, 3);
   const PackedWeight w = on.pack(random_array<W>({N, K}, 2), WeightFormat::f32);
   const auto multiply = [&](int64_t begin, int64_t end) {
@@ -114,7 +116,7 @@ void expect_same_rows(int64_t N, int64_t K) {
     on.read(y, bytes.data());
     return bytes;
   };
-  on.set_threads(1);
+  set_parallel_threads(1);
   std::vector<std::byte> alone;
   for (int64_t i = 0; i < most; ++i) {
     const auto row = multiply(i, i + 1);
@@ -129,7 +131,7 @@ void expect_same_rows(int64_t N, int64_t K) {
   };
   for (int64_t M = 1; M <= 20; ++M) compare(M);
   for (const int threads : {1, 2, 3}) {
-    on.set_threads(threads);
+    set_parallel_threads(threads);
     for (const int64_t M : {1, 10, 63, 64, 65, 257}) compare(M);
   }
 }
@@ -146,14 +148,15 @@ TEST_P(PackedGemm, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {
 }
 
 TEST_P(PackedGemm, KeepsLeadingDimensionsAndNoRows) {
-  Backend& on = backend(cpu);
+  Backend& on = test_backend();
   const PackedWeight w = on.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
   EXPECT_EQ(on.linear_packed(random_array<float>({2, 4, 3}, 2), w, {}).shape(), Shape({2, 4, 5}));
-  EXPECT_EQ(on.linear_packed(Array({0, 3}, DType::f32), w, {}).shape(), Shape({0, 5}));
+  EXPECT_EQ(on.linear_packed(Array({0, 3}, DType::f32, test_device()), w, {}).shape(),
+            Shape({0, 5}));
 }
 
 TEST_P(PackedGemm, NamesWhatDoesNotFit) {
-  Backend& on = backend(cpu);
+  Backend& on = test_backend();
   const PackedWeight w = on.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
   const auto message = [&](auto&& call) -> std::string {
     try {

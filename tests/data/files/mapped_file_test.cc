@@ -16,6 +16,7 @@
 #include "data/dataset/token_file.h"
 #include "data/safetensors/safetensors.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -165,7 +166,7 @@ TEST(MappedFile, OfWeightsThatBecomesShorterIsAnErrorOfWhoeverReadsThem) {
                         .shape = {count},
                         .make =
                             [=] {
-                              Array ones({count}, dtype);
+                              Array ones({count}, dtype, test_device());
                               backend(ones).fill(ones, 1);
                               return ones;
                             }}},

@@ -12,6 +12,7 @@
 
 #include "core/backend.h"
 #include "data/hdf5/checkpoint_file.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {

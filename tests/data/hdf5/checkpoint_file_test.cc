@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tests/data/hdf5/checkpoint_fixture.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

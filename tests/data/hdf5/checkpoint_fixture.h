@@ -10,6 +10,7 @@
 
 #include "core/backend.h"
 #include "data/hdf5/checkpoint_file.h"
+#include "tests/device.h"
 
 // Small checkpoints, and a folder to save them in.
 namespace folio {
@@ -33,7 +34,7 @@ inline std::vector<unsigned char> bytes_of(const Array& array) {
 
 // Bytes that follow from their place alone.
 inline Array patterned(Shape shape, DType dtype) {
-  Array array(shape, dtype);
+  Array array(shape, dtype, test_device());
   std::vector<unsigned char> bytes(array.bytes());
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i * 7 + i / 251);
   backend(array).write(bytes.data(), array);

@@ -12,6 +12,7 @@
 #include "data/hdf5/checkpoint_file.h"
 #include "data/hdf5/seal.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

@@ -10,6 +10,7 @@
 #include "data/files/files.h"
 #include "data/safetensors/half.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -33,7 +34,7 @@ Array bf16_array(std::vector<float> values) {
 std::vector<SafetensorsSource> four_tensors() {
   return {source("c", bf16_array({1, -2})),
           source("b", to_array(std::vector<float>{1, 2, 3, -4}, {2, 2})),
-          source("aa", Array({0, 3}, DType::f32)),
+          source("aa", Array({0, 3}, DType::f32, test_device())),
           source("a", to_array(std::vector<float>{0.5f, 0.25f, 1}, {3}))};
 }
 
