@@ -77,7 +77,8 @@ def excerpt(tensor, seed):
     }
 
 
-def run(case, optimizer=OPTIMIZER):
+def run(case, dtype, optimizer=OPTIMIZER):
+    """Twenty steps in float32, or with PyTorch's autocast to bfloat16."""
     config = reference.Config(
         **case["model"], bias=case["bias"], gelu="tanh" if case["gelu"] == "gelu_tanh" else "none"
     )
@@ -97,7 +98,8 @@ def run(case, optimizer=OPTIMIZER):
     batches = [[values.tensor(spec, torch.int64) for spec in pair.values()] for pair in pairs]
     result = {**case, "batches": pairs, "weights": specs, "losses": [], "grad_norms": []}
     for step in range(STEPS):
-        logits, loss = model(*batches[step % BATCHES])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            logits, loss = model(*batches[step % BATCHES])
         loss.backward()
         if step == 0:
             result["logits"] = excerpt(logits, 2000)
@@ -113,12 +115,19 @@ def run(case, optimizer=OPTIMIZER):
     return result
 
 
+def figures(case):
+    return {
+        **run(case, torch.float32),
+        "bfloat16_losses": run(case, torch.bfloat16)["losses"],
+    }
+
+
 def main():
     torch.set_num_threads(1)
     parity = {
         "torch": torch.__version__.split("+")[0],
         "optimizer": OPTIMIZER,
-        "cases": [run(case) for case in CASES],
+        "cases": [figures(case) for case in CASES],
     }
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("parity.json")
     path.write_text(
