@@ -7,6 +7,7 @@ namespace {
 void check_pair(const char* op, const Tensor& a, const Tensor& b) {
   check_values(op, "a", a);
   check_values(op, "b", b);
+  check_device(op, "b", a.array(), b.array());
   check(a.dtype() == b.dtype(), "{}: a is {} {}, but b is {} {}; cast one of them", op, a.dtype(),
         a.shape(), b.dtype(), b.shape());
   check(broadcast(a.shape(), b.shape()).has_value(),

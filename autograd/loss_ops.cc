@@ -21,6 +21,7 @@ Tensor cross_entropy(const Tensor& logits, const Array& targets) {
   check(logits.shape().rank() > 0, "cross_entropy: logits must be [..., V], got {}",
         logits.shape());
   check_ids("cross_entropy", "targets", targets, -1, logits.dim(-1));
+  check_device("cross_entropy", "the array of targets", logits.array(), targets);
   check(targets.size() == logits.array().rows(), "cross_entropy: logits {} need {} targets, got {}",
         logits.shape(), logits.array().rows(), targets.shape());
   std::vector<int32_t> host = to_vector<int32_t>(targets);

@@ -9,6 +9,7 @@ namespace {
 void check_matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   check_values("matmul", "a", a);
   check_values("matmul", "b", b);
+  check_device("matmul", "b", a.array(), b.array());
   check(a.dtype() == b.dtype(), "matmul: a is {} {}, but b is {} {}; cast one of them", a.dtype(),
         a.shape(), b.dtype(), b.shape());
   check(a.shape().rank() >= 2 && b.shape().rank() >= 2,

@@ -21,6 +21,10 @@ Tensor add(const Tensor& a, const Tensor& b);
 inline Tensor sub(const Tensor& a, const Tensor& b) { return elementwise<Sub>(a, b); }
 inline Tensor mul(const Tensor& a, const Tensor& b) { return elementwise<Mul>(a, b); }
 inline Tensor div(const Tensor& a, const Tensor& b) { return elementwise<Div>(a, b); }
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 
 // --- of one tensor, element by element.
 Tensor elementwise(Unary op, const Tensor& x);  // op from core/elementwise.h

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/finite.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
 
@@ -139,7 +138,7 @@ Parameter take_parameter(CheckpointFile& file, const std::string& name, const Sh
 
 void check_finite(const Array& values, const std::string& path, const std::string& name) {
   check(
-      all_finite(values),
+      backend(values).all_finite(values),
       "{}: tensor {} holds NaN or infinity, so the model computes nothing; take a checkpoint from "
       "before it diverged",
       path, name);

@@ -3,7 +3,6 @@
 #include <set>
 
 #include "checkpoint/model_file.h"
-#include "core/finite.h"
 #include "core/process/stop.h"
 
 namespace folio {
@@ -91,7 +90,7 @@ std::unique_ptr<Gpt> take_quantized(CheckpointFile& file, Device device) {
   std::set<std::string> matrices;
   model->weights([&](const std::string& name, Weight& weight) {
     weight.packed = take_weight(file, name, weight.shape(), format, device);
-    check(all_finite(weight.packed),
+    check(backend(weight.packed.data).all_finite(weight.packed),
           "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
           "computes nothing; quantise the model that they were made from again",
           file.path.string(), format, name);

@@ -5,6 +5,7 @@
 #include "checkpoint/open_model.h"
 #include "configs/model_rows.h"
 #include "configs/option_table.h"
+#include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
 #include "train/evaluate.h"
@@ -104,7 +105,7 @@ int eval_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   OptionTable(option_rows(options))
       .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
-  backend(cpu).set_threads(int(options.threads));
+  set_parallel_threads(int(options.threads));
 
   set_stop_answer("the evaluation ends without a result");
   Interruptible scope;

@@ -38,7 +38,6 @@ int export_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio export --to=DIR [--out_dir=DIR | --init_from=MODEL]", args);
   check(!to.empty(), "export: say where to, with --to=DIR");
-  backend(cpu).set_threads(0);
 
   set_stop_answer("stopping; nothing is written");
   OpenedModel opened =

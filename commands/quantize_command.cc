@@ -44,7 +44,6 @@ int quantize_command(int argc, char** argv) {
   table.parse("folio quantize --to=FILE.h5 [--weights=int8] [--out_dir=DIR | --init_from=MODEL]",
               args);
   check(!to.empty(), "quantize: say where to, with --to=FILE.h5");
-  backend(cpu).set_threads(0);
 
   set_stop_answer("stopping; nothing is written");
   OpenedModel opened =

@@ -4,6 +4,7 @@
 
 #include "checkpoint/model_file.h"
 #include "commands/train_report.h"
+#include "core/parallel.h"
 #include "core/process/stop.h"
 #include "train/train.h"
 
@@ -14,17 +15,14 @@ int train_command(int argc, char** argv) {
   OptionOrigins given;
   std::vector<std::string> args(argv + 1, argv + argc);
   TrainOptions options = parse_train_options(args, &given);
-  auto set_threads = [](const TrainOptions& o) {
-    backend(device_named(o.device)).set_threads(int(o.threads));
-  };
-  set_threads(options);
+  set_parallel_threads(int(options.threads));
   std::optional<Run> started;
   {
     Interruptible scope;  // a large model takes long to load
     started.emplace(options, given);
   }
   Run& run = *started;
-  set_threads(run.options);  // a resumed run's own
+  set_parallel_threads(int(run.options.threads));  // a resumed run's own
   if (!options.eval_only)
     set_stop_answer(fmt::format("stopping; the last finished iteration is saved to {}",
                                 last_checkpoint(options.out_dir).string()));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "configs/option_text.h"
+#include "core/device.h"
 #include "core/elementwise.h"
 
 namespace folio {
@@ -53,7 +54,7 @@ Rule a_device() {
   std::map<std::string, std::string> advice;
   for (const char* name : {"cuda", "mps", "gpu", "xpu"}) advice[name] = cpu_only;
   for (int i = 0; i < 16; ++i) advice[fmt::format("cuda:{}", i)] = cpu_only;
-  return one_of({"cpu"}, std::move(advice));
+  return one_of(device_names(), std::move(advice));
 }
 
 Rule a_dtype(std::vector<std::string> more) {

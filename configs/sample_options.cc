@@ -81,7 +81,7 @@ SampleOptions parse_sample_options(std::span<const std::string> args, OptionOrig
   table.parse("folio sample [--out_dir=DIR | --init_from=MODEL] [CONFIG] [--key=value]", args);
   if (given) *given = table.given();
   constexpr double least = 128;  // bytes a sample, without a token
-  check_memory(least * double(options.num_samples),
+  check_memory(cpu, least * double(options.num_samples),
                fmt::format("num_samples={}: so many samples", options.num_samples),
                "draw fewer at once");
   return options;

@@ -4,18 +4,55 @@ namespace folio {
 
 Backend& cpu_backend();  // core/cpu
 
+namespace {
+
+struct Registered {
+  std::string name;
+  Backend* backend;
+};
+
+std::vector<Registered>& registered() {
+  static std::vector<Registered>& all = *new std::vector<Registered>;  // outlives every Array
+  return all;
+}
+
+}  // namespace
+
+Device register_backend(std::string name, Backend& backend) {
+  registered().push_back({std::move(name), &backend});
+  return Device(Device::Type::registered, int(registered().size()) - 1);
+}
+
 std::string name_of(Device device) {
-  return device.type == Device::Type::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
+  switch (device.type) {
+    case Device::Type::cpu:
+      return "cpu";
+    case Device::Type::cuda:
+      return fmt::format("cuda:{}", device.index);
+    case Device::Type::registered:
+      return registered().at(size_t(device.index)).name;
+  }
+  return "?";
+}
+
+std::vector<std::string> device_names() {
+  std::vector<std::string> names{"cpu"};
+  for (const Registered& device : registered()) names.push_back(device.name);
+  return names;
 }
 
 Device device_named(std::string_view name) {
   if (name == "cpu") return cpu;
+  for (size_t i = 0; i < registered().size(); ++i)
+    if (registered()[i].name == name) return Device(Device::Type::registered, int(i));
   fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
 }
 
 Backend& backend(Device device) {
-  check(device.type == Device::Type::cpu, "this build of folio has no backend for {}", device);
-  return cpu_backend();
+  if (device.type == Device::Type::cpu) return cpu_backend();
+  check(device.type == Device::Type::registered, "this build of folio has no backend for {}",
+        device);
+  return *registered().at(size_t(device.index)).backend;
 }
 
 double item(const Array& scalar) {

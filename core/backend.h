@@ -9,6 +9,7 @@
 #include "core/array.h"
 #include "core/binary_ops.h"
 #include "core/elementwise.h"
+#include "core/machine.h"
 #include "core/random.h"
 #include "core/weight_format.h"
 
@@ -89,6 +90,7 @@ class Backend {
   virtual std::shared_ptr<Storage> allocate(size_t bytes) = 0;  // 64-byte aligned, from the cache
   virtual MemoryUse memory() const = 0;
   virtual void forget_peak_memory() = 0;                // memory().peak counts from now on
+  virtual uint64_t available_memory() const = 0;        // bytes that Arrays may still take
   virtual void write(const void* host, Array& to) = 0;  // to.bytes() bytes from the host
   // The same bytes, which `produce` puts where it is told to: into the array's own memory, if the
   // host can write there.
@@ -110,6 +112,9 @@ class Backend {
   // gradient, of x's `shape`, is dy at those elements and 0 elsewhere.
   virtual Array pick(const Array& x, const Array& ids) = 0;
   virtual Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) = 0;
+  // Whether x, of any dtype, holds neither NaN nor infinity.
+  virtual bool all_finite(const Array& x) = 0;
+  virtual bool all_finite(const PackedWeight& w) = 0;  // its scales included
 
   // --- random numbers
   virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
@@ -228,11 +233,18 @@ class Backend {
   // Loshchilov & Hutter, "Decoupled weight decay regularization", 2019; one pass over every slot.
   virtual void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) = 0;
 
-  // --- the machine
-  virtual void set_threads(int threads) = 0;  // 0: all cores that this process may use
-  virtual int threads() const = 0;
+  // --- the machine: what it is and what it can do, the denominators of the shares that the benches
+  // report
+  virtual std::string machine_name() const = 0;  // "AMD EPYC 9R14, 2 threads, AVX3_ZEN4"
+  // Of multiply-adds alone, measured now. About 0.3 s.
+  virtual MachinePeak measure_peak() = 0;
+  // Bytes a second, from memory larger than the caches, measured now; 0 if too little is free.
+  virtual double measure_read_bandwidth() = 0;
 };
 
+// Adds a device of that name, which `backend` serves. To be called before other threads use any
+// device; `backend` must outlive every Array.
+Device register_backend(std::string name, Backend& backend);
 // The backend of a device; Error if this build has none for it.
 Backend& backend(Device device);
 inline Backend& backend(const Array& x) { return backend(x.device()); }

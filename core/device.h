@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/check.h"
 
@@ -9,7 +10,7 @@ namespace folio {
 
 // Where an Array lives. There is no default: whoever makes an Array says where.
 struct Device {
-  enum class Type : uint8_t { cpu, cuda };
+  enum class Type : uint8_t { cpu, cuda, registered };  // the last: by register_backend
   Type type;
   int index;
 
@@ -19,8 +20,9 @@ struct Device {
 
 inline constexpr Device cpu{Device::Type::cpu};
 
-std::string name_of(Device device);          // "cpu", "cuda:0"
+std::string name_of(Device device);          // "cpu", "cuda:0", or as it was registered
 Device device_named(std::string_view name);  // throws Error for a name or device folio lacks
+std::vector<std::string> device_names();     // of those that this process has
 
 }  // namespace folio
 

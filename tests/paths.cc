@@ -8,4 +8,6 @@ std::string source_path(const std::string& in_project) { return source_dir() + "
 
 std::string folio_program() { return FOLIO_PROGRAM; }
 
+std::string example_program(const std::string& name) { return FOLIO_EXAMPLES "/" + name; }
+
 }  // namespace folio

@@ -8,5 +8,6 @@ namespace folio {
 std::string source_dir();                                // of the project
 std::string source_path(const std::string& in_project);  // "tests/reference/ops.json" in it
 std::string folio_program();                             // the program under test
+std::string example_program(const std::string& name);    // one of tests/examples
 
 }  // namespace folio

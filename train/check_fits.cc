@@ -48,8 +48,9 @@ void check_fits(const GptConfig& model, const TrainOptions& options) {
     what += fmt::format(" in training, batch_size={} of block_size={} tokens {}; together they",
                         options.batch_size, options.model.block_size,
                         in_megabytes(activations(model, options)));
-  double held = double(backend(cpu).memory().live);
-  check_memory(std::max(0.0, training_bytes(model, options) - held), what,
+  const Device device = device_named(options.device);
+  double held = double(backend(device).memory().live);
+  check_memory(device, std::max(0.0, training_bytes(model, options) - held), what,
                "make one of them smaller, or try --dtype=bfloat16 or --recompute=true");
 }
 

@@ -65,12 +65,12 @@ void take_folder(Run& run) {
 double accumulate_gradients(Run& run) {
   Interruptible scope;
   const TrainOptions& options = run.options;
+  const double share = 1.0 / double(options.gradient_accumulation_steps);
   double mean = 0;
   for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro) {
-    Batch batch = run.batches.next(options.batch_size, options.model.block_size,  // x, y: [B, T]
-                                   run.model->context().device);
-    Tensor loss =
-        scale(run.model->loss(batch.x, batch.y), 1.0 / double(options.gradient_accumulation_steps));
+    Batch batch = run.batches.next(options.batch_size, options.model.block_size,
+                                   run.model->context().device);  // x, y: [B, T]
+    Tensor loss = run.model->loss(batch.x, batch.y, share);
     loss.backward();
     mean += item(loss.array());
   }

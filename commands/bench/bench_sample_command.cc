@@ -8,6 +8,7 @@
 #include "commands/bench/sampling_report.h"
 #include "configs/model_rows.h"
 #include "configs/train_options.h"
+#include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
 
@@ -183,10 +184,10 @@ std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench
 }
 
 // The first row stands at the top as well, for a script that asks for one.
-void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const MachinePeak& peak) {
+void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
   const GptConfig& c = model.config();
-  nlohmann::ordered_json json{{"machine", cpu_model()},
-                              {"threads", backend(cpu).threads()},
+  nlohmann::ordered_json json{{"machine", backend(model.context().device).machine_name()},
+                              {"threads", parallel_threads()},
                               {"peak_gflops",
                                {{"float32", peak.f32_flops / 1e9},
                                 {"bfloat16", peak.bf16_flops / 1e9},
@@ -208,7 +209,7 @@ void print_json(const std::vector<BenchRow>& rows, const Gpt& model, const Machi
 }
 
 void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
-  say("machine  {}\n", cpu_model());
+  say("machine  {}\n", backend(model.context().device).machine_name());
   say("peak     {:.0f} GFLOP/s float32, {:.0f} bfloat16, {:.0f} int8, {:.1f} GB/s read\n",
       peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.int8_flops / 1e9,
       peak.read_bandwidth / 1e9);
@@ -234,15 +235,16 @@ int bench_sample_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse("folio bench sample [CONFIG] [--init_from=gpt2] [--key=value ...]", args);
   check_together(options, table.given());
-  backend(device_named(options.device)).set_threads(int(options.threads));
+  set_parallel_threads(int(options.threads));
 
   set_stop_answer("the bench ends without a result");
   Interruptible scope;
   OpenedModel opened = model_to_time(options, bench);
   opened.model->context().dtype = dtype_named(options.dtype);
   std::vector<BenchRow> rows = measure_all(opened, bench);
-  MachinePeak peak = measure_peak();
-  peak.read_bandwidth = measure_read_bandwidth();
+  Backend& device = backend(opened.model->context().device);
+  MachinePeak peak = device.measure_peak();
+  peak.read_bandwidth = device.measure_read_bandwidth();
   bench.json ? print_json(rows, *opened.model, peak) : print_text(rows, *opened.model, peak);
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/machine.h"
+#include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
 #include "core/random.h"
@@ -116,7 +117,7 @@ int bench_train_command(int argc, char** argv) {
       "train`; what it sets beyond these options makes no difference.",
       args);
   check_together(options, table.given());
-  backend(device_named(options.device)).set_threads(int(options.threads));
+  set_parallel_threads(int(options.threads));
   if (options.init_from != "scratch")
     note("folio: a new model of the options' shape is timed; init_from = {} is not opened\n",
          options.init_from);
@@ -134,8 +135,9 @@ int bench_train_command(int argc, char** argv) {
     if (i >= warm_up) ms.push_back(taken.count());
   }
   size_t rss = peak_rss_bytes();
-  MachinePeak peak = measure_peak();
-  peak.read_bandwidth = measure_read_bandwidth();
+  Backend& device = backend(run.model->context().device);
+  MachinePeak peak = device.measure_peak();
+  peak.read_bandwidth = device.measure_read_bandwidth();
   std::ranges::sort(ms);
   double median = ms[ms.size() / 2];
   auto tokens =
@@ -152,12 +154,12 @@ int bench_train_command(int argc, char** argv) {
                                        {"gflop_per_iteration", flops / 1e9},
                                        {"peak_gflops", machine / 1e9},
                                        {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
-                                       {"threads", backend(cpu).threads()},
+                                       {"threads", parallel_threads()},
                                        {"dtype", options.dtype}}
                     .dump());
     return 0;
   }
-  say("machine    {}\n", cpu_model());
+  say("machine    {}\n", device.machine_name());
   say("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
       peak.read_bandwidth / 1e9);
   say("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(), bench.iters);

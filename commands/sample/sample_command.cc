@@ -7,6 +7,7 @@
 #include "commands/sample/conversation.h"
 #include "commands/sample/sample_output.h"
 #include "configs/sample_options.h"
+#include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
 #include "core/text/numbers.h"
@@ -122,7 +123,7 @@ int sample_command(int argc, char** argv) {
   OptionOrigins given;
   SampleOptions options = parse_sample_options(args, &given);
   if (options.interactive) check_interactive(options, given);
-  backend(device_named(options.device)).set_threads(int(options.threads));
+  set_parallel_threads(int(options.threads));
   Interruptible scope;
   OpenedModel opened = open_packed(options);
   if (options.interactive)

@@ -1,18 +1,19 @@
 #pragma once
-#include "core/allocator.h"
 #include "core/backend.h"
+#include "core/cpu/system_pages.h"
 
 namespace folio {
 
 // The CPU's implementation of the contract in core/backend.h, one .cc file a group of operations:
 // memory.cc, layout.cc, random.cc, elementwise.cc, binary.cc, reduce.cc, softmax.cc, matmul.cc,
 // linear.cc, packed_gemm.cc, layer_norm.cc, embedding.cc, attention.cc, attention_grad.cc,
-// attention_cached.cc, cross_entropy.cc, optimizer.cc.
+// attention_cached.cc, cross_entropy.cc, optimizer.cc, finite.cc, machine.cc.
 class CpuBackend final : public Backend {
  public:
   std::shared_ptr<Storage> allocate(size_t bytes) override;
   MemoryUse memory() const override;
   void forget_peak_memory() override;
+  uint64_t available_memory() const override;
   void write(const void* host, Array& to) override;
   void write(const std::function<void(void* host)>& produce, Array& to) override;
   void read(const Array& from, void* host) override;
@@ -25,6 +26,8 @@ class CpuBackend final : public Backend {
   void add_rows(const Array& dy, const Array& rows, Array& dx) override;
   Array pick(const Array& x, const Array& ids) override;
   Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) override;
+  bool all_finite(const Array& x) override;
+  bool all_finite(const PackedWeight& w) override;
   void random_normal(Array& x, double mean, double std, RandomStream stream) override;
   Array unary(Unary op, const Array& x) override;
   Array unary_grad(Unary op, const Array& x, const Array& dy) override;
@@ -74,11 +77,12 @@ class CpuBackend final : public Backend {
   Array norm(std::span<const Array> arrays) override;
   Array clip_scale(const Array& norm, double limit) override;
   void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override;
-  void set_threads(int threads) override;
-  int threads() const override;
+  std::string machine_name() const override;
+  MachinePeak measure_peak() override;
+  double measure_read_bandwidth() override;
 
  private:
-  CachingAllocator allocator_;
+  CachingAllocator allocator_{std::make_unique<SystemPages>()};
 };
 
 Backend& cpu_backend();

@@ -1,8 +1,7 @@
-#include "core/finite.h"
-
 #include <algorithm>
 #include <atomic>
 
+#include "core/cpu/cpu_backend.h"
 #include "core/cpu/packed_blocks.h"
 #include "core/parallel.h"
 
@@ -26,7 +25,6 @@ bool finite(const void* numbers, int64_t n, Bits exponent) {
 
 template <class Bits>
 bool finite_in_parallel(const Array& x, Bits exponent) {
-  check(x.device() == cpu, "all_finite: an array of the CPU is wanted");
   std::atomic<bool> all = true;
   const auto* bits = static_cast<const Bits*>(x.address());
   parallel_blocks(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
@@ -37,7 +35,7 @@ bool finite_in_parallel(const Array& x, Bits exponent) {
 
 }  // namespace
 
-bool all_finite(const Array& x) {
+bool CpuBackend::all_finite(const Array& x) {
   switch (x.dtype()) {
     case DType::f64:
       return finite_in_parallel<uint64_t>(x, 0x7ff0000000000000);
@@ -50,7 +48,7 @@ bool all_finite(const Array& x) {
   }
 }
 
-bool all_finite(const PackedWeight& w) {
+bool CpuBackend::all_finite(const PackedWeight& w) {
   if (w.format != WeightFormat::int8 && w.format != WeightFormat::int4) return all_finite(w.data);
   std::atomic<bool> all = true;
   const auto* records = static_cast<const char*>(w.data.address());

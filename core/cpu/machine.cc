@@ -55,9 +55,7 @@ HWY_AFTER_NAMESPACE();
 #include <immintrin.h>
 #endif
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -72,7 +70,6 @@ HWY_AFTER_NAMESPACE();
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/onednn.h"
-#include "core/machine.h"
 #include "core/parallel.h"
 #include "core/process/memory_limit.h"
 
@@ -176,17 +173,9 @@ double bf16_matrix_flops() {
   });
 }
 
-// Field `i` of /proc/self/statm, in bytes.
-size_t statm_bytes(int i) {
-  std::ifstream in("/proc/self/statm");
-  size_t pages = 0;
-  for (; i >= 0; --i) in >> pages;
-  return pages * size_t(sysconf(_SC_PAGESIZE));
-}
-
 }  // namespace
 
-MachinePeak measure_peak() {
+MachinePeak CpuBackend::measure_peak() {
   MachinePeak peak;
   peak.f32_flops = f32_flops();
   peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
@@ -194,7 +183,8 @@ MachinePeak measure_peak() {
   return peak;
 }
 
-double measure_read_bandwidth() {
+// In a buffer of up to 1 GiB, or a quarter of what is there.
+double CpuBackend::measure_read_bandwidth() {
   constexpr int64_t block = 1 << 20;  // elements
   constexpr int64_t fewest = 16;      // blocks, which no cache holds with certainty
   const uint64_t free_bytes = std::min(free_memory(), free_address_space());
@@ -220,7 +210,7 @@ double measure_read_bandwidth() {
   });
 }
 
-std::string cpu_model() {
+std::string CpuBackend::machine_name() const {
   utsname system{};
   uname(&system);
   std::string model = system.machine;
@@ -230,17 +220,9 @@ std::string cpu_model() {
     model = line.substr(std::min(line.size(), line.find(':') + 2));
     break;
   }
-  return fmt::format("{}, {} threads, {}", model, cpu_backend().threads(),
+  return fmt::format("{}, {} threads, {}", model, parallel_threads(),
                      hwy::TargetName(HWY_DYNAMIC_DISPATCH(chosen_target)()));
 }
-
-size_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return size_t(usage.ru_maxrss) * 1024;
-}
-
-size_t rss_bytes() { return statm_bytes(1); }
 
 }  // namespace folio
 #endif

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cstring>
 
 #include "core/cpu/cpu_backend.h"
 #include "core/parallel.h"
+#include "core/process/memory_limit.h"
 
 namespace folio {
 
@@ -11,7 +13,8 @@ Backend& cpu_backend() {
 }
 
 std::shared_ptr<Storage> CpuBackend::allocate(size_t bytes) {
-  return {new Storage{allocator_.allocate(bytes), bytes, cpu}, [this](Storage* storage) {
+  return {new Storage{.data = allocator_.allocate(bytes), .bytes = bytes, .device = cpu},
+          [this](Storage* storage) {
             allocator_.free(storage->data);
             delete storage;
           }};
@@ -20,6 +23,11 @@ std::shared_ptr<Storage> CpuBackend::allocate(size_t bytes) {
 MemoryUse CpuBackend::memory() const { return allocator_.use(); }
 
 void CpuBackend::forget_peak_memory() { allocator_.forget_peak(); }
+
+uint64_t CpuBackend::available_memory() const {
+  MemoryUse use = memory();
+  return std::min(free_memory(), uint64_t(use.limit - use.live));
+}
 
 void CpuBackend::write(const void* host, Array& to) {
   to.check_writable("write");
@@ -34,9 +42,5 @@ void CpuBackend::write(const std::function<void(void* host)>& produce, Array& to
 void CpuBackend::read(const Array& from, void* host) {
   if (from.size() > 0) std::memcpy(host, from.address(), from.bytes());
 }
-
-void CpuBackend::set_threads(int threads) { set_parallel_threads(threads); }
-
-int CpuBackend::threads() const { return parallel_threads(); }
 
 }  // namespace folio

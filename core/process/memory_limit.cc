@@ -47,13 +47,8 @@ uint64_t free_address_space() {
   return std::min(left_of(RLIMIT_AS, pages * page), left_of(RLIMIT_DATA, data * page));
 }
 
-uint64_t available_memory() {
-  MemoryUse use = backend(cpu).memory();
-  return std::min(free_memory(), uint64_t(use.limit - use.live));
-}
-
-void check_memory(double bytes, const std::string& what, const std::string& advice) {
-  uint64_t available = available_memory();
+void check_memory(Device device, double bytes, const std::string& what, const std::string& advice) {
+  uint64_t available = backend(device).available_memory();
   check(bytes <= double(available), "{} need at least {} of memory, but {} are left; {}", what,
         in_megabytes(bytes), in_megabytes(double(available)), advice);
 }

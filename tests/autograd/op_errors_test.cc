@@ -4,6 +4,8 @@
 
 #include "autograd/ops.h"
 #include "tests/autograd/op_table.h"
+#include "tests/device.h"
+#include "tests/guarded_backend.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -39,6 +41,20 @@ TEST(OpErrors, EveryOpNamesItselfForInputsThatItCannotCompute) {
       if (row.inputs.size() == 1) continue;
       EXPECT_THAT(message_with(row, odd, [](Shape s) { return of(s, DType::f64); }),
                   AllOf(StartsWith(row.name), HasSubstr("float64"), HasSubstr("float32")));
+    }
+  }
+}
+
+TEST(OpErrors, EveryOpNamesBothDevicesOfInputsThatAreApart) {
+  const Device other = test_device() == cpu ? guarded_device() : cpu;
+  for (const OpRow& row : op_table()) {
+    if (row.inputs.size() == 1) continue;
+    for (size_t odd = 0; odd < row.inputs.size(); ++odd) {
+      SCOPED_TRACE(row.name + " " + std::to_string(odd));
+      std::string message = message_with(
+          row, odd, [&](Shape s) { return Tensor::leaf(zeros(s, DType::f32, other)); });
+      EXPECT_THAT(message, AllOf(HasSubstr("on cpu"), HasSubstr("on guarded")));
+      EXPECT_THAT(message, StartsWith(row.name.substr(0, row.name.find(':'))));
     }
   }
 }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tests/device.h"
+
 namespace folio {
 namespace {
 

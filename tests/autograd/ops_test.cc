@@ -1,8 +1,7 @@
-// Every op of the table: its gradient against central differences in f64, f32 and bf16 against f64,
-// no node under NoGrad; and no op of autograd/ops.h without a row. PyTorch's figures for the same
-// ops: reference_test.cc.
+// Every op of the table: its gradient against central differences in f64, f32 and bf16 against f64
+// on every SIMD target, no node under NoGrad; and no op of autograd/ops.h without a row. PyTorch's
+// figures for the same ops: reference_test.cc.
 #include "autograd/ops.h"
-#include "tests/device.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,36 +13,22 @@
 #include <set>
 
 #include "tests/autograd/op_table.h"
+#include "tests/core/arrays.h"
 #include "tests/paths.h"
 
 namespace folio {
 namespace {
-
-std::vector<double> normal(size_t n, uint64_t stream) {
-  Array array({int64_t(n)}, DType::f64, test_device());
-  backend(array).random_normal(array, 0.1, 1, {42, stream});
-  return to_vector<double>(array);
-}
 
 using Values = std::vector<std::vector<double>>;
 
 Values random_values(const OpRow& row) {
   Values values;
   for (size_t i = 0; i < row.inputs.size(); ++i) {
-    values.push_back(normal(size_t(row.inputs[i].size()), i));
+    values.push_back(normal_values(row.inputs[i].size(), unsigned(i + 1)));
     if (row.positive)
       for (double& value : values.back()) value = 0.25 + std::abs(value);
   }
   return values;
-}
-
-Array array_of(const std::vector<double>& values, const Shape& shape, DType dtype) {
-  Array exact = to_array(values, shape);
-  return backend(exact).cast(exact, dtype);
-}
-
-std::vector<double> values_of(const Array& x) {
-  return to_vector<double>(backend(x).cast(x, DType::f64));
 }
 
 std::vector<Tensor> leaves(const OpRow& row, const Values& values, DType dtype) {
@@ -61,7 +46,7 @@ TEST_P(Ops, GradientMatchesFiniteDifferences) {
   std::vector<Tensor> inputs = leaves(row, values, DType::f64);
   Tensor y = row.op(inputs);
   // Of sum(y * weights).
-  std::vector<double> weights = normal(size_t(y.array().size()), 99);
+  std::vector<double> weights = normal_values(y.array().size(), 99);
   y.backward(to_array(weights, y.shape()));
 
   auto value_at = [&](const Values& at) {
@@ -102,33 +87,33 @@ Values run(const OpRow& row, const Values& values, const std::vector<double>& we
 // worked out. Sums are in f32 and of at most some 30 terms of size 1, products of a few such sums
 // follow one another, and at most three results in a row are rounded to the dtype: 16 units in the
 // last place of a tensor's largest element are enough for all rows and too few for a wrong one.
-TEST_P(Ops, NarrowDtypesMatchF64) {
-  const OpRow& row = GetParam();
-  for (auto [dtype, unit] : {std::pair(DType::f32, 0x1p-24), std::pair(DType::bf16, 0x1p-9)}) {
-    SCOPED_TRACE(name_of(dtype));
-    auto rounded = [dtype = dtype](std::vector<double> values) {
-      return values_of(array_of(values, {int64_t(values.size())}, dtype));
-    };
-    Values values = random_values(row);
-    for (auto& input : values) input = rounded(input);
-    int64_t size;
-    {
-      NoGrad no_grad;
-      size = row.op(leaves(row, values, dtype)).array().size();
-    }
-    std::vector<double> weights = rounded(normal(size_t(size), 99));
-    Values narrow = run(row, values, weights, dtype);
-    Values exact = run(row, values, weights, DType::f64);
-    for (size_t i = 0; i < exact.size(); ++i) {
-      double largest = 1;
-      for (double value : exact[i]) largest = std::max(largest, std::abs(value));
-      ASSERT_EQ(narrow[i].size(), exact[i].size());
-      for (size_t j = 0; j < exact[i].size(); ++j)
-        EXPECT_NEAR(narrow[i][j], exact[i][j], 16 * unit * largest)
-            << (i == 0 ? "result" : "gradient of input " + std::to_string(i - 1)) << ", element "
-            << j;
-    }
+void expect_as_in_f64(const OpRow& row, DType dtype, double unit) {
+  auto rounded = [dtype](const std::vector<double>& values) {
+    return values_of(array_of(values, {int64_t(values.size())}, dtype));
+  };
+  Values values = random_values(row);
+  for (auto& input : values) input = rounded(input);
+  const int64_t size = row.op(leaves(row, values, dtype)).array().size();
+  const std::vector<double> weights = rounded(normal_values(size, 99));
+  const Values narrow = run(row, values, weights, dtype);
+  const Values exact = run(row, values, weights, DType::f64);
+  for (size_t i = 0; i < exact.size(); ++i) {
+    SCOPED_TRACE(i == 0 ? "result" : "gradient of input " + std::to_string(i - 1));
+    double largest = 1;
+    for (double value : exact[i]) largest = std::max(largest, std::abs(value));
+    ASSERT_EQ(narrow[i].size(), exact[i].size());
+    for (size_t j = 0; j < exact[i].size(); ++j)
+      EXPECT_NEAR(narrow[i][j], exact[i][j], 16 * unit * largest) << "element " << j;
   }
+}
+
+TEST_P(Ops, NarrowDtypesMatchF64) {
+  on_every_target([] {
+    for (auto [dtype, unit] : {std::pair(DType::f32, 0x1p-24), std::pair(DType::bf16, 0x1p-9)}) {
+      SCOPED_TRACE(name_of(dtype));
+      expect_as_in_f64(GetParam(), dtype, unit);
+    }
+  });
 }
 
 TEST_P(Ops, NoGradRecordsNothing) {

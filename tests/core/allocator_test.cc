@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "core/array.h"
+#include "core/backend.h"
 #include "core/process/memory_limit.h"
 #include "tests/device.h"
 #include "tests/message.h"
@@ -22,8 +24,28 @@ namespace {
 
 constexpr size_t MiB = size_t(1) << 20;
 
+// 256 MiB of address space.
+class TestPages final : public Pages {
+ public:
+  TestPages()
+      : base_(static_cast<char*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {}
+  ~TestPages() override { munmap(base_, bytes); }
+  char* base() const override { return base_; }
+  size_t limit() const override { return bytes; }
+  std::string grow(size_t end) override { return end <= bytes ? "" : "no more pages"; }
+
+ private:
+  static constexpr size_t bytes = 256 * MiB;
+  char* base_;
+};
+
+struct TestAllocator : CachingAllocator {
+  TestAllocator() : CachingAllocator(std::make_unique<TestPages>()) {}
+};
+
 TEST(CachingAllocator, GivesAlignedWritableDistinctBlocks) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   std::vector<std::pair<char*, size_t>> blocks;
   for (size_t bytes : {0, 1, 63, 64, 65, 1000, 1 << 20}) {
     auto* block = static_cast<char*>(allocator.allocate(bytes));
@@ -38,7 +60,7 @@ TEST(CachingAllocator, GivesAlignedWritableDistinctBlocks) {
 }
 
 TEST(CachingAllocator, CountsLiveAndPeakBytes) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   void* a = allocator.allocate(10 * MiB);
   const size_t one = allocator.use().live;
   EXPECT_GE(one, 10 * MiB);
@@ -55,7 +77,7 @@ TEST(CachingAllocator, CountsLiveAndPeakBytes) {
 TEST(CachingAllocator, MergesNeighboursInAnyOrderOfFreeing) {
   for (std::vector<int> order :
        {std::vector{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}}) {
-    CachingAllocator allocator;
+    TestAllocator allocator;
     void* blocks[3];
     for (void*& block : blocks) block = allocator.allocate(4 * MiB);
     void* end = allocator.allocate(64);
@@ -68,7 +90,7 @@ TEST(CachingAllocator, MergesNeighboursInAnyOrderOfFreeing) {
 }
 
 TEST(CachingAllocator, TakesTheSmallestBlockThatFits) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   void* large = allocator.allocate(8 * MiB);
   void* wall = allocator.allocate(64);
   void* small = allocator.allocate(2 * MiB);
@@ -82,14 +104,14 @@ TEST(CachingAllocator, TakesTheSmallestBlockThatFits) {
 }
 
 TEST(CachingAllocator, GrowsInsideAFreeLastBlock) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   void* a = allocator.allocate(4 * MiB);
   allocator.free(a);
   EXPECT_EQ(allocator.allocate(8 * MiB), a);
 }
 
 TEST(CachingAllocator, ForgetsItsPeakWhenAsked) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   void* small = allocator.allocate(4 * MiB);
   allocator.free(allocator.allocate(8 * MiB));
   EXPECT_GE(allocator.use().peak, 12 * MiB);
@@ -98,47 +120,62 @@ TEST(CachingAllocator, ForgetsItsPeakWhenAsked) {
   allocator.free(small);
 }
 
-// Without touching any of it, and it goes on afterwards.
-TEST(CachingAllocator, RefusesMoreThanThereIs) {
-  CachingAllocator allocator;
-  uint64_t there = free_memory();
-  ASSERT_LT(there, allocator.use().limit) << "of 16 TB of address space";
-  EXPECT_THAT(message_of([&] { allocator.allocate(there + there / 8); }),
-              testing::AllOf(testing::HasSubstr(std::to_string(there + there / 8)),
-                             testing::HasSubstr("left by the machine")));
-  for (size_t bytes : {allocator.use().limit, allocator.use().limit + 1, SIZE_MAX - 10, SIZE_MAX})
+TEST(CachingAllocator, IsAsItWasWhenThePagesCannotGrow) {
+  TestAllocator allocator;
+  void* block = allocator.allocate(100 * MiB);
+  const size_t live = allocator.use().live;
+  for (size_t bytes : {157 * MiB, 256 * MiB, 257 * MiB, SIZE_MAX - 10, SIZE_MAX})
     EXPECT_THAT(message_of([&] { allocator.allocate(bytes); }),
-                testing::HasSubstr("out of memory"));
-  EXPECT_EQ(allocator.use().live, 0u);
-  allocator.free(allocator.allocate(MiB));
+                testing::AllOf(testing::HasSubstr(std::to_string(bytes)),
+                               testing::HasSubstr(std::to_string(live)),
+                               testing::HasSubstr("no more pages")));
+  EXPECT_EQ(allocator.use().live, live);
+  EXPECT_EQ(allocator.allocate(100 * MiB), static_cast<char*>(block) + live);
 }
 
-// What a child under a limit of address space sees: nothing that should not be.
+// Without touching any of it, and it goes on afterwards.
+TEST(CpuMemory, RefusesMoreThanThereIs) {
+  Backend& on = backend(cpu);
+  const size_t live = on.memory().live, limit = on.memory().limit;
+  uint64_t there = free_memory();
+  ASSERT_LT(there, limit) << "of 16 TB of address space";
+  EXPECT_THAT(message_of([&] { on.allocate(there + there / 8); }),
+              testing::AllOf(testing::HasSubstr(std::to_string(there + there / 8)),
+                             testing::HasSubstr("left by the machine")));
+  for (size_t bytes : {limit, limit + 1, SIZE_MAX - 10, SIZE_MAX})
+    EXPECT_THAT(message_of([&] { on.allocate(bytes); }), testing::HasSubstr("out of memory"));
+  EXPECT_EQ(on.memory().live, live);
+  on.allocate(MiB);
+  EXPECT_LE(on.available_memory(), limit - live);
+}
+
+// What a process under a limit of address space sees: nothing that should not be.
 bool shares_limited_space() {
   uint64_t used = 0;
   std::ifstream("/proc/self/statm") >> used;
   rlimit limit{used * uint64_t(sysconf(_SC_PAGESIZE)) + 1024 * MiB, RLIM_INFINITY};
   setrlimit(RLIMIT_AS, &limit);
-  CachingAllocator allocator;
-  size_t arrays = allocator.use().limit;
-  std::string message = error_of([&] { allocator.allocate(800 * MiB); });
+  Backend& on = backend(cpu);  // the first use, which reserves its space
+  size_t arrays = on.memory().limit;
+  std::string message = error_of([&] { on.allocate(800 * MiB); });
   void* rest = std::malloc(150 * MiB);
-  bool whole = rest && allocator.allocate(600 * MiB);
+  bool whole = rest && on.allocate(600 * MiB);
   std::free(rest);
   return whole && arrays > 700 * MiB && arrays < 800 * MiB &&
          message.find("ulimit -v") != message.npos;
 }
 
-TEST(CachingAllocatorDeathTest, UnderALimitOfAddressSpaceLeavesSomeForTheRest) {
+TEST(CpuMemoryDeathTest, UnderALimitOfAddressSpaceLeavesSomeForTheRest) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers take terabytes of address space";
 #endif
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process that has used no Array yet
   EXPECT_EXIT(_exit(shares_limited_space() ? 7 : 1), testing::ExitedWithCode(7), "");
 }
 
 // A training step asks for the same blocks in the same order, every time.
 TEST(CachingAllocator, AsksForNothingAfterTheFirstRepetition) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   auto repetition = [&] {
     std::mt19937 random(1);
     std::vector<void*> live;
@@ -159,7 +196,7 @@ TEST(CachingAllocator, AsksForNothingAfterTheFirstRepetition) {
 }
 
 TEST(CachingAllocator, ServesSeveralThreads) {
-  CachingAllocator allocator;
+  TestAllocator allocator;
   std::vector<std::thread> threads;
   std::vector<int> clashes(4, 0);
   for (int t = 0; t < 4; ++t) {
@@ -178,7 +215,7 @@ TEST(CachingAllocator, ServesSeveralThreads) {
   EXPECT_EQ(allocator.use().live, 0u);
 }
 
-TEST(CachingAllocator, ArraysGiveTheirMemoryBack) {
+TEST(Memory, ArraysGiveTheirMemoryBack) {
   const size_t before = test_backend().memory().live;
   {
     Array x({1000, 1000}, DType::f32, test_device());

@@ -22,7 +22,7 @@ TEST(Array, KnowsItsShapeAndBytes) {
   EXPECT_EQ(x.dim(-1), 4);
   EXPECT_EQ(x.dim(0), 2);
   EXPECT_EQ(x.bytes(), 48u);
-  EXPECT_EQ(x.device(), cpu);
+  EXPECT_EQ(x.device(), test_device());
   EXPECT_TRUE(x.defined());
   EXPECT_FALSE(Array().defined());
 }

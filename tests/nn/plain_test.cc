@@ -6,6 +6,7 @@
 #include <map>
 
 #include "nn/gpt.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -37,7 +38,7 @@ std::vector<double> values_of(const Array& x) {
 void draw(Gpt& model, DType dtype) {
   uint64_t stream = 0;
   model.parameters([&](const std::string&, Parameter& p) {
-    Array values(p.shape(), dtype == DType::f64 ? DType::f64 : DType::f32);
+    Array values(p.shape(), dtype == DType::f64 ? DType::f64 : DType::f32, test_device());
     const bool matrix = p.shape().rank() == 2;
     backend(values).random_normal(values, matrix ? 0 : 0.5, matrix ? 0.3 : 0.1, {7, stream++});
     p = Parameter::leaf(values);
@@ -48,7 +49,7 @@ void draw(Gpt& model, DType dtype) {
 // Loss, logits and gradients of one step of training, by name.
 using Results = std::map<std::string, std::vector<double>>;
 Results results(DType dtype, Unary activation, bool plain) {
-  Gpt model(config(activation));
+  Gpt model(config(activation), test_device());
   draw(model, dtype);
   model.context().random = {5};
   model.context().training = true;
@@ -114,7 +115,7 @@ struct Recorder : Watcher {
 };
 
 TEST(Watch, SeesEveryPointInOrderAndItsGradient) {
-  Gpt model(config(gelu_erf_op), 1);
+  Gpt model(config(gelu_erf_op), test_device(), 1);
   Recorder seen;
   model.context().watcher = &seen;
   model.loss(ids(7), ids(5)).backward();
@@ -137,7 +138,9 @@ TEST(Watch, SeesEveryPointInOrderAndItsGradient) {
     double sum = 0;
     for (int64_t key = 0; key < T; ++key) {
       const double value = p[size_t(row * T + key)];
-      if (key > row % T) EXPECT_EQ(value, 0) << row << " sees " << key;
+      if (key > row % T) {
+        EXPECT_EQ(value, 0) << row << " sees " << key;
+      }
       sum += value;
     }
     EXPECT_NEAR(sum, 1, 1e-6);
@@ -147,7 +150,7 @@ TEST(Watch, SeesEveryPointInOrderAndItsGradient) {
 // The gradient of a point is the slope of the loss along it: that of the embedding, through the
 // public parts of the model.
 TEST(Watch, GradientsAreTheSlopesOfTheLoss) {
-  Gpt model(config(gelu_erf_op));
+  Gpt model(config(gelu_erf_op), test_device());
   draw(model, DType::f64);
   Recorder seen;
   model.context().watcher = &seen;
@@ -180,7 +183,7 @@ TEST(Watch, GradientsAreTheSlopesOfTheLoss) {
 }
 
 TEST(Watch, AModelThatNobodyWatchesGivesTheSameNumbers) {
-  Gpt model(config(gelu_erf_op), 1);
+  Gpt model(config(gelu_erf_op), test_device(), 1);
   NoGrad no_grad;
   const auto before = values_of(model(ids(7)).array());
   Recorder seen;

@@ -1,10 +1,9 @@
-#include "core/finite.h"
-#include "tests/device.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
+
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -17,9 +16,9 @@ void expect_found(T bad) {
     std::vector<T> values(size, T(std::numeric_limits<float>::max()));
     values[1] = T(std::numeric_limits<float>::denorm_min());
     values[2] = T(-0.0f);
-    EXPECT_TRUE(all_finite(to_array(values, {int64_t(size)})));
+    EXPECT_TRUE(test_backend().all_finite(to_array(values, {int64_t(size)})));
     values[at] = bad;
-    EXPECT_FALSE(all_finite(to_array(values, {int64_t(size)}))) << at;
+    EXPECT_FALSE(test_backend().all_finite(to_array(values, {int64_t(size)}))) << at;
   }
 }
 
@@ -30,11 +29,11 @@ TEST(AllFinite, FindsNanAndInfinityAnywhere) {
   }
   constexpr int64_t size = 70'001;
   std::vector<bfloat16> values(size, bfloat16(3e38f));
-  EXPECT_TRUE(all_finite(to_array(values, {size})));
+  EXPECT_TRUE(test_backend().all_finite(to_array(values, {size})));
   values.back() = bfloat16(INFINITY);
-  EXPECT_FALSE(all_finite(to_array(values, {size})));
-  EXPECT_TRUE(all_finite(to_array(std::vector<int32_t>{0x7f800000, -1}, {2})));
-  EXPECT_TRUE(all_finite(to_array(std::vector<float>{}, {0, 3})));
+  EXPECT_FALSE(test_backend().all_finite(to_array(values, {size})));
+  EXPECT_TRUE(test_backend().all_finite(to_array(std::vector<int32_t>{0x7f800000, -1}, {2})));
+  EXPECT_TRUE(test_backend().all_finite(to_array(std::vector<float>{}, {0, 3})));
 }
 
 }  // namespace

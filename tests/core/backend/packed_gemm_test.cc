@@ -127,7 +127,7 @@ void expect_same_rows(int64_t N, int64_t K) {
     const int64_t begin = most - M;
     const std::vector<std::byte> rows(alone.begin() + begin * row_bytes, alone.end());
     ASSERT_TRUE(multiply(begin, most) == rows)
-        << M << " rows, N " << N << ", K " << K << ", " << on.threads() << " threads";
+        << M << " rows, N " << N << ", K " << K << ", " << parallel_threads() << " threads";
   };
   for (int64_t M = 1; M <= 20; ++M) compare(M);
   for (const int threads : {1, 2, 3}) {

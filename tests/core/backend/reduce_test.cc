@@ -55,7 +55,7 @@ TEST(Reduce, ALongSumKeepsItsDigits) {
   on_every_target([&] {
     const int64_t n = 1 << 22;
     for (const Shape& shape : {Shape{1, n, 1}, Shape{1, n / 4, 4}}) {
-      Array x(shape, DType::f32, cpu);
+      Array x = empty(shape, DType::f32);
       backend(x).fill(x, 0.1f);
       const double expected = double(0.1f) * double(shape[1]);
       for (double sum : values_of(backend(x).reduce(Reduction::sum, x, 1)))

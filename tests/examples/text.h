@@ -1,0 +1,50 @@
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "data/files/files.h"
+#include "data/text/utf8.h"
+#include "data/tokenizer/char_tokenizer.h"
+
+namespace folio::examples {
+
+struct Batch {
+  Array x, y;  // [B, T] i32: y[b, t] is the character after x[b, t]
+};
+
+// A text file as ids, one a character, and rows of it from random places.
+class Text {
+ public:
+  explicit Text(const std::string& path) {
+    const std::string text = read_file(path);
+    std::set<char32_t> characters;
+    for_each_code_point(text, path, [&](char32_t c, size_t) { characters.insert(c); });
+    tokenizer_ = CharTokenizer({characters.begin(), characters.end()});
+    ids_ = tokenizer_.encode(text);
+  }
+
+  int64_t vocab_size() const { return tokenizer_.vocab_size(); }
+  std::string decode(const std::vector<int32_t>& ids) const { return tokenizer_.decode(ids); }
+
+  Batch batch(int64_t B, int64_t T) {
+    check(int64_t(ids_.size()) > T, "the text has {} characters, too few for rows of {}",
+          ids_.size(), T);
+    std::vector<int32_t> x, y;
+    const RandomStream random = generator_.next();
+    for (int64_t b = 0; b < B; ++b) {
+      auto row = ids_.begin() + random.block(uint64_t(b))[0] % (int64_t(ids_.size()) - T);
+      x.insert(x.end(), row, row + T);
+      y.insert(y.end(), row + 1, row + T + 1);
+    }
+    return {to_array(x, {B, T}, cpu), to_array(y, {B, T}, cpu)};
+  }
+
+ private:
+  CharTokenizer tokenizer_;
+  std::vector<int32_t> ids_;
+  Generator generator_{1};
+};
+
+}  // namespace folio::examples
