@@ -116,7 +116,9 @@ Saved::Saved(const Tensor& tensor) {
 
 Array GradientSoFar::take() const {
   bool owned = node_ && node_->grad.defined() && node_->grad.sole_owner();
-  if (owned && node_->grad.dtype() == dtype_) return std::exchange(node_->grad, {});
+  // Kernels add in f32, or f64, alone.
+  if (owned && node_->grad.dtype() == dtype_ && dtype_ != DType::bf16)
+    return std::exchange(node_->grad, {});
   return Array::shape_only(shape_, dtype_);
 }
 

@@ -68,8 +68,8 @@ double accumulate_gradients(Run& run) {
   const double share = 1.0 / double(options.gradient_accumulation_steps);
   double mean = 0;
   for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro) {
-    Batch batch = run.batches.next(options.batch_size, options.model.block_size,
-                                   run.model->context().device);  // x, y: [B, T]
+    Batch batch = run.batches.next(options.batch_size, options.model.block_size,  // x, y: [B, T]
+                                   run.model->context().device);
     Tensor loss = run.model->loss(batch.x, batch.y, share);
     loss.backward();
     mean += item(loss.array());

@@ -30,6 +30,22 @@ TEST(Tape, ASharedInputGetsEveryPath) {
   EXPECT_EQ(item(x.grad()), 5);
 }
 
+// Ops give gradients in bf16 or, where they add them to a parameter's, in f32: in either order.
+TEST(Tape, GradientsOfANarrowLeafAddUpWhateverTheirDtype) {
+  for (bool linear_first : {true, false}) {
+    Tensor w = Tensor::leaf(zeros({2, 2}, DType::bf16));
+    Array one = empty({2, 2}, DType::bf16);
+    backend(one).fill(one, 1);
+    Tensor x(one), y, z;
+    if (linear_first) y = linear(x, w, {});
+    z = mul(x, w);
+    if (!linear_first) y = linear(x, w, {});
+    add(y, z).backward(one);
+    EXPECT_EQ(to_vector<double>(backend(w.grad()).cast(w.grad(), DType::f64)),
+              std::vector<double>(4, 3));
+  }
+}
+
 TEST(Tape, WalkingTwiceIsAnError) {
   Tensor x = scalar(3);
   Tensor y = scale(x, 2);

@@ -26,11 +26,11 @@ struct Bigram : Module {
 double evaluate(const Bigram& model, examples::Text& text) {
   NoGrad no_grad;
   double sum = 0;
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 20; ++i) {
     auto [x, y] = text.batch(64, 64);
     sum += item(cross_entropy(model(x), y).array());
   }
-  return sum / 50;
+  return sum / 20;
 }
 
 std::string generate(const Bigram& model, const examples::Text& text, int length) {

@@ -21,7 +21,7 @@ struct Transformer : Module {
     Generator random{1};
     auto draw = [&](const char* name, Parameter& weight, Shape shape) {
       Array values(shape, DType::f32, cpu);
-      backend(values).random_normal(values, 0, 1 / std::sqrt(double(C)), random.next());
+      backend(values).random_normal(values, 0, 0.05, random.next());
       add(name, weight, values);
     };
     draw("characters", characters, {V, C}), draw("positions", positions, {T, C});
@@ -56,11 +56,11 @@ struct Transformer : Module {
 double evaluate(const Transformer& model, examples::Text& text) {
   NoGrad no_grad;
   double sum = 0;
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 20; ++i) {
     auto [x, y] = text.batch(64, T);
     sum += item(cross_entropy(model(x), y).array());
   }
-  return sum / 50;
+  return sum / 20;
 }
 
 int main(int argc, char** argv) try {
@@ -70,7 +70,7 @@ int main(int argc, char** argv) try {
   Transformer model(text.vocab_size());
   AdamW optimizer(model, {});
   for (int step = 0; step < steps; ++step) {
-    if (step % 200 == 0) fmt::print("step {}: loss {:.4f}\n", step, evaluate(model, text));
+    if (step % 500 == 0) fmt::print("step {}: loss {:.4f}\n", step, evaluate(model, text));
     auto [x, y] = text.batch(16, T);
     Tensor loss = cross_entropy(model(x), y);
     optimizer.zero_grad();

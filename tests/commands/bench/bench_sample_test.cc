@@ -19,6 +19,7 @@ const std::vector<std::string> quick = {"--json", "--iters=1", "--weights=float3
 
 nlohmann::json bench(std::vector<std::string> args) {
   args.insert(args.end(), quick.begin(), quick.end());
+  args.push_back("--device=" + name_of(test_device()));
   return nlohmann::json::parse(output_of(bench_sample_command, args));
 }
 
