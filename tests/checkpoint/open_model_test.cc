@@ -44,7 +44,7 @@ TEST_F(HuggingFace, OpenModelKnowsEachKindByItsPlace) {
     EXPECT_TRUE(opened.tokenizer && *opened.tokenizer == characters) << init_from;
     EXPECT_THAT(opened.source, testing::StartsWith(init_from));
   }
-  EXPECT_EQ(open_model("resume", out.path(, test_device())).source, checkpoint.string());
+  EXPECT_EQ(open_model("resume", out.path(), test_device()).source, checkpoint.string());
   OpenedModel nanogpt = open_model(source_path("tests/reference/nanogpt.pt"), "", test_device());
   EXPECT_EQ(nanogpt.tokenizer, nullptr);
   EXPECT_EQ(std::get<int64_t>(nanogpt.attributes.at("iter_num")), 30);

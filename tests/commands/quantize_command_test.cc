@@ -50,7 +50,7 @@ void save_checkpoint(const TemporaryFolder& out_dir) {
 TEST(QuantizeCommand, AStopLeavesNothing) {
   TemporaryFolder out;
   save_checkpoint(out);
-  OpenedModel opened = open_model("resume", out.path(, test_device()));
+  OpenedModel opened = open_model("resume", out.path(), test_device());
   request_stop(SIGINT);
   EXPECT_THROW(quantize(*opened.model, WeightFormat::int8), Interrupted);
   forget_stop();
@@ -59,7 +59,7 @@ TEST(QuantizeCommand, AStopLeavesNothing) {
 TEST(QuantizeCommand, WritesWhatPackingAtLoadWouldGive) {
   TemporaryFolder out;
   save_checkpoint(out);
-  std::vector<float> plain = logits(*open_model("resume", out.path(, test_device())).model);
+  std::vector<float> plain = logits(*open_model("resume", out.path(), test_device()).model);
   for (WeightFormat format : formats) {
     std::string to = out / fmt::format("quantized/{}.h5", format);
     std::string said = output_of(quantize_command, {"--out_dir=" + out.path(), "--to=" + to,

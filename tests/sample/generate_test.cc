@@ -193,7 +193,7 @@ TEST(Generate, IdsWithoutATokenAreNeverDrawn) {
     for (size_t k = 0; k < 31 * 32; ++k) rows.push_back(100 * rows[k]);
     p.assign(to_array(rows, {padded, 32}));
   });
-  wide->pack();
+  wide->pack(WeightFormat::f32);
   std::vector<Tokens> batch = prompts(6, 5, 3);
   for (SamplerOptions sampler : std::vector<SamplerOptions>{{.temperature = 0},
                                                             {},

@@ -63,7 +63,7 @@ TEST_F(Transformers, LogitsLossAndEveryGradientMatch) {
 }
 
 TEST_F(Transformers, GreedyStreamsAreEqual) {
-  model->pack();
+  model->pack(WeightFormat::f32);
   const json& streams = figures.at("streams");
   std::vector<std::vector<int32_t>> prompts;
   for (size_t i = 0; i < streams.size(); ++i)

@@ -143,7 +143,7 @@ TEST(WholeSplitErrors, ALossThatIsNotFiniteIsAnError) {
         values[5] = wrong;
         p.assign(to_array(values, p.shape()));
       });
-      if (packed) model->pack();
+      if (packed) model->pack(WeightFormat::f32);
       EXPECT_THAT(message_of([&] { whole_split_loss(*model, tokens, 2); }),
                   testing::AllOf(HasSubstr("split.bin: the model's loss on tokens 1 to 16 is"),
                                  HasSubstr("nan")))
