@@ -127,7 +127,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
 }
 
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
-                 std::span<const int64_t> positions) {
+                 const Array& positions) {
   check(tokens.defined() && tokens.shape().rank() == 2 && tokens.dtype() == DType::i32,
         "embedding: tokens must be [B, T] int32, got {} {}", tokens.shape(), tokens.dtype());
   check_values("embedding", "wpe", wpe);
@@ -139,15 +139,18 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
   const Shape &V_C = wte.shape(), &P_C = wpe.shape();
   check(V_C.rank() == 2 && P_C.rank() == 2 && V_C[1] == P_C[1],
         "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", V_C, P_C);
-  check(!positions.empty() || tokens.dim(1) <= P_C[0],
+  check(positions.defined() || tokens.dim(1) <= P_C[0],
         "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1), P_C[0]);
-  check(positions.empty() || int64_t(positions.size()) == tokens.dim(0),
-        "embedding: tokens {} need {} first positions, got {}", tokens.shape(), tokens.dim(0),
-        positions.size());
+  if (positions.defined()) {
+    check(positions.dtype() == DType::i32 && positions.shape() == Shape{tokens.dim(0)},
+          "embedding: tokens {} need first positions [{}] int32, got {} {}", tokens.shape(),
+          tokens.dim(0), positions.shape(), positions.dtype());
+    check_device("embedding", "the array of positions", tokens, positions);
+  }
   Backend& device = backend(tokens);
   if (wte.is_packed()) return device.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
   Array y = device.embedding(tokens, wte.dense.array(), wpe.array(), positions, dtype);
-  bool from_zero = positions.empty();
+  bool from_zero = !positions.defined();
   return record(y, {wte.dense, wpe},
                 [tokens, from_zero, dwte_so_far = GradientSoFar(wte.dense),
                  dwpe_so_far = GradientSoFar(wpe)](Array dy) {

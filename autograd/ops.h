@@ -100,9 +100,9 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
                   double eps = 1e-5);
 
 // wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
-// `dtype`. With `positions` (one a row of tokens) row b starts at positions[b] instead of 0.
+// `dtype`. With `positions` [B] i32 row b starts at positions[b] instead of 0.
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
-                 std::span<const int64_t> positions = {});
+                 const Array& positions = {});
 
 // Multi-head causal self-attention: qkv [B, T, 3C] -> [B, T, C]; dropout on the probabilities.
 Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);

@@ -35,10 +35,12 @@ class Tensor {
   // New values for a leaf, in place of the old: same shape.
   void assign(const Array& values);
 
-  // d this / d leaf into every leaf it was recorded from; this must be a scalar. Walks the tape
-  // once, newest op first, and frees what each op saved as soon as its gradient is done.
+  // Adds d this / d leaf to the gradient of every leaf from which this, a scalar, was computed.
+  // Goes through the recorded ops once, the newest first, and frees what each had saved as soon as
+  // its gradient is known.
   void backward() const;
-  // The same from any tensor: `dy`, of this shape, is the gradient of what is wanted in this.
+  // The same for a tensor of any shape in the middle of a computation: `dy` is the derivative of
+  // its final scalar with respect to this.
   void backward(Array dy) const;
 
  private:

@@ -21,7 +21,7 @@ PackedWeight take_weight(CheckpointFile& file, const std::string& name, const Sh
   }
   Array data = to(file.take("packed/" + name), device);
   try {
-    return backend(data).packed(data, shape[0], shape[1], format);
+    return backend(data).packed_from(data, shape[0], shape[1], format);
   } catch (const Error& error) {
     fail("{}: tensor packed/{}: {}", path, name, error.what());
   }

@@ -19,6 +19,7 @@ struct EvalOptions {
   std::string checkpoint = "best";
   std::string dataset = "";
   std::string data_dir = "";
+  std::string device = "cpu";
   std::string dtype = "float32";
   std::string weights = "";
   int64_t stride = 0;
@@ -51,6 +52,7 @@ std::vector<Option> option_rows(EvalOptions& o) {
       {"speed and memory",
        {{"batch_size", &o.batch_size, "windows per batch; 0: as many as make 16,384 tokens",
          at_least(0)},
+        {"device", &o.device, "device to compute on", a_device()},
         {"dtype", &o.dtype, "float32 or bfloat16", a_dtype()},
         {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
       {"output", {{"json", &o.json, "print one JSON object"}}},
@@ -109,8 +111,8 @@ int eval_command(int argc, char** argv) {
 
   set_stop_answer("the evaluation ends without a result");
   Interruptible scope;
-  OpenedModel opened = open_model(options.init_from, options.out_dir, cpu, Purpose::inference,
-                                  checkpoint_named(options.checkpoint));
+  OpenedModel opened = open_model(options.init_from, options.out_dir, device_named(options.device),
+                                  Purpose::inference, checkpoint_named(options.checkpoint));
   Dataset data = open_dataset(dataset_folder(options, opened));
   std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);
   if (!remark.empty()) note("{}\n", remark);

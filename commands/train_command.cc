@@ -6,6 +6,7 @@
 #include "commands/train_report.h"
 #include "core/parallel.h"
 #include "core/process/stop.h"
+#include "train/train.h"
 
 namespace folio {
 

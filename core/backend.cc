@@ -55,6 +55,26 @@ Backend& backend(Device device) {
   return *registered().at(size_t(device.index)).backend;
 }
 
+Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
+                std::string_view what) {
+  const int64_t length = shape[-1];
+  for (size_t i = 0; i < ids.size(); ++i)
+    check(0 <= ids[i] && ids[i] < vocab_size,
+          "{}: token {} at [{}, {}] is not in the vocabulary [0, {})", what, ids[i],
+          int64_t(i) / length, int64_t(i) % length, vocab_size);
+  return to_array(ids, shape, device);
+}
+
+Array target_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
+                 std::string_view what) {
+  for (size_t i = 0; i < ids.size(); ++i)
+    check(-1 <= ids[i] && ids[i] < vocab_size,
+          "{}: target {} at position {} is outside the vocabulary of {}; use 0 to {}, or -1 to "
+          "ignore a position",
+          what, ids[i], i, vocab_size, vocab_size - 1);
+  return to_array(ids, shape, device);
+}
+
 double item(const Array& scalar) {
   check(scalar.size() == 1, "item: needs one element, got shape {}", scalar.shape());
   return to_vector<double>(backend(scalar).cast(scalar, DType::f64))[0];

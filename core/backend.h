@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/array.h"
@@ -47,8 +48,10 @@ struct PackedWeight {
 };
 
 // The keys and values of one layer for B sequences of up to T positions; the layout is the
-// Backend's own, but dimension 0 of every array is the sequence. Under int8 a head's key and its
-// value at a position are 127ths of their largest magnitude, which `scales` keeps.
+// Backend's own, but dimension 0 of every array is the sequence. Under int8 an element of a head's
+// key at one position is q scale, where q is an integer from -127 to 127 and scale, which `scales`
+// keeps, the largest magnitude among that key's elements over 127; its value at that position
+// likewise.
 struct KvLayer {
   Array k, v;
   Array scales;          // f32; of no elements unless k and v are int8
@@ -76,17 +79,27 @@ struct AdamWStep {
 };
 
 // What a device can do: everything above this contract is device-neutral. Unless said otherwise,
-// `x` and activations are f64, f32 or bf16, the result has the dtype of x, sums are kept in f32
-// (f64 for f64), parameters (weights of layer_norm and embedding, biases) may be f32 under a bf16
-// x, and shapes have been checked by the caller. An optional Array may be undefined. Results do not
-// depend on the number of threads. One stream of work: calls take effect in order, and only `read`
-// waits for them. Gradients of parameters are f32 (f64 for f64) and are added to what the caller
-// alone owns; one without values, a shape alone or undefined, is made.
+// `x` and activations are f64, f32 or bf16, the result is a new Array in the dtype of x, sums are
+// kept in f32 (f64 for f64), and parameters (weights of layer_norm and embedding, biases) may be
+// f32 under a bf16 x. The caller has checked the shapes, and that all Arrays are this device's; ids
+// and targets are in range (see token_ids below). An optional Array may be undefined. Gradients of
+// parameters are f32 (f64 for f64) and are added to what the caller alone owns; one without values,
+// a shape alone or undefined, is made. One stream of work: calls take effect in order, and only
+// those that give the host something (read, all_finite) wait for them.
+//
+// What every device promises:
+// - Inference: a row of a result is the same bits whatever the other rows are, however many there
+//   are, and however the tokens before it were split into calls.
+// - Training: the same calls give the same bytes, run after run, on one kind of device. A sum may
+//   be taken in an order that depends on the shapes, so two devices need not agree in the last
+//   bits.
+// - Dropout: which elements are dropped is core/random.h's function of the stream and the element's
+//   index, the same on every device.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // --- memory
+  // --- memory and layout
   virtual std::shared_ptr<Storage> allocate(size_t bytes) = 0;  // 64-byte aligned, from the cache
   virtual MemoryUse memory() const = 0;
   virtual void forget_peak_memory() = 0;                // memory().peak counts from now on
@@ -97,6 +110,7 @@ class Backend {
   virtual void write(const std::function<void(void* host)>& produce, Array& to) = 0;
   virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
   virtual void fill(Array& x, double value) = 0;
+  virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
   virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
   // x with dimensions i and j, counted from 0, exchanged, in `dtype`.
   virtual Array transpose(const Array& x, int i, int j, DType dtype) = 0;
@@ -104,7 +118,7 @@ class Backend {
   // from 0. All other dimensions, and the dtype, are alike.
   virtual void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
                           int64_t n, int axis) = 0;
-  // The rows of x [R, C] that `rows` [N] names, i32 in [0, R) -> [N, C].
+  // The rows of x [R, C] that `rows` [N] i32, all in [0, R), names -> [N, C].
   virtual Array take_rows(const Array& x, const Array& rows) = 0;
   // Adds row i of dy [N, C] to row rows[i] of dx [R, C].
   virtual void add_rows(const Array& dy, const Array& rows, Array& dx) = 0;
@@ -115,9 +129,6 @@ class Backend {
   // Whether x, of any dtype, holds neither NaN nor infinity.
   virtual bool all_finite(const Array& x) = 0;
   virtual bool all_finite(const PackedWeight& w) = 0;  // its scales included
-
-  // --- random numbers
-  virtual void random_normal(Array& x, double mean, double std, RandomStream stream) = 0;
 
   // --- elementwise
   virtual Array unary(Unary op, const Array& x) = 0;
@@ -137,7 +148,7 @@ class Backend {
   // dy with the same elements dropped and the rest scaled, in the dtype of what was dropped
   virtual Array dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) = 0;
 
-  // --- reductions and rows
+  // --- reductions, and functions of rows
   // Over `axis`, counted from 0, whose size becomes 1; a sum of nothing is 0, and a NaN the
   // largest.
   virtual Array reduce(Reduction op, const Array& x, int axis) = 0;
@@ -152,7 +163,15 @@ class Backend {
   // x [..., T, S], S >= T, with `hidden` in place of x[..., t, s] for every s > S - T + t.
   virtual Array causal_mask(const Array& x, double hidden) = 0;
 
-  // --- matrices
+  // Over the last dimension, C: (x - mean) rstd w + b; b is optional. y and dy are in `dtype`: that
+  // of x, or bf16 under an f32 x.
+  virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
+                                 DType dtype) = 0;
+  // -> dx in the dtype of x; adds to dw [C] and, if it is given, to db [C].
+  virtual Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                                const Array& rstd, Array& dw, Array* db = nullptr) = 0;
+
+  // --- products
   // a b of each pair of matrices: a [..., M, K] ([..., K, M] if transposed), b [..., K, N] ([...,
   // N, K]), of one dtype; leading dimensions alike, or one side has none and its matrix is used for
   // all -> [..., M, N].
@@ -161,40 +180,18 @@ class Backend {
   // Unary::none; otherwise, if `pre` is given, it receives the sum before `act`.
   virtual Array linear(const Array& x, const Array& w, const Array& bias, Unary act = Unary::none,
                        Array* pre = nullptr) = 0;
-  // dy w, times the slope of `act` at `pre` unless `act` is none: dy [..., N], w [N, K], pre [...,
-  // K]
-  // -> [..., K]. If `post` is given it receives act(pre), which the caller needs for dw.
+  // dy w, times the slope of `act` at `pre` unless `act` is none: dy [..., N], w [N, K],
+  // pre [..., K] -> [..., K]. If `post` is given it receives act(pre), which the caller needs for
+  // dw.
   virtual Array linear_grad_x(const Array& dy, const Array& w, Unary act = Unary::none,
                               const Array& pre = {}, Array* post = nullptr) = 0;
   // Adds dy^T x to dw and, if it is given, the sum of dy's rows to db: dy [..., N], x [..., K],
   // dw [N, K], db [N].
   virtual void linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db = nullptr) = 0;
-  // For inference: every row of the result is the same bits whatever the other rows are and however
-  // many there are. pack takes w [N, K] in f32 (f64 stays f64), for bf16 weights also in bf16.
-  virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
-  // The int8 or int4 weight whose data this is; Error if it cannot be.
-  virtual PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) = 0;
-  // The rows of w that `rows` (i32) names, widened -> [rows.size(), K] in f32 (f64 for f64).
-  virtual Array unpack_rows(const PackedWeight& w, const Array& rows) = 0;
-  virtual Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
-                              Unary act = Unary::none) = 0;
-
-  // --- layer norm over the last dimension, C: (x - mean) rstd w + b; b is optional. y and dy are
-  // in `dtype`: that of x, or bf16 under an f32 x.
-  virtual LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
-                                 DType dtype) = 0;
-  // -> dx in the dtype of x; adds to dw [C] and, if it is given, to db [C].
-  virtual Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
-                                const Array& rstd, Array& dw, Array* db = nullptr) = 0;
-
-  // --- embedding
   // wte[tokens] + wpe[position]: tokens [B, T] i32, wte [V, C], wpe [P, C] -> [B, T, C] in `dtype`.
-  // Row b's first position is positions[b], or 0 if `positions` is empty.
+  // Row b's first position is positions[b], positions [B] i32, or 0 without `positions`.
   virtual Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
-                          std::span<const int64_t> positions, DType dtype) = 0;
-  // The same of a packed wte.
-  virtual Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
-                          std::span<const int64_t> positions, DType dtype) = 0;
+                          const Array& positions, DType dtype) = 0;
   // Adds dy [B, T, C] to the rows of dwte [V, C] that `tokens` name, and to the rows of dwpe [P, C]
   // of positions 0 to T - 1.
   virtual void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) = 0;
@@ -205,33 +202,46 @@ class Backend {
   virtual Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) = 0;
   virtual Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
                                int64_t n_head, const Dropout& dropout) = 0;
-  // In f64 (for f64 activations alone), f32, bf16 or int8.
-  virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
-  // Appends the keys and values in qkv [B, T, 3C] to `cache` at positions[b]... and attends to
-  // positions 0 to positions[b] + t. Rows are the same bits however the prefix was split into
-  // calls. -> [B, T, C]
-  virtual Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                 std::span<const int64_t> positions) = 0;
-  // The first `length` positions of sequence `from_row` into sequence `to_row` of a cache for the
-  // same heads in the same dtype, or of the same one; capacities may differ.
-  virtual void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
-                       int64_t length) = 0;
 
   // --- loss: cross-entropy of logits x w^T against targets, logits never held whole.
   // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.
   virtual CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                             bool with_grad, double factor = 1) = 0;
-  // The mean alone, over a packed w -> [].
-  virtual Array linear_cross_entropy(const Array& x, const PackedWeight& w,
-                                     const Array& targets) = 0;
 
   // --- optimiser
-  virtual Array norm(
-      std::span<const Array> arrays) = 0;  // [] f32: L2 norm of all elements together
+  // L2 norm of all elements together -> [] f32
+  virtual Array norm(std::span<const Array> arrays) = 0;
   // min(1, limit / (norm + 1e-6)) as a scalar on the device: torch.nn.utils.clip_grad_norm_
   virtual Array clip_scale(const Array& norm, double limit) = 0;
   // Loshchilov & Hutter, "Decoupled weight decay regularization", 2019; one pass over every slot.
   virtual void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) = 0;
+
+  // --- inference
+  // w [N, K] in f32 (f64 stays f64), for bf16 weights also in bf16, laid out in `format`.
+  virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
+  // The int8 or int4 weight whose data this is; Error if it cannot be.
+  virtual PackedWeight packed_from(const Array& data, int64_t N, int64_t K,
+                                   WeightFormat format) = 0;
+  // The rows of w that `rows` [M] i32 names, widened -> [M, K] in f32 (f64 for f64).
+  virtual Array unpack_rows(const PackedWeight& w, const Array& rows) = 0;
+  // act(x w^T + bias), as `linear`.
+  virtual Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
+                              Unary act = Unary::none) = 0;
+  // `embedding` and the mean of `linear_cross_entropy`, of a packed weight.
+  virtual Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                          const Array& positions, DType dtype) = 0;
+  virtual Array linear_cross_entropy(const Array& x, const PackedWeight& w,
+                                     const Array& targets) = 0;
+  // In f64 (for f64 activations alone), f32, bf16 or int8.
+  virtual KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
+  // Appends the keys and values in qkv [B, T, 3C] to row b of `cache` from position positions[b]
+  // on, positions [B] i32; query t attends to positions 0 to positions[b] + t -> [B, T, C].
+  virtual Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
+                                 const Array& positions) = 0;
+  // The first `length` positions of sequence `from_row` into sequence `to_row` of a cache for the
+  // same heads in the same dtype, or of the same one; capacities may differ.
+  virtual void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
+                       int64_t length) = 0;
 
   // --- the machine: what it is and what it can do, the denominators of the shares that the benches
   // report
@@ -262,6 +272,13 @@ template <class T>
 Array to_array(const std::vector<T>& values, Shape shape, Device device) {
   return to_array(std::span<const T>(values), shape, device);
 }
+// Ids of a vocabulary from the host, i32: the one place where they are looked at, for no kernel
+// does. Error, which begins with `what`, for one that is not in [0, vocab_size).
+Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
+                std::string_view what);
+// The same of the targets of a loss, of which -1 is ignored.
+Array target_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
+                 std::string_view what);
 template <class T>
 std::vector<T> to_vector(const Array& array) {
   check(array.dtype() == dtype_of<T>, "to_vector: this array holds {}, not {}", array.dtype(),

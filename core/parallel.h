@@ -6,9 +6,10 @@
 
 namespace folio {
 
-// How many threads share a loop; as many as the processors that this process may use, or
-// the part of them that control groups leave it, until it is set. Not to be set while a loop runs.
+// How many threads share a loop of the CPU's. Until it is set: one for each processor that this
+// process may use, or for as many as its control groups give it the time of.
 int parallel_threads();
+// 0: as at the start. Must not be called while a loop runs.
 void set_parallel_threads(int threads);
 
 // task(context, i) for i in [0, n); what parallel_for makes of its f.

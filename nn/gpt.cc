@@ -62,8 +62,8 @@ Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor) {
 
 Tensor Gpt::embed(const Array& tokens, const KvCache* cache) {
   check_tokens(tokens, cache);
-  std::span<const int64_t> first_positions;
-  if (cache) first_positions = cache->lengths;
+  Array first_positions;
+  if (cache) first_positions = cache->positions();
   Tensor x = embedding(tokens, wte_, wpe_, context_.residual_dtype(), first_positions);
   return context_.watch("embedding", add_dropout({}, x, context_.next_dropout()));
 }

@@ -8,34 +8,59 @@ namespace folio {
 
 // The keys and values that attention has seen, a layer at a time, for B sequences that may have
 // different lengths. Passed to the model by whoever generates; attention alone reads and writes it.
-struct KvCache {
-  std::vector<KvLayer> layers;
-  std::vector<int64_t> lengths;  // [B] tokens seen so far, by each sequence
-  int64_t capacity = 0;          // tokens that fit
-
+class KvCache {
+ public:
   // Room for B sequences of up to `capacity` tokens.
   KvCache(int64_t B, int64_t capacity, int64_t n_layer, int64_t n_embd, int64_t n_head, DType dtype,
           Device device)
-      : lengths(size_t(B), 0), capacity(capacity) {
+      : capacity(capacity), lengths_(size_t(B), 0), positions_(zeros({B}, DType::i32, device)) {
     for (int64_t i = 0; i < n_layer; ++i)
       layers.push_back(backend(device).make_kv_layer(B, capacity, n_embd, n_head, dtype));
   }
 
+  std::vector<KvLayer> layers;
+  int64_t capacity;  // tokens that fit
+
+  // The tokens that each sequence has seen so far, [B]: the host's count, and the same on the
+  // device, i32, as the positions of the tokens that come next.
+  const std::vector<int64_t>& lengths() const { return lengths_; }
+  const Array& positions() const {
+    if (!counted_) {
+      std::vector<int32_t> counts(lengths_.begin(), lengths_.end());
+      backend(positions_).write(counts.data(), positions_);
+      counted_ = true;
+    }
+    return positions_;
+  }
+  int64_t batch() const { return int64_t(lengths_.size()); }
+  int64_t length() const { return *std::ranges::max_element(lengths_); }
+  void set_length(int64_t row, int64_t length) {
+    lengths_.at(size_t(row)) = length;
+    counted_ = false;
+  }
+  void advance(int64_t tokens) {
+    for (int64_t& length : lengths_) length += tokens;
+    counted_ = false;
+  }
+  void clear() {
+    std::ranges::fill(lengths_, 0);
+    counted_ = false;
+  }
+
   // A view of sequences [begin, end): it shares their keys and values, and counts for itself.
   KvCache rows(int64_t begin, int64_t end) const {
-    KvCache view;
+    KvCache view(end - begin, capacity, positions_.device());
     for (const KvLayer& layer : layers) view.layers.push_back(layer.rows(begin, end));
-    view.lengths.assign(lengths.begin() + begin, lengths.begin() + end);
-    view.capacity = capacity;
+    view.lengths_.assign(lengths_.begin() + begin, lengths_.begin() + end);
+    view.counted_ = false;
     return view;
   }
   // Sequence `from_row` of a cache of the same model becomes sequence `row` of this one.
   void copy_row(const KvCache& from, int64_t from_row, int64_t row) {
-    int64_t length = from.lengths.at(size_t(from_row));
-    for (size_t i = 0; i < layers.size(); ++i) {
+    int64_t length = from.lengths_.at(size_t(from_row));
+    for (size_t i = 0; i < layers.size(); ++i)
       backend(layers[i].k).copy_kv(from.layers.at(i), from_row, layers[i], row, length);
-    }
-    lengths.at(size_t(row)) = length;
+    set_length(row, length);
   }
   size_t bytes() const {
     size_t total = 0;
@@ -43,15 +68,13 @@ struct KvCache {
     return total;
   }
 
-  int64_t batch() const { return int64_t(lengths.size()); }
-  int64_t length() const { return *std::ranges::max_element(lengths); }
-  void advance(int64_t tokens) {
-    for (int64_t& length : lengths) length += tokens;
-  }
-  void clear() { std::ranges::fill(lengths, 0); }
-
  private:
-  KvCache() = default;
+  KvCache(int64_t B, int64_t capacity, Device device)
+      : capacity(capacity), lengths_(size_t(B), 0), positions_({B}, DType::i32, device) {}
+
+  std::vector<int64_t> lengths_;
+  mutable Array positions_;      // where they stay: what a device has queued may read them
+  mutable bool counted_ = true;  // positions_ is lengths_
 };
 
 }  // namespace folio

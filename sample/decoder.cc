@@ -46,7 +46,7 @@ void Decoder::add(std::vector<int32_t> tokens) {
   check(size() < options_.batch_size, "decoder: the batch of {} sequences is full",
         options_.batch_size);
   check(!tokens.empty(), "decoder: a sequence needs a token or more to start from");
-  cache_.lengths[sequences_.size()] = 0;
+  cache_.set_length(size(), 0);
   sequences_.push_back({.tokens = std::move(tokens)});
 }
 
@@ -83,10 +83,9 @@ int64_t Decoder::prepare(int64_t row) {
   auto length = int64_t(sequence.tokens.size());
   if (sequence.read == length) return 0;
   int64_t start = options_.window.start(length);
-  int64_t& cached = cache_.lengths[size_t(row)];
-  if (start != sequence.start || !options_.kv_cache) cached = 0;
+  if (start != sequence.start || !options_.kv_cache) cache_.set_length(row, 0);
   sequence.start = start;
-  return length - start - cached;
+  return length - start - cache_.lengths()[size_t(row)];
 }
 
 void Decoder::step() {
@@ -113,9 +112,10 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
   }
   KvCache rows = cache_.rows(row, row + count);
   Array logits =
-      model_(to_array(ids, {count, fresh}, model_.context().device), &rows, /*last_only=*/true)
+      model_(token_ids(ids, {count, fresh}, vocab_size(), model_.context().device, "decoder"),
+             &rows, /*last_only=*/true)
           .array();
-  std::ranges::copy(rows.lengths, cache_.lengths.begin() + row);
+  for (int64_t b = 0; b < count; ++b) cache_.set_length(row + b, rows.lengths()[size_t(b)]);
   if (logits.dtype() != DType::f32) logits = backend(logits).cast(logits, DType::f32);
   backend(logits).read(logits, logits_.data() + row * vocab_size());
   // Not before: a forward pass that was interrupted is made again.

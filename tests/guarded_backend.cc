@@ -158,8 +158,9 @@ class GuardedBackend final : public Backend, private GuardedMemory {
   PackedWeight pack(const Array& w, WeightFormat format) override {
     return run([&](auto w) { return cpu().pack(w, format); }, w);
   }
-  PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) override {
-    PackedWeight known = run([&](auto data) { return cpu().packed(data, N, K, format); }, data);
+  PackedWeight packed_from(const Array& data, int64_t N, int64_t K, WeightFormat format) override {
+    PackedWeight known =
+        run([&](auto data) { return cpu().packed_from(data, N, K, format); }, data);
     known.data = data;
     return known;
   }
@@ -193,17 +194,17 @@ class GuardedBackend final : public Backend, private GuardedMemory {
   }
 
   // --- embedding
-  Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
-                  std::span<const int64_t> positions, DType dtype) override {
-    return run([&](auto tokens, auto wte,
-                   auto wpe) { return cpu().embedding(tokens, wte, wpe, positions, dtype); },
-               tokens, wte, wpe);
+  Array embedding(const Array& tokens, const Array& wte, const Array& wpe, const Array& positions,
+                  DType dtype) override {
+    return run([&](auto tokens, auto wte, auto wpe,
+                   auto positions) { return cpu().embedding(tokens, wte, wpe, positions, dtype); },
+               tokens, wte, wpe, positions);
   }
   Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
-                  std::span<const int64_t> positions, DType dtype) override {
-    return run([&](auto tokens, auto wte,
-                   auto wpe) { return cpu().embedding(tokens, wte, wpe, positions, dtype); },
-               tokens, wte, wpe);
+                  const Array& positions, DType dtype) override {
+    return run([&](auto tokens, auto wte, auto wpe,
+                   auto positions) { return cpu().embedding(tokens, wte, wpe, positions, dtype); },
+               tokens, wte, wpe, positions);
   }
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
     run(
@@ -231,10 +232,12 @@ class GuardedBackend final : public Backend, private GuardedMemory {
     return run([&] { return cpu().make_kv_layer(B, T, C, n_head, dtype); });
   }
   Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                         std::span<const int64_t> positions) override {
-    return run([&](auto qkv,
-                   KvLayer cache) { return cpu().attention_cached(qkv, n_head, cache, positions); },
-               qkv, cache);
+                         const Array& positions) override {
+    return run(
+        [&](auto qkv, KvLayer cache, auto positions) {
+          return cpu().attention_cached(qkv, n_head, cache, positions);
+        },
+        qkv, cache, positions);
   }
   void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
                int64_t length) override {

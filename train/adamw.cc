@@ -17,16 +17,6 @@ void AdamW::make_moments() {
   });
 }
 
-Array AdamW::grad_norm() const {
-  std::vector<Array> grads;
-  module_.parameters([&](const std::string& name, Parameter& p) {
-    check(p.grad().defined(), "grad_norm: parameter {} has no gradient; call backward() first",
-          name);
-    grads.push_back(p.grad());
-  });
-  return backend(grads.front()).norm(grads);
-}
-
 void AdamW::step(double learning_rate, const Array& grad_scale) {
   make_moments();
   std::vector<AdamWSlot> slots;

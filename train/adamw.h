@@ -16,8 +16,6 @@ class AdamW {
  public:
   AdamW(Module& module, const AdamWOptions& options);
 
-  // The L2 norm of all gradients together, a scalar on the device.
-  Array grad_norm() const;
   // One update with every gradient multiplied by `grad_scale` (undefined: by 1).
   void step(double learning_rate, const Array& grad_scale = {});
   void zero_grad();

@@ -45,7 +45,7 @@ struct Windows {
   int64_t first, rows, length, stride, fresh;
 };
 
-Batch batch_of(const TokenFile& tokens, const Windows& w, Device device) {
+Batch batch_of(const TokenFile& tokens, const Windows& w, Gpt& model) {
   std::vector<int32_t> ids(size_t((w.rows - 1) * w.stride + w.length + 1)), x, y;
   tokens.read(w.first, ids);
   for (int64_t row = 0, fresh = w.fresh; row < w.rows; ++row) {
@@ -56,7 +56,11 @@ Batch batch_of(const TokenFile& tokens, const Windows& w, Device device) {
     }
     fresh = begin + w.length;
   }
-  return {to_array(x, {w.rows, w.length}, device), to_array(y, {w.rows, w.length}, device)};
+  const Shape shape{w.rows, w.length};
+  const int64_t V = model.config().vocab_size;
+  const Device device = model.context().device;
+  return {token_ids(x, shape, V, device, tokens.path()),
+          target_ids(y, shape, V, device, tokens.path())};
 }
 
 }  // namespace
@@ -86,8 +90,7 @@ SplitLoss whole_split_loss(Gpt& model, const TokenFile& tokens, int64_t batch_si
     int64_t left = total.tokens - first;
     int64_t whole = left < T ? 1 : (left - T) / stride + 1;
     int64_t rows = std::min(whole, batch_size), length = std::min(T, left);
-    double mean = loss_of(
-        model, batch_of(tokens, {first, rows, length, stride, done}, model.context().device));
+    double mean = loss_of(model, batch_of(tokens, {first, rows, length, stride, done}, model));
     int64_t end = first + (rows - 1) * stride + length;
     check(std::isfinite(mean),
           "{}: the model's loss on tokens {} to {} is {}; a weight is NaN or far too large: its "

@@ -2,6 +2,7 @@
 
 #include "autograd/ops.h"
 #include "core/process/stop.h"
+#include "train/grad_norm.h"
 #include "train/keep.h"
 #include "train/schedule.h"
 
@@ -67,8 +68,8 @@ double accumulate_gradients(Run& run) {
   const double share = 1.0 / double(options.gradient_accumulation_steps);
   double mean = 0;
   for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro) {
-    Batch batch = run.batches.next(options.batch_size, options.model.block_size,
-                                   run.model->context().device);  // x, y: [B, T]
+    Batch batch = run.batches.next(options.batch_size, options.model.block_size,  // x, y: [B, T]
+                                   run.model->context().device);
     Tensor loss = run.model->loss(batch.x, batch.y, share);
     loss.backward();
     mean += item(loss.array());
@@ -81,7 +82,7 @@ double update(Run& run) {
   double norm = 0;
   Array clip;  // what every gradient is multiplied by
   if (options.grad_clip > 0 || run.iter % options.log_interval == 0) {
-    Array l2 = run.optimizer->grad_norm();
+    Array l2 = grad_norm(*run.model);
     norm = item(l2);
     check_finite(run, "gradient's norm", norm);
     if (options.grad_clip > 0) clip = backend(l2).clip_scale(l2, options.grad_clip);

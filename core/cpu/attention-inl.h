@@ -42,16 +42,19 @@ struct AttentionShape {
   }
 };
 
-// The causal half is skipped in steps of 8 keys and whole vectors of queries, both counted from the
-// block's first query. first_query: the first, from `block` on, that must be computed for keys
-// [key, key + 8). past_queries: the keys, likewise counted, that the vector of query i needs.
+// Scores of keys that come after the query are not computed, as far as whole vectors allow: queries
+// are taken in vectors, and keys in groups of 8.
+//
+// Of a block of queries, numbered from 0 at position `block`: the first whose scores with the keys
+// at [key, key + 8) are computed. It is the one at `key`, or the start of that one's vector.
 template <class F>
 HWY_INLINE int64_t first_query(int64_t key, int64_t block) {
   const int64_t unit = std::max<int64_t>(8, hn::Lanes(Lanes<F>()));
   return key <= block ? 0 : round_down(key - block, unit);
 }
+// How many keys the vector that holds query i needs, beside all those before the block.
 template <class F>
-HWY_INLINE int64_t past_queries(int64_t i) {
+HWY_INLINE int64_t keys_needed(int64_t i) {
   const int64_t unit = std::max<int64_t>(8, hn::Lanes(Lanes<F>()));
   return round_down(i, unit) + unit;
 }

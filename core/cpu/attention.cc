@@ -104,7 +104,7 @@ void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, 
     }
     HWY_ALIGN F sum[query_block], log_sum[query_block];
     for (int64_t i = 0; i < columns; i += lanes) {
-      auto log_sum_exp = softmax<M>(scores + i, q0 + i, q0 + past_queries<F>(i), s.scale<F>(),
+      auto log_sum_exp = softmax<M>(scores + i, q0 + i, q0 + keys_needed<F>(i), s.scale<F>(),
                                     dropout, probabilities + i, sum + i);
       hn::Store(log_sum_exp, Lanes<F>(), log_sum + i);
     }

@@ -170,7 +170,7 @@ void attend(const CachedHead<E, S>& head, int64_t begin, int64_t end) {
 
 template <class E, class S>
 Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
-                std::span<const int64_t> positions) {
+                std::span<const int32_t> positions) {
   Array y({s.B, s.T, s.C()}, qkv.dtype(), cpu);
   auto head_at = [&](int64_t i) {
     const int64_t b = i / s.H, h = i % s.H;
@@ -201,7 +201,7 @@ Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
 
 template <class E>
 Array cached_from(const Array& qkv, const AttentionShape& s, KvLayer& cache,
-                  std::span<const int64_t> positions) {
+                  std::span<const int32_t> positions) {
   switch (cache.k.dtype()) {
     case DType::i8:
       return cached_of<E, int8_t>(qkv, s, cache, positions);
@@ -213,7 +213,7 @@ Array cached_from(const Array& qkv, const AttentionShape& s, KvLayer& cache,
 }
 
 Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                       std::span<const int64_t> positions) {
+                       std::span<const int32_t> positions) {
   const AttentionShape s = AttentionShape::of(qkv, n_head);
   const DType from = qkv.dtype();
   if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions);
@@ -243,9 +243,10 @@ KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_hea
 HWY_EXPORT(attention_cached);
 
 Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                   std::span<const int64_t> positions) {
+                                   const Array& positions) {
+  const std::span first(positions.data<int32_t>(), size_t(positions.size()));
   const int64_t B = qkv.dim(0), T = qkv.dim(1);
-  check(cache.k.dim(0) == B && int64_t(positions.size()) == B,
+  check(cache.k.dim(0) == B && positions.size() == B,
         "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
         "and {} positions were given",
         B, cache.k.dim(0), positions.size());
@@ -256,13 +257,13 @@ Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& ca
         "attention_cached: {} activations need a cache of their own kind, this one holds {}",
         qkv.dtype(), cache.k.dtype());
   for (int64_t b = 0; b < B; ++b) {
-    const int64_t position = positions[size_t(b)];
+    const int64_t position = first[size_t(b)];
     check(position >= 0 && position + T <= cache.capacity,
           "attention_cached: sequence {} has {} positions in the cache and {} new ones, but the "
           "cache holds {}; start it again from a shorter window",
           b, position, T, cache.capacity);
   }
-  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, positions);
+  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, first);
 }
 
 namespace {

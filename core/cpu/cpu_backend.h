@@ -4,10 +4,11 @@
 
 namespace folio {
 
-// The CPU's implementation of the contract in core/backend.h, one .cc file a group of operations:
-// memory.cc, layout.cc, random.cc, elementwise.cc, binary.cc, reduce.cc, softmax.cc, matmul.cc,
-// linear.cc, packed_gemm.cc, layer_norm.cc, embedding.cc, attention.cc, attention_grad.cc,
-// attention_cached.cc, cross_entropy.cc, optimizer.cc, finite.cc, machine.cc.
+// The CPU's implementation of the contract in core/backend.h. Results do not depend on the number
+// of threads. One .cc file a group of operations: memory.cc, layout.cc, random.cc, elementwise.cc,
+// binary.cc, reduce.cc, softmax.cc, matmul.cc, linear.cc, packed_gemm.cc, layer_norm.cc,
+// embedding.cc, attention.cc, attention_grad.cc, attention_cached.cc, cross_entropy.cc,
+// optimizer.cc, finite.cc, machine.cc.
 class CpuBackend final : public Backend {
  public:
   std::shared_ptr<Storage> allocate(size_t bytes) override;
@@ -51,24 +52,24 @@ class CpuBackend final : public Backend {
                       Array* post) override;
   void linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db) override;
   PackedWeight pack(const Array& w, WeightFormat format) override;
-  PackedWeight packed(const Array& data, int64_t N, int64_t K, WeightFormat format) override;
+  PackedWeight packed_from(const Array& data, int64_t N, int64_t K, WeightFormat format) override;
   Array unpack_rows(const PackedWeight& w, const Array& rows) override;
   Array linear_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override;
   LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                          DType dtype) override;
   Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                         const Array& rstd, Array& dw, Array* db) override;
-  Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
-                  std::span<const int64_t> positions, DType dtype) override;
+  Array embedding(const Array& tokens, const Array& wte, const Array& wpe, const Array& positions,
+                  DType dtype) override;
   Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
-                  std::span<const int64_t> positions, DType dtype) override;
+                  const Array& positions, DType dtype) override;
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override;
   Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) override;
   Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
                        const Dropout& dropout) override;
   KvLayer make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override;
   Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                         std::span<const int64_t> positions) override;
+                         const Array& positions) override;
   void copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
                int64_t length) override;
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
@@ -86,8 +87,5 @@ class CpuBackend final : public Backend {
 };
 
 Backend& cpu_backend();
-
-// Error, naming the operation `what`, unless every one of tokens [..., T] i32 is in [0, V).
-void check_tokens(const char* what, const Array& tokens, int64_t V);
 
 }  // namespace folio

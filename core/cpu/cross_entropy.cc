@@ -4,21 +4,14 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/scratch.h"
 
 namespace folio {
 namespace {
 
-// Targets that count. Throws Error for one outside [-1, V).
-int64_t count_targets(const int32_t* targets, int64_t m, int64_t V) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < m; ++i) {
-    check(targets[i] >= -1 && targets[i] < V,
-          "cross_entropy: target {} at position {} is outside the vocabulary of {}; use 0 to {}, "
-          "or -1 to ignore a position",
-          targets[i], i, V, V - 1);
-    count += targets[i] >= 0;
-  }
-  return count;
+// Targets that count: those that are not -1.
+int64_t count_targets(const int32_t* targets, int64_t m) {
+  return m - std::count(targets, targets + m, -1);
 }
 
 // Rows whose logits are held at once: at most 64 MiB of f32 unless V alone is larger, in equal
@@ -53,7 +46,8 @@ void grad_x(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
     if constexpr (std::is_same_v<A, T>) {
       gemm(rows, cols, k, a.at(i, 0), b.at(0, j), dx + i * n + j, n);
     } else {
-      A* sums = static_cast<A*>(gemm_buffer(GemmBuffer::c, size_t(rows * cols) * sizeof(A)));
+      Scratch scratch(Scratch::bytes_for<A>(rows * cols));
+      A* sums = scratch.take<A>(rows * cols);
       gemm(rows, cols, k, a.at(i, 0), b.at(0, j), sums, cols);
       for (int64_t r = 0; r < rows; ++r)
         bias_act<A, T>(sums + r * cols, nullptr, cols, Unary::none, nullptr, dx + (i + r) * n + j);
@@ -67,7 +61,7 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
                  double factor) {
   int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
   const int32_t* target = targets.data<int32_t>();
-  int64_t count = count_targets(target, m, V), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
+  int64_t count = count_targets(target, m), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
   CrossEntropy result{Array({}, dtype_of<A>, cpu), {}, {}};
   Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64, cpu);
   Array logits({chunk, V}, dtype_of<A>, cpu), dlogits = logits;
@@ -99,7 +93,7 @@ template <class A>
 Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
   int64_t m = x.rows(), chunk = chunk_rows(std::max<int64_t>(m, 1), w.n);
   const int32_t* target = targets.data<int32_t>();
-  int64_t count = count_targets(target, m, w.n);
+  int64_t count = count_targets(target, m);
   Array rows = x.reshape({m, w.k});
   std::vector<double> losses(static_cast<size_t>(m));
   for (int64_t i = 0; i < m; i += chunk) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
+#include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
 #include "core/cpu/visit_dtype.h"
 #include "core/parallel.h"
@@ -16,7 +17,7 @@ namespace folio::HWY_NAMESPACE {
 
 template <class W, class T>
 void gather(const Array& tokens, const Array& wte, const Array& wpe,
-            std::span<const int64_t> positions, Array& y) {
+            std::span<const int32_t> positions, Array& y) {
   const int64_t length = tokens.dim(1), C = wte.dim(1);
   const int32_t* ids = tokens.data<int32_t>();
   const W *embeddings = wte.data<W>(), *places = wpe.data<W>();
@@ -36,7 +37,7 @@ void gather(const Array& tokens, const Array& wte, const Array& wpe,
 }
 
 void embedding(const Array& tokens, const Array& wte, const Array& wpe,
-               std::span<const int64_t> positions, Array& y) {
+               std::span<const int32_t> positions, Array& y) {
   visit_dtype(wte.dtype(), "embedding", [&](auto w) {
     visit_dtype(y.dtype(), "embedding", [&](auto t) {
       using W = decltype(w);
@@ -85,13 +86,13 @@ void embedding_grad(const Array& dy, const std::vector<int64_t>& start,
     const T* grad = dy.data<T>();
     A* out = dw.data<A>();
     parallel_blocks(V, block, [&](int64_t begin, int64_t end) HWY_ATTR {
-      static thread_local std::vector<A> scratch;
-      scratch.resize(size_t(2 * C));
+      Scratch scratch(2 * Scratch::bytes_for<A>(C));
+      A *group = scratch.take<A>(C), *sum = scratch.take<A>(C);
       for (int64_t v = begin; v < end; ++v) {
         const auto first = size_t(start[size_t(v)]), last = size_t(start[size_t(v) + 1]);
         if (first == last) continue;
-        add_named_rows(grad, std::span(rows_of).subspan(first, last - first), C, scratch.data(),
-                       scratch.data() + C, out + v * C);
+        add_named_rows(grad, std::span(rows_of).subspan(first, last - first), C, group, sum,
+                       out + v * C);
       }
     });
   });
@@ -105,34 +106,27 @@ namespace folio {
 HWY_EXPORT(embedding);
 HWY_EXPORT(embedding_grad);
 
-void check_tokens(const char* what, const Array& tokens, int64_t V) {
-  const int32_t* ids = tokens.data<int32_t>();
-  const int64_t length = tokens.dim(-1);
-  for (int64_t i = 0; i < tokens.size(); ++i)
-    check(0 <= ids[i] && ids[i] < V, "{}: token {} at [{}, {}] is not in the vocabulary [0, {})",
-          what, ids[i], i / length, i % length, V);
-}
-
 Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& wpe,
-                            std::span<const int64_t> positions, DType dtype) {
+                            const Array& positions, DType dtype) {
   const int64_t B = tokens.dim(0), T = tokens.dim(1), P = wpe.dim(0);
-  check_tokens("embedding", tokens, wte.dim(0));
-  check(positions.empty() || int64_t(positions.size()) == B,
+  std::span<const int32_t> starts;
+  if (positions.defined()) starts = {positions.data<int32_t>(), size_t(positions.size())};
+  check(!positions.defined() || positions.size() == B,
         "embedding: {} first positions for {} rows of tokens", positions.size(), B);
   for (int64_t b = 0; b < B; ++b) {
-    const int64_t first = positions.empty() ? 0 : positions[size_t(b)];
+    const int64_t first = starts.empty() ? 0 : starts[size_t(b)];
     check(first >= 0 && first + T <= P,
           "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
           first, first + T, P);
   }
   Array y({B, T, wte.dim(1)}, dtype, cpu);
-  HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, positions, y);
+  HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, starts, y);
   return y;
 }
 
 // The rows that are needed, once each place, as a table of their own.
 Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
-                            std::span<const int64_t> positions, DType dtype) {
+                            const Array& positions, DType dtype) {
   std::vector<int32_t> places(size_t(tokens.size()));
   std::iota(places.begin(), places.end(), 0);
   return embedding(to_array(places, tokens.shape(), cpu), unpack_rows(wte, tokens), wpe, positions,
@@ -163,7 +157,6 @@ void CpuBackend::add_rows(const Array& dy, const Array& rows, Array& dx) {
 }
 
 void CpuBackend::embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) {
-  check_tokens("embedding_grad", tokens, dwte.dim(0));
   add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
   std::vector<int32_t> positions(size_t(tokens.size()));
   for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));

@@ -1,22 +1,12 @@
 #include "core/cpu/gemm.h"
 
-#include <memory>
-#include <new>
-
 #include "core/backend.h"
 #include "core/cpu/epilogue.h"
 #include "core/cpu/onednn.h"
+#include "core/cpu/scratch.h"
 
 namespace folio {
 namespace {
-
-struct Free {
-  void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
-};
-struct Buffer {
-  std::unique_ptr<void, Free> data;
-  size_t bytes = 0;
-};
 
 // For gradient checks only: readable, not fast.
 void gemm_f64(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, double* c,
@@ -33,12 +23,22 @@ void gemm_f64(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& 
   }
 }
 
-// `x` [rows, cols] in f32: itself, or widened into this thread's scratch.
-Operand widened(const Operand& x, int64_t rows, int64_t cols, GemmBuffer slot) {
+// Elements between two rows of `x` [rows, cols], as it lies in memory, once it is widened.
+int64_t widened_stride(const Operand& x, int64_t rows, int64_t cols) {
+  return ((x.transposed ? rows : cols) + 15) / 16 * 16;
+}
+
+// How many elements `widened` needs.
+int64_t widened_size(const Operand& x, int64_t rows, int64_t cols) {
+  if (x.dtype != DType::bf16) return 0;
+  return (x.transposed ? cols : rows) * widened_stride(x, rows, cols);
+}
+
+// `x` [rows, cols] in f32: itself, or widened into `to`.
+Operand widened(const Operand& x, int64_t rows, int64_t cols, float* to) {
   if (x.dtype != DType::bf16) return x;
+  const int64_t stride = widened_stride(x, rows, cols);
   if (x.transposed) std::swap(rows, cols);
-  int64_t stride = (cols + 15) / 16 * 16;
-  float* to = static_cast<float*>(gemm_buffer(slot, size_t(rows * stride) * sizeof(float)));
   for (int64_t i = 0; i < rows; ++i)
     widen(static_cast<const bfloat16*>(x.data) + i * x.stride, cols, to + i * stride);
   return {to, DType::f32, stride, x.transposed};
@@ -64,17 +64,6 @@ int64_t part_size(int64_t n, int64_t parts, int64_t multiple) {
 
 }  // namespace
 
-void* gemm_buffer(GemmBuffer slot, size_t bytes) {
-  thread_local Buffer buffers[4];
-  Buffer& buffer = buffers[int(slot)];
-  if (buffer.bytes < bytes) {
-    buffer.data.reset();
-    buffer.data.reset(::operator new(bytes, std::align_val_t(64)));
-    buffer.bytes = bytes;
-  }
-  return buffer.data.get();
-}
-
 void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, void* c, int64_t ldc,
           bool accumulate) {
   if (m == 0 || n == 0) return;
@@ -88,13 +77,17 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
   bool native = a.dtype == b.dtype && (a.dtype == DType::f32 || onednn_prefers_bf16());
   // Of k, so that what is widened, or packed by oneDNN, stays in the cache (f32, 192 x 384 over
   // k = 16384: 140 GFLOP/s whole, 156 in chunks of 2048).
-  const int64_t chunk = native ? 2048 : 1024;
+  const int64_t chunk = native ? 2048 : 1024, longest = std::min(chunk, k);
+  const int64_t of_a = native ? 0 : widened_size(a, m, longest);
+  const int64_t of_b = native ? 0 : widened_size(b, longest, n);
+  Scratch scratch(Scratch::bytes_for<float>(of_a) + Scratch::bytes_for<float>(of_b));
+  float *wide_a = scratch.take<float>(of_a), *wide_b = scratch.take<float>(of_b);
   for (int64_t l = 0; l < k; l += chunk) {
     int64_t depth = std::min(chunk, k - l);
     Operand left = a.at(0, l), right = b.at(l, 0);
     if (!native) {
-      left = widened(left, m, depth, GemmBuffer::a);
-      right = widened(right, depth, n, GemmBuffer::b);
+      left = widened(left, m, depth, wide_a);
+      right = widened(right, depth, n, wide_b);
     }
     matmul(m, n, depth, left, right, c, ldc, accumulate || l > 0);
   }

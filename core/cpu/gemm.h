@@ -38,11 +38,6 @@ DType gemm_dtype(DType dtype);
 // x itself, or a copy of it in gemm_dtype(dtype): convert once what many tiles read.
 Array gemm_operand(const Array& x, DType dtype);
 
-// Grow-only memory of the calling thread, 64-byte aligned; what it held is lost at the next call
-// with the same name.
-enum class GemmBuffer { a, b, c, onednn };
-void* gemm_buffer(GemmBuffer slot, size_t bytes);
-
 struct Tiling {
   int64_t rows, cols;  // of one tile
 };

@@ -4,6 +4,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/scratch.h"
 #include "core/cpu/visit_dtype.h"
 
 namespace folio {
@@ -25,14 +26,12 @@ Shape with_last(Shape shape, int64_t last) {
 template <class A, class T, class F>
 void gemm_rows(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, T* y, F&& f) {
   for_tiles(m, n, [&](int64_t i, int64_t j, int64_t rows, int64_t cols) {
-    A* sums;
-    int64_t stride = n;
-    if constexpr (std::is_same_v<A, T>) {
-      sums = y + i * n + j;
-    } else {
-      stride = (cols + 15) / 16 * 16;
-      sums = static_cast<A*>(gemm_buffer(GemmBuffer::c, size_t(rows * stride) * sizeof(A)));
-    }
+    constexpr bool in_place = std::is_same_v<A, T>;
+    const int64_t stride = in_place ? n : (cols + 15) / 16 * 16;
+    const int64_t size = in_place ? 0 : rows * stride;
+    Scratch scratch(Scratch::bytes_for<A>(size));
+    A* sums = scratch.take<A>(size);
+    if constexpr (in_place) sums = y + i * n + j;
     gemm(rows, cols, k, a.at(i, 0), b.at(0, j), sums, stride);
     for (int64_t r = 0; r < rows; ++r) f(sums + r * stride, i + r, j, cols);
   });

@@ -1,6 +1,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/scratch.h"
 #include "core/cpu/visit_dtype.h"
 
 namespace folio {
@@ -30,8 +31,8 @@ template <class T>
 void multiply_tile(int64_t rows, int64_t cols, int64_t k, const Operand& a, const Operand& b, T* c,
                    int64_t ldc) {
   if constexpr (std::is_same_v<T, bfloat16>) {
-    auto* sums =
-        static_cast<float*>(gemm_buffer(GemmBuffer::c, size_t(rows * cols) * sizeof(float)));
+    Scratch scratch(Scratch::bytes_for<float>(rows * cols));
+    auto* sums = scratch.take<float>(rows * cols);
     gemm(rows, cols, k, a, b, sums, cols);
     for (int64_t r = 0; r < rows; ++r)
       bias_act<float, T>(sums + r * cols, nullptr, cols, Unary::none, nullptr, c + r * ldc);

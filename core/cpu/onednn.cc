@@ -5,6 +5,8 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 
+#include "core/cpu/scratch.h"
+
 namespace folio {
 namespace {
 
@@ -29,7 +31,8 @@ class Matmul {
     a_.set_data_handle(const_cast<void*>(a));
     b_.set_data_handle(const_cast<void*>(b));
     c_.set_data_handle(c);
-    scratchpad_.set_data_handle(gemm_buffer(GemmBuffer::onednn, scratchpad_bytes_));
+    Scratch scratch(Scratch::bytes_for<char>(scratchpad_bytes_));
+    scratchpad_.set_data_handle(scratch.take<char>(scratchpad_bytes_));
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, a_.get()},
                                     {DNNL_ARG_WEIGHTS, b_.get()},
                                     {DNNL_ARG_DST, c_.get()},
@@ -47,7 +50,7 @@ class Matmul {
         b_(p.weights_desc(), cpu_engine(), nullptr),
         c_(p.dst_desc(), cpu_engine(), nullptr),
         scratchpad_(p.scratchpad_desc(), cpu_engine(), nullptr),
-        scratchpad_bytes_(p.scratchpad_desc().get_size()) {}
+        scratchpad_bytes_(int64_t(p.scratchpad_desc().get_size())) {}
 
   static Primitive describe_primitive(const MatmulKey& key) {
     dnnl::primitive_attr attr;
@@ -65,7 +68,7 @@ class Matmul {
 
   dnnl::matmul primitive_;
   memory a_, b_, c_, scratchpad_;
-  size_t scratchpad_bytes_;
+  int64_t scratchpad_bytes_;
 };
 
 struct Hash {

@@ -214,7 +214,7 @@ PackedWeight CpuBackend::pack(const Array& w, WeightFormat format) {
   return HWY_DYNAMIC_DISPATCH(pack_weight)(w, format);
 }
 
-PackedWeight CpuBackend::packed(const Array& data, int64_t N, int64_t K, WeightFormat format) {
+PackedWeight CpuBackend::packed_from(const Array& data, int64_t N, int64_t K, WeightFormat format) {
   check(format == WeightFormat::int8 || format == WeightFormat::int4,
         "packed: {} weights have no layout that is the same everywhere; pack them instead", format);
   Shape shape{blocks_of(N), blocks_of(K), record_bytes(format)};
@@ -225,7 +225,6 @@ PackedWeight CpuBackend::packed(const Array& data, int64_t N, int64_t K, WeightF
 }
 
 Array CpuBackend::unpack_rows(const PackedWeight& w, const Array& rows) {
-  check_tokens("unpack_rows", rows, w.n);
   Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
   HWY_DYNAMIC_DISPATCH(unpack_rows)(w, rows.data<int32_t>(), to);
   return to;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "core/check.h"
 
@@ -10,12 +11,15 @@ namespace folio {
 
 // Working memory of the calling thread, handed out in 64-byte aligned pieces that are good for as
 // long as the Scratch lives. The thread keeps the memory, so a step asks the system for none that
-// the step before it did not. One Scratch at a time in a thread. Contents are unspecified.
+// the step before it did not. A Scratch that is made while others of its thread live, in a function
+// that they call, has memory of its own. Contents are unspecified.
 class Scratch {
  public:
   // `bytes` is the sum over the pieces of `bytes_for`.
   explicit Scratch(size_t bytes) {
-    Buffer& buffer = this_thread();
+    Levels& levels = this_thread();
+    if (levels.used == levels.buffers.size()) levels.buffers.emplace_back();
+    Buffer& buffer = levels.buffers[levels.used];
     if (buffer.bytes < bytes) {
       buffer.bytes = 0;
       buffer.data.reset();
@@ -24,7 +28,9 @@ class Scratch {
       buffer.bytes = bytes;
     }
     next_ = buffer.data.get();
+    ++levels.used;
   }
+  ~Scratch() { --this_thread().used; }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
@@ -48,9 +54,13 @@ class Scratch {
     std::unique_ptr<char, Free> data;
     size_t bytes = 0;
   };
-  static Buffer& this_thread() {
-    static thread_local Buffer buffer;
-    return buffer;
+  struct Levels {
+    std::vector<Buffer> buffers;
+    size_t used = 0;  // by the Scratches that live
+  };
+  static Levels& this_thread() {
+    static thread_local Levels levels;
+    return levels;
   }
 
   char* next_;

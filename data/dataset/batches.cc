@@ -25,7 +25,9 @@ Batch BatchSampler::next(int64_t batch_size, int64_t block_size, Device device) 
     std::copy(row_.begin() + 1, row_.end(), y_.begin() + b * block_size);
   }
   Shape shape{batch_size, block_size};
-  return {to_array(x_, shape, device), to_array(y_, shape, device)};
+  const int64_t V = tokens_->vocab_size();
+  return {token_ids(x_, shape, V, device, tokens_->path()),
+          target_ids(y_, shape, V, device, tokens_->path())};
 }
 
 }  // namespace folio

@@ -30,7 +30,7 @@ class HuggingFace : public testing::Test {
                                                  .n_embd = C,
                                                  .bias = bias,
                                                  .activation = activation},
-                                       1);
+                                       test_device(), 1);
     uint64_t stream = 0;  // biases and norms too
     model->parameters([&](const std::string&, Parameter& p) {
       Array values = p.array();

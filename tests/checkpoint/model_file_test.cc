@@ -81,7 +81,7 @@ TEST(ModelConfig, EveryFieldComesBack) {
     else if constexpr (std::is_same_v<Field, bool>)
       field = !field;
     else
-      field = field / 2 + Field(0.25);
+      field += Field(std::is_integral_v<Field> ? 1 : 0.25);
   });
   CheckpointFile file;
   put_config(file, config);
@@ -102,9 +102,9 @@ TEST(ModelConfig, FieldsHaveTheirPlacesInAFile) {
   put_config(file, {.activation = gelu_tanh_op});
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.attributes) keys.push_back(key);
-  EXPECT_THAT(
-      keys, testing::ElementsAre("activation", "option/bias", "option/block_size", "option/dropout",
-                                 "option/n_embd", "option/n_head", "option/n_layer", "vocab_size"));
+  EXPECT_THAT(keys, testing::IsSupersetOf({"activation", "option/bias", "option/block_size",
+                                           "option/dropout", "option/n_embd", "option/n_head",
+                                           "option/n_layer", "vocab_size"}));
   EXPECT_EQ(std::get<std::string>(file.attributes.at("activation")), "gelu_tanh");
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_file.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

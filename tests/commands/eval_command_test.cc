@@ -13,6 +13,7 @@
 #include "checkpoint/quantized_file.h"
 #include "core/process/stop.h"
 #include "tests/command.h"
+#include "tests/device.h"
 #include "tests/train/tiny_run.h"
 #include "train/run.h"
 
@@ -20,6 +21,11 @@ namespace folio {
 namespace {
 
 using testing::HasSubstr;
+
+std::string eval(std::vector<std::string> args) {
+  args.push_back("--device=" + name_of(test_device()));
+  return output_of(eval_command, std::move(args));
+}
 
 TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   TemporaryFolder folder;
@@ -30,8 +36,7 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   double train = whole_split_loss(*run.model, run.data.train, 16, 5).loss;
   double val = whole_split_loss(*run.model, run.data.val, 16, 5).loss;
 
-  std::string text =
-      output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--stride=5"});
+  std::string text = eval({"--out_dir=" + options.out_dir, "--json", "--stride=5"});
   nlohmann::json figures = nlohmann::json::parse(text);
   EXPECT_NEAR(figures.at("train_loss"), train, 1e-6);
   EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
@@ -42,11 +47,10 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   folio::Run packed(options, {});
   packed.model->pack(WeightFormat::int4);
   double val_int4 = whole_split_loss(*packed.model, packed.data.val, 16).loss;
-  figures = nlohmann::json::parse(
-      output_of(eval_command, {"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));
+  figures =
+      nlohmann::json::parse(eval({"--out_dir=" + options.out_dir, "--json", "--weights=int4"}));
   EXPECT_NEAR(figures.at("val_loss"), val_int4, 1e-6);
-  EXPECT_THAT(output_of(eval_command, {"--out_dir=" + options.out_dir, "--weights=int3"}),
-              HasSubstr("int4"));
+  EXPECT_THAT(eval({"--out_dir=" + options.out_dir, "--weights=int3"}), HasSubstr("int4"));
 
   std::string quantized = folder / "int4.h5";
   CheckpointFile file = quantize(*folio::Run(options, {}).model, WeightFormat::int4);
@@ -54,20 +58,18 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   save(quantized, file);
   std::vector<std::string> from_file{"--init_from=" + quantized, "--data_dir=" + options.data_dir,
                                      "--dataset=tiny", "--json"};
-  EXPECT_EQ(nlohmann::json::parse(output_of(eval_command, from_file)), figures);
+  EXPECT_EQ(nlohmann::json::parse(eval(from_file)), figures);
   from_file.push_back("--weights=int8");
-  EXPECT_THAT(output_of(eval_command, from_file),
-              HasSubstr("saved as int4 and cannot become int8"));
+  EXPECT_THAT(eval(from_file), HasSubstr("saved as int4 and cannot become int8"));
 
   std::string exported = folder / "exported";
   save_hugging_face(exported, *run.model, run.data.meta.tokenizer.get());
   std::string init_from = "--init_from=" + exported, data_dir = "--data_dir=" + options.data_dir;
-  figures = nlohmann::json::parse(
-      output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--json", "--stride=5"}));
+  figures =
+      nlohmann::json::parse(eval({init_from, data_dir, "--dataset=tiny", "--json", "--stride=5"}));
   EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
-  EXPECT_THAT(output_of(eval_command, {init_from, data_dir}),
-              HasSubstr("name a dataset with --dataset"));
-  EXPECT_THAT(output_of(eval_command, {init_from, data_dir, "--dataset=tiny", "--stride=4"}),
+  EXPECT_THAT(eval({init_from, data_dir}), HasSubstr("name a dataset with --dataset"));
+  EXPECT_THAT(eval({init_from, data_dir, "--dataset=tiny", "--stride=4"}),
               HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
 }
 
@@ -79,7 +81,7 @@ TEST(EvalCommand, AStopEndsItWithoutAResult) {
   save(best_checkpoint(options.out_dir), run.snapshot());
   request_stop(SIGTERM);
   EXPECT_THROW(whole_split_loss(*run.model, run.data.val, 16), Interrupted);
-  EXPECT_THROW(output_of(eval_command, {"--out_dir=" + options.out_dir}), Interrupted);
+  EXPECT_THROW(eval({"--out_dir=" + options.out_dir}), Interrupted);
   forget_stop();
 }
 
@@ -92,9 +94,9 @@ TEST(EvalCommand, AnotherVocabularyIsRefused) {
   std::ofstream(folder / "other.txt") << "abcdefghijklmnop";
   prepare({.name = "other", .input = folder / "other.txt", .data_dir = options.data_dir});
   std::vector<std::string> args = {"--out_dir=" + options.out_dir, "--dataset=other"};
-  EXPECT_THAT(output_of(eval_command, args), HasSubstr("another vocabulary"));
+  EXPECT_THAT(eval(args), HasSubstr("another vocabulary"));
   args.push_back("--allow_other_vocab=true");
-  EXPECT_THAT(output_of(eval_command, args), HasSubstr("val   loss"));
+  EXPECT_THAT(eval(args), HasSubstr("val   loss"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "tests/core/arrays.h"
 #include "tests/device.h"
+#include "tests/guarded_backend.h"
 #include "tests/message.h"
 
 namespace folio {
@@ -92,6 +93,28 @@ TEST(Array, ValuesGoInAndOut) {
   EXPECT_EQ(values_of(zeros({3}, DType::bf16)), std::vector<double>(3, 0));
 }
 
+TEST(TokenIds, AreHeldToTheVocabulary) {
+  auto make = [](int32_t id) {
+    return token_ids(std::vector<int32_t>{0, 1, 2, 3, id, 5}, {2, 3}, 7, test_device(), "a.bin");
+  };
+  EXPECT_EQ(to_vector<int32_t>(make(6)), (std::vector<int32_t>{0, 1, 2, 3, 6, 5}));
+  EXPECT_EQ(make(6).device(), test_device());
+  for (int32_t bad : {7, -1, 50257})
+    EXPECT_THAT(message_of([&] { make(bad); }),
+                testing::AllOf(testing::StartsWith(fmt::format("a.bin: token {} at [1, 1]", bad)),
+                               testing::HasSubstr("[0, 7)")));
+}
+
+TEST(TargetIds, MayBeMinusOne) {
+  auto make = [](int32_t id) {
+    return target_ids(std::vector<int32_t>{0, 4, id}, {3}, 5, test_device(), "a.bin");
+  };
+  EXPECT_EQ(to_vector<int32_t>(make(-1)), (std::vector<int32_t>{0, 4, -1}));
+  for (int32_t bad : {5, -2})
+    EXPECT_THAT(message_of([&] { make(bad); }),
+                testing::HasSubstr(fmt::format("target {} at position 2", bad)));
+}
+
 TEST(Shape, HoldsUpToSixDimensions) {
   EXPECT_EQ(Shape().size(), 1);
   EXPECT_EQ((Shape{2, 3}).rows(), 2);
@@ -106,6 +129,41 @@ TEST(DType, NamesRoundTrip) {
     EXPECT_EQ(dtype_named(name_of(dtype)), dtype);
   EXPECT_THAT(message_of([] { dtype_named("float16"); }),
               testing::AllOf(testing::HasSubstr("float16"), testing::HasSubstr("bfloat16")));
+}
+
+TEST(Array, IsCopiedBetweenDevices) {
+  Array x = to_array(iota(6), {2, 3});
+  EXPECT_TRUE(to(x, test_device()).shares_storage_with(x));
+  for (Device device : {cpu, guarded_device()}) {
+    Array copy = to(x, device);
+    EXPECT_EQ(copy.device(), device);
+    EXPECT_EQ(copy.shape(), x.shape());
+    EXPECT_EQ(to_vector<float>(copy), iota(6));
+    EXPECT_EQ(to_vector<float>(to(copy, cpu)), iota(6));
+  }
+  EXPECT_THAT(message_of([] { Array::shape_only({2}, DType::f32).device(); }),
+              testing::HasSubstr("on no device"));
+}
+
+// Of a mapped file, say.
+TEST(Array, OverReadOnlyMemoryIsNotWrittenTo) {
+  std::vector<float> memory{1, 2};
+  Array x(std::make_shared<Storage>(Storage{
+              .data = memory.data(), .bytes = sizeof(float) * 2, .device = cpu, .read_only = true}),
+          {2}, DType::f32);
+  Backend& on = backend(cpu);
+  Array own = on.cast(x, DType::f32), grad = on.cast(x, DType::f32), m = grad, v = grad;
+  std::vector<AdamWSlot> slots{{x, grad, m, v}};
+  EXPECT_THAT(message_of([&] { on.fill(x, 5); }),
+              testing::AllOf(testing::HasSubstr("fill: "), testing::HasSubstr("mapped file")));
+  EXPECT_THROW(on.write(memory.data(), x), Error);
+  EXPECT_THROW(on.write([](void*) {}, x), Error);
+  EXPECT_THROW(on.random_normal(x, 0, 1, {}), Error);
+  EXPECT_THROW(on.accumulate(x, own), Error);
+  EXPECT_THROW(on.scale(x, 2), Error);
+  EXPECT_THROW(on.copy_block(own, 0, x, 0, 1, 0), Error);
+  EXPECT_THROW(on.adamw(slots, {}), Error);
+  EXPECT_EQ(memory, (std::vector<float>{1, 2}));
 }
 
 TEST(Device, OnlyTheCpuIsThere) {

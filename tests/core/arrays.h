@@ -32,6 +32,13 @@ inline Array array_of(const std::vector<double>& values, Shape shape, DType dtyp
   return to_array(half, shape);
 }
 
+// First positions of sequences, as a Backend wants them; undefined for none.
+inline Array positions_of(const std::vector<int64_t>& positions) {
+  if (positions.empty()) return {};
+  std::vector<int32_t> narrow(positions.begin(), positions.end());
+  return to_array(narrow, {int64_t(narrow.size())});
+}
+
 inline std::vector<double> values_of(const Array& x) {
   auto widen = [](const auto& values) { return std::vector<double>(values.begin(), values.end()); };
   if (x.dtype() == DType::bf16) return widen(to_vector<bfloat16>(x));

@@ -121,7 +121,7 @@ TEST(WeightFormat, LayoutOneIsAsDescribed) {
         }
       }
     }
-    return test_backend().packed(to_array(bytes, {2, 2, record}), N, K, format);
+    return test_backend().packed_from(to_array(bytes, {2, 2, record}), N, K, format);
   };
   std::vector<int32_t> all;
   for (int32_t n = 0; n < N; ++n) all.push_back(n);
@@ -144,7 +144,7 @@ TEST(WeightFormat, LayoutOneIsAsDescribed) {
 TEST(WeightFormat, DataOfAnotherSizeIsAnError) {
   Backend& on = test_backend();
   const auto error = [&](Shape shape, DType dtype, int64_t N, int64_t K, WeightFormat format) {
-    return message_of([&] { on.packed(Array(shape, dtype, test_device()), N, K, format); });
+    return message_of([&] { on.packed_from(Array(shape, dtype, test_device()), N, K, format); });
   };
   constexpr WeightFormat int8 = WeightFormat::int8, int4 = WeightFormat::int4;
   constexpr int64_t most = std::numeric_limits<int64_t>::max();

@@ -241,7 +241,7 @@ TEST(Gpt, RowsOfACacheGoOnByThemselves) {
   EXPECT_EQ(alone.capacity, 6);
   model(tokens(3, 4), &all);
   alone.copy_row(all, 1, 0);
-  EXPECT_EQ(alone.lengths, std::vector<int64_t>{4});
+  EXPECT_EQ(alone.lengths(), std::vector<int64_t>{4});
   KvCache view = all.rows(1, 2);
   EXPECT_EQ(to_vector<float>(model(tokens(1, 2), &view).array()),
             to_vector<float>(model(tokens(1, 2), &alone).array()));

@@ -102,7 +102,7 @@ TEST(Decoder, ATrimmedCacheIsAnotherModel) {
     backend(layer.k).write(k.data(), layer.k);
     backend(layer.v).write(v.data(), layer.v);
   }
-  cache.lengths = {T - 1};
+  cache.set_length(0, T - 1);
   std::vector<float> trimmed =
       to_vector<float>((*model)(to_array(Tokens{tokens.back()}, {1, 1}), &cache, true).array());
   std::vector<float> right = plain_logits(*plain, Tokens(tokens.begin() + 1, tokens.end()));

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/message.h"
 
 namespace folio {

@@ -9,6 +9,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 
 namespace folio {
 namespace {
@@ -18,11 +19,13 @@ const std::vector<std::string> quick = {"--json", "--iters=1", "--weights=float3
 
 nlohmann::json bench(std::vector<std::string> args) {
   args.insert(args.end(), quick.begin(), quick.end());
+  args.push_back("--device=" + name_of(test_device()));
   return nlohmann::json::parse(output_of(bench_sample_command, args));
 }
 
 void save_model(const std::filesystem::path& path, int64_t n_embd) {
-  Gpt model({.block_size = 8, .vocab_size = 4, .n_layer = 1, .n_head = 1, .n_embd = n_embd}, 1);
+  Gpt model({.block_size = 8, .vocab_size = 4, .n_layer = 1, .n_head = 1, .n_embd = n_embd},
+            test_device(), 1);
   CheckpointFile file;
   put_parameters(file, model);
   put_tokenizer(file, CharTokenizer(U"abcd"));

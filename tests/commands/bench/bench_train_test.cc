@@ -7,6 +7,7 @@
 #include "commands/bench/bench_train_command.h"
 #include "core/process/stop.h"
 #include "tests/command.h"
+#include "tests/device.h"
 #include "tests/train/tiny_run.h"
 
 namespace folio {
@@ -26,7 +27,8 @@ class BenchTrain : public testing::Test {
   static std::string bench(const std::string& option) {
     return output_of(bench_train_command,
                      {"--n_layer=1", "--n_head=1", "--n_embd=4", "--block_size=8", "--batch_size=1",
-                      "--gradient_accumulation_steps=1", "--iters=1", "--json", option});
+                      "--gradient_accumulation_steps=1", "--iters=1", "--json",
+                      "--device=" + name_of(test_device()), option});
   }
   bool nothing_left() const { return fs::is_empty(folder_.path()); }
 

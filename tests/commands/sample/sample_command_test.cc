@@ -17,6 +17,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/device.h"
 #include "tests/sample/tiny_model.h"
 
 namespace folio {
@@ -49,6 +50,7 @@ class SampleCommand : public testing::Test {
   static std::string sample(std::vector<std::string> args) {
     for (const char* arg : {"--start=AB", "--num_samples=2", "--max_new_tokens=40"})
       args.push_back(arg);
+    args.push_back("--device=" + name_of(test_device()));
     return output_of(sample_command, std::move(args));
   }
   std::string from_checkpoint(const std::string& weights) const {

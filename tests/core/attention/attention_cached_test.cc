@@ -32,7 +32,7 @@ std::vector<double> in_calls(const Array& qkv, int64_t H, DType kept,
   for (int64_t n : calls) {
     Array part = part_of(qkv, position, position + n);
     std::vector<double> y =
-        values_of(test_backend().attention_cached(part, H, cache, std::vector<int64_t>{position}));
+        values_of(test_backend().attention_cached(part, H, cache, positions_of({position})));
     rows.insert(rows.end(), y.begin(), y.end());
     position += n;
   }
@@ -54,7 +54,7 @@ TEST(CachedAttention, MatchesAttention) {
       KvLayer cache = test_backend().make_kv_layer(1, T, s.C(), s.H, kept);
       Array y;
       on_every_target([&] {
-        y = test_backend().attention_cached(qkv, s.H, cache, std::vector<int64_t>{0});
+        y = test_backend().attention_cached(qkv, s.H, cache, positions_of({0}));
         EXPECT_LE(largest_error(y, expected.y), tolerance);
       });
       EXPECT_EQ(y.shape(), s.rows());
@@ -97,7 +97,7 @@ TEST(CachedAttention, Int8AttendsToThe127thsOfEachPositionsLargest) {
           attention_reference(s, values, normal_values(s.rows().size(), 10), {});
       on_every_target([&, dtype = dtype, tolerance = tolerance] {
         KvLayer cache = test_backend().make_kv_layer(1, s.T, s.C(), s.H, DType::i8);
-        Array y = test_backend().attention_cached(qkv, s.H, cache, std::vector<int64_t>{0});
+        Array y = test_backend().attention_cached(qkv, s.H, cache, positions_of({0}));
         EXPECT_EQ(y.dtype(), dtype);
         EXPECT_LE(largest_error(y, expected.y), tolerance)
             << fmt::format("T {}, D {}, {}", s.T, s.D, dtype);
@@ -194,7 +194,7 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld)
     KvLayer cache = test_backend().make_kv_layer(B, capacity, C, H, GetParam());
     const std::vector<double> stale(size_t(B * capacity * 3 * C), std::nan(""));
     test_backend().attention_cached(array_of(stale, {B, capacity, 3 * C}, DType::f32), H, cache,
-                                    std::vector<int64_t>(size_t(B), 0));
+                                    positions_of(std::vector<int64_t>(size_t(B), 0)));
     // Rewind, then feed each its own prefix, token by token; a sequence that is done repeats its
     // last position.
     std::vector<int64_t> positions(size_t(B), 0);
@@ -208,10 +208,10 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld)
         step.insert(step.end(), at, at + 3 * C);
       }
       test_backend().attention_cached(array_of(step, {B, 1, 3 * C}, DType::f32), H, cache,
-                                      positions);
+                                      positions_of(positions));
     }
     std::vector<double> y = values_of(test_backend().attention_cached(
-        array_of(last, {B, 1, 3 * C}, DType::f32), H, cache, lengths));
+        array_of(last, {B, 1, 3 * C}, DType::f32), H, cache, positions_of(lengths)));
     for (int64_t b = 0; b < B; ++b) {
       EXPECT_EQ(std::vector<double>(y.begin() + b * C, y.begin() + (b + 1) * C), alone[size_t(b)])
           << "sequence " << b << ", " << threads << " threads";
@@ -226,7 +226,7 @@ TEST(CachedAttention, ErrorsNameTheNumbers) {
     try {
       test_backend().attention_cached(
           array_of(std::vector<double>(size_t(shape.size())), shape, DType::f32), 2, cache,
-          positions);
+          positions_of(positions));
     } catch (const Error& error) {
       return error.what();
     }

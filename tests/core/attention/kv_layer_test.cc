@@ -16,7 +16,7 @@ Array rows_of(int64_t B, int64_t T, uint32_t seed, DType dtype = DType::f32) {
 }
 
 std::vector<double> attend(const Array& qkv, KvLayer& cache, std::vector<int64_t> positions) {
-  return values_of(test_backend().attention_cached(qkv, H, cache, positions));
+  return values_of(test_backend().attention_cached(qkv, H, cache, positions_of(positions)));
 }
 
 class KvLayerIn : public testing::TestWithParam<DType> {};
