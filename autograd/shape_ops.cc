@@ -50,6 +50,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   Shape shape = first.shape();
   shape[axis] = 0;
   for (const Tensor& part : parts) {
+    check_device("concat", "a part", first.array(), part.array());
     Shape rest = part.shape();
     bool fits = rest.rank() == shape.rank() && part.dtype() == first.dtype();
     if (fits) rest[axis] = shape[axis];
@@ -83,6 +84,7 @@ Tensor take_rows(const Tensor& table, const Array& ids) {
   check_values("take_rows", "the table", table);
   check(table.shape().rank() == 2, "take_rows: the table must be [V, C], got {}", table.shape());
   check_ids("take_rows", "ids", ids, 0, table.dim(0));
+  check_device("take_rows", "the array of ids", table.array(), ids);
   std::vector<int64_t> dims(ids.shape().dims().begin(), ids.shape().dims().end());
   dims.push_back(table.dim(1));
   Array rows = ids.reshape({ids.size()});

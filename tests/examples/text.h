@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/backend.h"
+#include "autograd/ops.h"
 #include "data/files/files.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
@@ -46,5 +46,17 @@ class Text {
   std::vector<int32_t> ids_;
   Generator generator_{1};
 };
+
+// The mean loss of a model over rows of T characters.
+template <class Model>
+double evaluate(const Model& model, Text& text, int64_t T) {
+  NoGrad no_grad;
+  double sum = 0;
+  for (int i = 0; i < 20; ++i) {
+    auto [x, y] = text.batch(64, T);
+    sum += item(cross_entropy(model(x), y).array());
+  }
+  return sum / 20;
+}
 
 }  // namespace folio::examples
