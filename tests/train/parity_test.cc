@@ -91,6 +91,7 @@ TEST_P(Parity, LogitsGradientsAndTwentyStepsMatchPyTorch) {
 // Both round to bf16, but not in the same places: they may differ by what rounding does at all, as
 // PyTorch's own losses in bf16 and in f32 show it.
 TEST_P(Parity, TwentyStepsInBf16MatchPyTorch) {
+  if (!expected.contains("bfloat16_losses")) GTEST_SKIP() << "PyTorch's were not written";
   const json &f32 = expected.at("losses"), &bf16 = expected.at("bfloat16_losses");
   double rounding = 0;
   for (size_t step = 0; step < bf16.size(); ++step)
