@@ -159,10 +159,10 @@ class GuardedBackend final : public Backend, private GuardedMemory {
     return run([&](auto w) { return cpu().pack(w, format); }, w);
   }
   PackedWeight packed_from(const Array& data, int64_t N, int64_t K, WeightFormat format) override {
-    PackedWeight known =
-        run([&](auto data) { return cpu().packed_from(data, N, K, format); }, data);
-    known.data = data;
-    return known;
+    PackedWeight weight;
+    run([&](auto seen) { weight = cpu().packed_from(seen, N, K, format); }, data);
+    weight.data = data;
+    return weight;
   }
   Array unpack_rows(const PackedWeight& w, const Array& rows) override {
     return run([&](auto w, auto rows) { return cpu().unpack_rows(w, rows); }, w, rows);
