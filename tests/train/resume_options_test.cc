@@ -88,9 +88,11 @@ TEST_F(ResumeOptions, TheActivationIsTheModels) {
   TrainOptions now;
   now.init_from = "resume";
   now.out_dir = other.out_dir;
-  folio::Run resumed(now, {});
-  EXPECT_EQ(resumed.options.model.activation, gelu_tanh_op);
-  EXPECT_EQ(resumed.options.model.vocab_size, file.attribute<int64_t>("vocab_size"));
+  {
+    folio::Run resumed(now, {});
+    EXPECT_EQ(resumed.options.model.activation, gelu_tanh_op);
+    EXPECT_EQ(resumed.options.model.vocab_size, file.attribute<int64_t>("vocab_size"));
+  }
   EXPECT_THAT(message_of([&] {
                 folio::Run run(now, {{"activation", "x.toml:3"}});
               }),
