@@ -8,14 +8,18 @@
 
 namespace folio {
 
+// In huge pages, of which there are few to open and close.
 GuardedPages::GuardedPages() {
-  void* range = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* range =
+      mmap(nullptr, bytes + step, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(range != MAP_FAILED, "guarded: cannot reserve {} bytes of address space", bytes);
+  size_t space = bytes + step;
+  std::align(step, bytes, range, space);
   base_ = static_cast<char*>(range);
+  madvise(base_, bytes, MADV_HUGEPAGE);
 }
 
 std::string GuardedPages::grow(size_t end) {
-  constexpr size_t step = size_t{1} << 20;
   if (end > bytes) return fmt::format("at the most {} bytes on the guarded device", bytes);
   std::lock_guard lock(mutex_);
   if (end <= end_) return "";

@@ -21,7 +21,7 @@ class GuardedPages final : public Pages {
   void close();  // once for each open(); the last one closes
 
  private:
-  static constexpr size_t bytes = size_t{64} << 30;
+  static constexpr size_t bytes = size_t{64} << 30, step = size_t{2} << 20;
   void protect(int how);
 
   char* base_ = nullptr;
