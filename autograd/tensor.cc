@@ -54,9 +54,10 @@ void Tensor::zero_grad() {
 void Tensor::assign(const Array& values) {
   check(values.shape() == shape(), "assign: a tensor of shape {} cannot take values of shape {}",
         shape(), values.shape());
-  check(!defined() || values.device() == array_.device(),
-        "assign: a tensor on {} cannot take values on {}; copy them there first", array_.device(),
-        values.device());
+  if (defined())
+    check(values.device() == array_.device(),
+          "assign: a tensor on {} cannot take values on {}; copy them there first", array_.device(),
+          values.device());
   array_ = backend(values).cast(values, dtype());
 }
 
