@@ -23,6 +23,7 @@ const std::string fixture = source_path("tests/reference/nanogpt.pt");
 // make_nanogpt.py's CONFIG.
 TrainOptions nanogpt_options(const TemporaryFolder& folder) {
   TrainOptions o;
+  o.device = name_of(test_device());
   std::string text;
   for (int i = 0; i < 1000; ++i) text += char('a' + 3 * i % V);
   std::filesystem::path input = folder / "input.txt";
