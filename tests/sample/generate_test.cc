@@ -184,7 +184,8 @@ TEST(Generate, IdsWithoutATokenAreNeverDrawn) {
       GptConfig{.block_size = T, .vocab_size = padded, .n_layer = 2, .n_head = 2, .n_embd = 32},
       test_device(), 5);
   std::vector<Array> weights;
-  model->parameters([&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
+  dense_model()->parameters(
+      [&](const std::string&, Parameter& p) { weights.push_back(p.array()); });
   size_t i = 0;
   wide->parameters([&](const std::string& name, Parameter& p) {
     const Array& from = weights[i++];

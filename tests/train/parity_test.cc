@@ -88,8 +88,8 @@ TEST_P(Parity, LogitsGradientsAndTwentyStepsMatchPyTorch) {
   }
 }
 
-// Both round to bf16, but not in the same places: they may differ by what rounding does at all, as
-// PyTorch's own losses in bf16 and in f32 show it.
+// Both round to bf16, but not in the same places: each is as far from the losses in f32 as
+// PyTorch's own are at the most, so the two are within twice that of each other.
 TEST_P(Parity, TwentyStepsInBf16MatchPyTorch) {
   if (!expected.contains("bfloat16_losses")) GTEST_SKIP() << "PyTorch's were not written";
   const json &f32 = expected.at("losses"), &bf16 = expected.at("bfloat16_losses");
@@ -103,7 +103,7 @@ TEST_P(Parity, TwentyStepsInBf16MatchPyTorch) {
     Tensor loss = gpt->loss(ids(step, "tokens"), ids(step, "targets"));
     loss.backward();
     update(*gpt, optimizer);
-    EXPECT_NEAR(item(loss.array()), bf16[step].get<double>(), rounding) << step;
+    EXPECT_NEAR(item(loss.array()), bf16[step].get<double>(), 2 * rounding) << step;
   }
 }
 

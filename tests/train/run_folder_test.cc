@@ -119,7 +119,7 @@ TEST_F(Runs, CkptIsTheBestAndLastTheNewest) {
     }
     std::map<int64_t, double> val;
   } observer;
-  options.max_iters = 40;
+  options.max_iters = 36;
   options.eval_interval = 4;
   options.learning_rate = 0.3;
   options.decay_lr = false;
@@ -135,13 +135,13 @@ TEST_F(Runs, CkptIsTheBestAndLastTheNewest) {
     CheckpointFile file = load(fs::path(options.out_dir) / "ckpt.h5");
     EXPECT_EQ(file.attribute<int64_t>("iter_num"), best->first);
     EXPECT_EQ(file.attribute<double>("best_val_loss"), best->second);
-    EXPECT_EQ(load(fs::path(options.out_dir) / "last.h5").attribute<int64_t>("iter_num"), 41);
+    EXPECT_EQ(load(fs::path(options.out_dir) / "last.h5").attribute<int64_t>("iter_num"), 37);
     EXPECT_EQ(open_model("resume", options.out_dir, test_device()).described(),
               fmt::format("{}/ckpt.h5: iteration {}, val loss {:.4f}", options.out_dir, best->first,
                           best->second));
     EXPECT_THAT(
         open_model("resume", options.out_dir, test_device(), Purpose::any, Which::last).described(),
-        HasSubstr("last.h5: iteration 41, best val loss so far"));
+        HasSubstr("last.h5: iteration 37, best val loss so far"));
     EXPECT_THAT(open_model(options.out_dir, "", test_device(), Purpose::any, Which::last).source,
                 HasSubstr("last.h5"));
   }

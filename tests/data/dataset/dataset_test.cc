@@ -107,7 +107,6 @@ TEST_F(DatasetFiles, ThatReplaceAnEarlierVersionsInPartAreRefused) {
     fs::remove(path);
     fs::create_directories(path + "/in the way");
     std::string error = error_of([&] { prepare_text("a", "bacbacbacbbacbacbacb"); });
-    testing::internal::GetCapturedStdout();
     EXPECT_THAT(error, HasSubstr("cannot replace it"));
     fs::remove_all(path);
     write_file(path, old);
