@@ -102,8 +102,7 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
 
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype, double eps) {
   check_values("layer_norm", "x", x);
-  check_values("layer_norm", "the weight", w);
-  check_optional("layer_norm", "the weight", x, w);
+  check_parameter("layer_norm", "the weight", x, w);
   check_optional("layer_norm", "the bias", x, b);
   check(dtype == x.dtype() || (dtype == DType::bf16 && x.dtype() == DType::f32),
         "layer_norm: of x in {} gives {}, or bfloat16 of float32, not {}", x.dtype(), x.dtype(),

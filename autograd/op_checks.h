@@ -23,8 +23,8 @@ void check_ids(const char* op, const char* name, const Array& ids, int32_t least
 // x itself if it has that dtype.
 Array to_dtype(Array x, DType dtype);
 
-// A gradient function that sees dy in `dtype`, that of the op's result: a later op may hand back a
-// wider one, f32 of bf16.
+// `backward`, called with dy in `dtype`, that of the op's result: the gradient of a bf16 result may
+// arrive in f32.
 template <class F>
 auto with_dy_in(DType dtype, F backward) {
   return [dtype, backward = std::move(backward)](Array dy) mutable {

@@ -6,9 +6,9 @@
 namespace folio {
 
 // The differentiable ops. Each checks its shapes, runs its forward on the backend of its input and
-// says its gradient, all in one function. Results have the dtype of the inputs, which is one unless
-// said otherwise; an axis below 0 counts from the end. B: batch, T: positions, C: channels,
-// V: vocabulary.
+// says its gradient, all in one function. Unless an op says otherwise, all its inputs have one
+// dtype, and so has its result. An axis below 0 counts from the end. B: batch, T: positions,
+// C: channels, V: vocabulary.
 
 // --- of two tensors, element by element; trailing dimensions broadcast as in NumPy: [B, T, C] goes
 // with [C], [B, T, 1] or [].

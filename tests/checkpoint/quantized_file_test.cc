@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/model_file.h"
+#include "tests/checkpoint/quantized_model.h"
 #include "tests/device.h"
 #include "tests/message.h"
 
@@ -13,9 +14,8 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr GptConfig config{
-    .block_size = 8, .vocab_size = 40, .n_layer = 2, .n_head = 2, .n_embd = 36, .bias = false};
-constexpr WeightFormat formats[] = {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4};
+constexpr const GptConfig& config = quantized_config;
+constexpr const auto& formats = quantized_formats;
 
 // A scale is the last 2 bytes of a record; bf16's numbers stand for themselves.
 TEST(QuantizedFile, AScaleThatIsNotFiniteIsNamed) {

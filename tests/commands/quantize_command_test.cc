@@ -14,6 +14,7 @@
 #include "core/text/numbers.h"
 #include "data/files/files.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "tests/checkpoint/quantized_model.h"
 #include "tests/command.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/device.h"
@@ -23,9 +24,8 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr GptConfig config{
-    .block_size = 8, .vocab_size = 40, .n_layer = 2, .n_head = 2, .n_embd = 36, .bias = false};
-constexpr WeightFormat formats[] = {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4};
+constexpr const GptConfig& config = quantized_config;
+constexpr const auto& formats = quantized_formats;
 
 std::vector<float> logits(Gpt& model) {
   NoGrad no_grad;
