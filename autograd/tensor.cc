@@ -26,8 +26,9 @@ void add_grad(Node& node, Array grad) {
     return;
   }
   // Another holder may see this storage: an op may hand one array to two inputs.
-  if (!node.grad.sole_owner()) node.grad = backend(node.grad).cast(node.grad, node.grad.dtype());
-  backend(node.grad).accumulate(node.grad, grad);
+  if (!node.grad.sole_owner())
+    node.grad = backend(node.grad)->elementwise.cast(node.grad, node.grad.dtype());
+  backend(node.grad)->elementwise.accumulate(node.grad, grad);
 }
 
 }  // namespace
@@ -58,14 +59,14 @@ void Tensor::assign(const Array& values) {
     check(values.device() == array_.device(),
           "assign: a tensor on {} cannot take values on {}; copy them there first", array_.device(),
           values.device());
-  array_ = backend(values).cast(values, dtype());
+  array_ = backend(values)->elementwise.cast(values, dtype());
 }
 
 void Tensor::backward() const {
   check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
   Array one(shape(), dtype(), array_.device());
-  backend(one).fill(one, 1);
+  backend(one)->elementwise.fill(one, 1);
   walk({one, true});
 }
 

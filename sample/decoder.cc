@@ -116,8 +116,8 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
              &rows, /*last_only=*/true)
           .array();
   for (int64_t b = 0; b < count; ++b) cache_.set_length(row + b, rows.lengths()[size_t(b)]);
-  if (logits.dtype() != DType::f32) logits = backend(logits).cast(logits, DType::f32);
-  backend(logits).read(logits, logits_.data() + row * vocab_size());
+  if (logits.dtype() != DType::f32) logits = backend(logits)->elementwise.cast(logits, DType::f32);
+  backend(logits)->memory.read(logits, logits_.data() + row * vocab_size());
   // Not before: a forward pass that was interrupted is made again.
   for (int64_t b = row; b < row + count; ++b) {
     Sequence& sequence = sequences_[size_t(b)];

@@ -28,11 +28,11 @@ void AdamW::step(double learning_rate, const Array& grad_scale) {
     slots.push_back({p.array(), p.grad(), state.m, state.v, decays ? options_.weight_decay : 0});
   });
   backend(slots.front().param)
-      .adamw(slots, {.learning_rate = learning_rate,
-                     .beta1 = options_.beta1,
-                     .beta2 = options_.beta2,
-                     .step = ++steps,
-                     .grad_scale = grad_scale});
+      ->optimizer.adamw(slots, {.learning_rate = learning_rate,
+                                .beta1 = options_.beta1,
+                                .beta2 = options_.beta2,
+                                .step = ++steps,
+                                .grad_scale = grad_scale});
 }
 
 void AdamW::zero_grad() {

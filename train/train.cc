@@ -85,7 +85,7 @@ double update(Run& run) {
     Array l2 = grad_norm(*run.model);
     norm = item(l2);
     check_finite(run, "gradient's norm", norm);
-    if (options.grad_clip > 0) clip = backend(l2).clip_scale(l2, options.grad_clip);
+    if (options.grad_clip > 0) clip = backend(l2)->optimizer.clip_scale(l2, options.grad_clip);
   }
   try {
     run.optimizer->step(learning_rate(run.iter, options), clip);

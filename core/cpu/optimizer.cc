@@ -104,50 +104,62 @@ std::vector<Piece> pieces_of(size_t arrays, SizeOf size_of) {
 
 }  // namespace
 
-Array CpuBackend::norm(std::span<const Array> arrays) {
-  auto pieces = pieces_of(arrays.size(), [&](size_t a) { return arrays[a].size(); });
-  std::vector<double> squares(pieces.size());
-  const auto kernel = HWY_DYNAMIC_DISPATCH(piece_squares);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& piece = pieces[size_t(i)];
-    squares[size_t(i)] = kernel(arrays[piece.array], piece.begin, piece.end);
-  });
-  double total = 0;
-  for (double square : squares) total += square;
-  Array result({}, DType::f32, cpu);
-  *result.data<float>() = float(std::sqrt(total));
-  return result;
-}
+namespace {
 
-Array CpuBackend::clip_scale(const Array& norm, double limit) {
-  const double ratio = limit / (*norm.data<float>() + 1e-6);
-  Array scale({}, DType::f32, cpu);
-  *scale.data<float>() = ratio >= 1 ? 1.0f : float(ratio);  // NaN stays NaN
-  return scale;
-}
+class CpuOptimizerOps final : public OptimizerOps {
+ public:
+  Array norm(std::span<const Array> arrays) override {
+    auto pieces = pieces_of(arrays.size(), [&](size_t a) { return arrays[a].size(); });
+    std::vector<double> squares(pieces.size());
+    const auto kernel = HWY_DYNAMIC_DISPATCH(piece_squares);
+    parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+      const Piece& piece = pieces[size_t(i)];
+      squares[size_t(i)] = kernel(arrays[piece.array], piece.begin, piece.end);
+    });
+    double total = 0;
+    for (double square : squares) total += square;
+    Array result({}, DType::f32, RunningOn::device().value());
+    *result.data<float>() = float(std::sqrt(total));
+    return result;
+  }
 
-void CpuBackend::adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) {
-  for (const AdamWSlot& slot : slots)
-    for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->check_writable("adamw");
-  const double correction1 = 1 - std::pow(step.beta1, double(step.step));
-  const double correction2 = 1 - std::pow(step.beta2, double(step.step));
-  const AdamWFactors factors{
-      .decay = 1,
-      .learning_rate = step.learning_rate / correction1,
-      .beta1 = step.beta1,
-      .beta2 = step.beta2,
-      .eps = step.eps,
-      .root_correction2 = std::sqrt(correction2),
-      .grad_scale = step.grad_scale.defined() ? *step.grad_scale.data<float>() : 1.0};
-  auto pieces = pieces_of(slots.size(), [&](size_t a) { return slots[a].param.size(); });
-  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_piece);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& piece = pieces[size_t(i)];
-    const AdamWSlot& slot = slots[piece.array];
-    AdamWFactors own = factors;
-    own.decay = 1 - step.learning_rate * slot.weight_decay;
-    kernel(slot, piece.begin, piece.end, own);
-  });
+  Array clip_scale(const Array& norm, double limit) override {
+    const double ratio = limit / (*norm.data<float>() + 1e-6);
+    Array scale({}, DType::f32, norm.device());
+    *scale.data<float>() = ratio >= 1 ? 1.0f : float(ratio);  // NaN stays NaN
+    return scale;
+  }
+
+  void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override {
+    for (const AdamWSlot& slot : slots)
+      for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->check_writable("adamw");
+    const double correction1 = 1 - std::pow(step.beta1, double(step.step));
+    const double correction2 = 1 - std::pow(step.beta2, double(step.step));
+    const AdamWFactors factors{
+        .decay = 1,
+        .learning_rate = step.learning_rate / correction1,
+        .beta1 = step.beta1,
+        .beta2 = step.beta2,
+        .eps = step.eps,
+        .root_correction2 = std::sqrt(correction2),
+        .grad_scale = step.grad_scale.defined() ? *step.grad_scale.data<float>() : 1.0};
+    auto pieces = pieces_of(slots.size(), [&](size_t a) { return slots[a].param.size(); });
+    const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_piece);
+    parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+      const Piece& piece = pieces[size_t(i)];
+      const AdamWSlot& slot = slots[piece.array];
+      AdamWFactors own = factors;
+      own.decay = 1 - step.learning_rate * slot.weight_decay;
+      kernel(slot, piece.begin, piece.end, own);
+    });
+  }
+};
+
+}  // namespace
+
+OptimizerOps& cpu_optimizer() {
+  static auto& operations = *new CpuOptimizerOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -35,13 +35,13 @@ TEST(Tape, GradientsOfANarrowLeafAddUpWhateverTheirDtype) {
   for (bool linear_first : {true, false}) {
     Tensor w = Tensor::leaf(zeros({2, 2}, DType::bf16));
     Array one = empty({2, 2}, DType::bf16);
-    backend(one).fill(one, 1);
+    backend(one)->elementwise.fill(one, 1);
     Tensor x(one), y, z;
     if (linear_first) y = linear(x, w, {});
     z = mul(x, w);
     if (!linear_first) y = linear(x, w, {});
     add(y, z).backward(one);
-    EXPECT_EQ(to_vector<double>(backend(w.grad()).cast(w.grad(), DType::f64)),
+    EXPECT_EQ(to_vector<double>(backend(w.grad())->elementwise.cast(w.grad(), DType::f64)),
               std::vector<double>(4, 3));
   }
 }
@@ -85,20 +85,21 @@ TEST(Tape, NothingRecordedIsAnError) {
 
 TEST(Tape, BackwardFreesWhatItHasWalked) {
   Tensor x = Tensor::leaf(zeros({1 << 16}, DType::f32));
-  size_t before = test_backend().memory().live;
+  size_t before = test_backend()->memory.use().live;
   {
     Tensor h = x;
     for (int i = 0; i < 4; ++i) h = elementwise<GeluErf>(h);
     Tensor loss = record(zeros({}, DType::f32), {h}, [](Array) {
       Array grad({1 << 16}, DType::f32, test_device());
-      backend(grad).fill(grad, 1);
+      backend(grad)->elementwise.fill(grad, 1);
       return std::vector<Array>{grad};
     });
     h = {};
-    size_t recorded = test_backend().memory().live;
+    size_t recorded = test_backend()->memory.use().live;
     EXPECT_GE(recorded - before, size_t{3} << 18);
     loss.backward();
-    EXPECT_LE(test_backend().memory().live - before, (size_t{1} << 18) + 4096);  // x's gradient
+    EXPECT_LE(test_backend()->memory.use().live - before,
+              (size_t{1} << 18) + 4096);  // x's gradient
   }
 }
 
