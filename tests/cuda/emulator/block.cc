@@ -18,6 +18,13 @@ std::vector<Fiber*> idle_fibers;
 
 constexpr WarpStep warp_barrier_step{"__syncwarp", [](void* const*, uint32_t) {}};
 
+void add_fiber() {
+  fibers.push_back(std::make_unique<Fiber>([] {
+    for (;;) running_block->run_threads();
+  }));
+  idle_fibers.push_back(fibers.back().get());
+}
+
 // "lanes 0-3, 7"
 std::string list_of(uint32_t lanes) {
   std::string text = std::popcount(lanes) == 1 ? "lane" : "lanes";
@@ -74,6 +81,10 @@ void Block::run(uint3 index) {
     turns_->add(w, warps_[w].exists);
   }
   waiting_ = ended_ = 0;
+  // ThreadSanitizer takes what runs on one fiber for one thread, which knows all that the thread
+  // that made it had done.
+  if (under_tsan)
+    for (size_t i = 0; i < threads_.size(); ++i) add_fiber();
   happens_before(&body_);
   choose();
   host_.switch_to(chosen_fiber());
@@ -82,6 +93,7 @@ void Block::run(uint3 index) {
     idle_fibers.clear();
     fibers.clear();
   }
+  if (!fault_.empty()) happens_after(this);
   check(fault_.empty(), "CUDA kernel, block ({}, {}, {}), {}", index.x, index.y, index.z, fault_);
 }
 
@@ -96,18 +108,12 @@ bool Block::choose() {
 Fiber& Block::chosen_fiber() {
   Thread& thread = threads_[size_t(running_)];
   if (thread.fiber) return *thread.fiber;
-  if (idle_fibers.empty()) {
-    fibers.push_back(std::make_unique<Fiber>([] {
-      for (;;) running_block->run_threads();
-    }));
-    idle_fibers.push_back(fibers.back().get());
-  }
+  if (idle_fibers.empty()) add_fiber();
   thread.fiber = idle_fibers.back();
   idle_fibers.pop_back();
   return *thread.fiber;
 }
 
-// ThreadSanitizer takes what runs on one fiber for one thread, so there each runs on its own.
 void Block::run_threads() {
   Fiber& fiber = *threads_[size_t(running_)].fiber;
   bool more = true;
@@ -117,10 +123,11 @@ void Block::run_threads() {
     try {
       (*body_)();
     } catch (const Error& error) {  // only once it is unwound can the fiber be left for good
+      Unseen unseen;
       fault_ = place(size_t(running_) / 32, 1u << lane()) + ": " + error.what();
     }
-    if (!fault_.empty()) fiber.switch_to(host_);
     happens_before(this);
+    if (!fault_.empty()) fiber.switch_to(host_);
     warp().ended |= 1u << lane();
     ++ended_;
     more = choose();
@@ -132,6 +139,7 @@ void Block::run_threads() {
 
 void Block::wait() {
   Fiber& mine = *threads_[size_t(running_)].fiber;
+  happens_before(this);  // should this be its end
   mine.switch_to(choose() ? chosen_fiber() : host_);
 }
 
@@ -153,15 +161,23 @@ void Block::barrier() {
   happens_after(sync);
 }
 
+void Block::check_together(const WarpStep& step, uint32_t mask) {
+  const Warp& warp = this->warp();
+  if (mask >> lane() & 1 && !(mask & ~warp.exists) &&
+      (!warp.step || (warp.step == &step && warp.mask == mask)))
+    return;
+  Unseen unseen;
+  check(mask >> lane() & 1, "{} with a mask of {}", step.name, list_of(mask));
+  check(!(mask & ~warp.exists), "{} with {}, which the block does not have", step.name,
+        list_of(mask & ~warp.exists));
+  fail("{} with a mask of {}, while {} are in {} with a mask of {}", step.name, list_of(mask),
+       list_of(warp.arrived), warp.step->name, list_of(warp.mask));
+}
+
 void Block::together(const WarpStep& step, uint32_t mask, void* mine) {
+  check_together(step, mask);
   Warp& warp = this->warp();
   const uint32_t me = 1u << lane();
-  if (!(mask & me)) fail("{} with a mask of {}", step.name, list_of(mask));
-  if (mask & ~warp.exists)
-    fail("{} with {}, which the block does not have", step.name, list_of(mask & ~warp.exists));
-  if (warp.step && (warp.step != &step || warp.mask != mask))
-    fail("{} with a mask of {}, while {} are in {} with a mask of {}", step.name, list_of(mask),
-         list_of(warp.arrived), warp.step->name, list_of(warp.mask));
   warp.step = &step;
   warp.mask = mask;
   warp.arrived |= me;
@@ -182,6 +198,7 @@ void Block::warp_barrier(uint32_t mask) {
 }
 
 void Block::copy_async(void* to, const uint32_t (&words)[4]) {
+  Unseen unseen;
   Thread& thread = threads_[size_t(running_)];
   thread.copies.push_back({to, {words[0], words[1], words[2], words[3]}, thread.groups});
 }
@@ -201,6 +218,7 @@ void Block::wait_for_copies(int newest) {
 }
 
 void* Block::shared_variable(const void* key, size_t bytes) {
+  Unseen unseen;
   void* variable = shared_.variable(key, bytes);
   check(variable != nullptr,
         "more shared memory than a block may have, with {} bytes of it dynamic",
@@ -209,6 +227,7 @@ void* Block::shared_variable(const void* key, size_t bytes) {
 }
 
 void* Block::dynamic_shared(size_t bytes) {
+  Unseen unseen;
   check(bytes <= shared_.dynamic_bytes(),
         "{} bytes of dynamic shared memory, of which the launch gave {}", bytes,
         shared_.dynamic_bytes());

@@ -41,6 +41,8 @@ class Block {
   void* dynamic_shared(size_t bytes);
   uint32_t lane() const { return uint32_t(running_ % 32); }
 
+  void run_threads();  // the one that was chosen, and others that have not started; of a fiber
+
   static Block& current();  // the one that runs
 
  private:
@@ -62,10 +64,8 @@ class Block {
     int steps = 0;  // taken so far
     char sync[2] = {};
   };
-  static void fiber_main();
-
   void run(uint3 index);
-  void run_threads();     // the one that was chosen, and others that have not started
+  void check_together(const WarpStep& step, uint32_t mask);
   bool choose();          // the thread that goes on now; false if none can
   void wait();            // while others go on, until this thread is chosen
   Fiber& chosen_fiber();  // of the thread that was chosen

@@ -15,6 +15,12 @@
 // the threads is nobody's race.
 #if defined(FOLIO_EMULATOR_TSAN)
 #include <sanitizer/tsan_interface.h>
+extern "C" {  // of the library, though in none of its headers
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+}
 #endif
 
 // Saves the registers that a call preserves on the stack that runs and that stack's address in
@@ -166,6 +172,20 @@ void Fiber::begin() {
   going_to->entry_();
   std::abort();
 }
+
+#if defined(FOLIO_EMULATOR_TSAN)
+Unseen::Unseen() {
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+  AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+}
+Unseen::~Unseen() {
+  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+#else
+Unseen::Unseen() = default;
+Unseen::~Unseen() = default;
+#endif
 
 void happens_before([[maybe_unused]] void* at) {
 #if defined(FOLIO_EMULATOR_TSAN)

@@ -35,6 +35,15 @@ class Fiber {
   void* context_ = nullptr;     // ThreadSanitizer's
 };
 
+// For ThreadSanitizer: memory that is taken or given back while one lives is of no thread.
+class Unseen {
+ public:
+  Unseen();
+  ~Unseen();
+  Unseen(const Unseen&) = delete;
+  Unseen& operator=(const Unseen&) = delete;
+};
+
 // For ThreadSanitizer: what was done before happens_before(at) comes before what is done after
 // happens_after(at). Nothing otherwise.
 void happens_before(void* at);
