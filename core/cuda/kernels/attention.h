@@ -14,7 +14,7 @@ struct AttentionSizes {
   constexpr int C() const { return H * D; }
 };
 
-// What core/backend.h says of attention, on pointers of the device: qkv [B, T, 3C], y [B, T, C] and
+// What core/backend/attention.h says, on pointers of the device: qkv [B, T, 3C], y [B, T, C] and
 // lse [B, H, T]. E is double, float or bfloat16, and F what sums are kept in: double for double,
 // else float. bfloat16 heads of a multiple of 8 up to 128 run on tensor cores (Dao,
 // "FlashAttention-2", 2023), all others as plain loops over tiles in shared memory.

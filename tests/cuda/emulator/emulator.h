@@ -25,8 +25,6 @@ enum class Schedule {
   random,       // any thread that can go on; in some blocks a warp goes on for long
   warp_greedy,  // a warp as far as it can before another
 };
-inline constexpr Schedule schedules[] = {Schedule::forward, Schedule::reverse, Schedule::random,
-                                         Schedule::warp_greedy};
 void use(Schedule schedule, uint64_t seed = 1);  // for the launches that run from now on
 
 // The nth allocation of device memory from now on fails, for want of memory; 0: none does.
