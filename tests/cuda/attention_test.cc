@@ -74,8 +74,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention,
 TEST_P(CudaAttention, MatchesTheWholeMatrix) {
   const auto [T, D] = GetParam();
   if (with_tsan && T * D > 65 * 32) GTEST_SKIP() << "takes ThreadSanitizer too long";
-  const Sizes s{T < 64 ? 2 : 1, T, 2, D};
+  const Sizes s{T < 64 && !with_tsan ? 2 : 1, T, with_tsan ? 1 : 2, D};
   for (double p : {0.0, 0.3}) {
+    if (with_tsan && p == 0) continue;
     expect_matches<bfloat16, float>(s, p, 8e-3, 3e-2);
     expect_matches<float, float>(s, p, 4e-6, 2e-5);
   }
