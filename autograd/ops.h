@@ -27,7 +27,7 @@ inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 
 // --- of one tensor, element by element.
-Tensor elementwise(Unary op, const Tensor& x);  // op from core/elementwise.h
+Tensor elementwise(Unary op, const Tensor& x);  // op from core/unary_ops.h
 template <class Op>
 Tensor elementwise(const Tensor& x) {
   return elementwise(unary<Op>(), x);

@@ -6,22 +6,22 @@
 namespace folio {
 
 // Functions of two numbers and their derivatives in each, said once as those of one number are in
-// core/elementwise.h. `keeps` says whether the derivatives read a and b, which must then be kept
+// core/unary_ops.h. `keeps` says whether the derivatives read a and b, which must then be kept
 // until backward.
 
 struct Add {
   static constexpr std::string_view name = "add";
   static constexpr bool keeps = false;
   template <class F>
-  [[gnu::always_inline]] static F value(const F& a, const F& b) {
+  [[gnu::always_inline]] static constexpr F value(const F& a, const F& b) {
     return a + b;
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_a(const F&, const F&) {
+  [[gnu::always_inline]] static constexpr F slope_a(const F&, const F&) {
     return F(1);
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_b(const F&, const F&) {
+  [[gnu::always_inline]] static constexpr F slope_b(const F&, const F&) {
     return F(1);
   }
 };
@@ -30,15 +30,15 @@ struct Sub {
   static constexpr std::string_view name = "sub";
   static constexpr bool keeps = false;
   template <class F>
-  [[gnu::always_inline]] static F value(const F& a, const F& b) {
+  [[gnu::always_inline]] static constexpr F value(const F& a, const F& b) {
     return a - b;
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_a(const F&, const F&) {
+  [[gnu::always_inline]] static constexpr F slope_a(const F&, const F&) {
     return F(1);
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_b(const F&, const F&) {
+  [[gnu::always_inline]] static constexpr F slope_b(const F&, const F&) {
     return F(-1);
   }
 };
@@ -47,15 +47,15 @@ struct Mul {
   static constexpr std::string_view name = "mul";
   static constexpr bool keeps = true;
   template <class F>
-  [[gnu::always_inline]] static F value(const F& a, const F& b) {
+  [[gnu::always_inline]] static constexpr F value(const F& a, const F& b) {
     return a * b;
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_a(const F&, const F& b) {
+  [[gnu::always_inline]] static constexpr F slope_a(const F&, const F& b) {
     return b;
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_b(const F& a, const F&) {
+  [[gnu::always_inline]] static constexpr F slope_b(const F& a, const F&) {
     return a;
   }
 };
@@ -64,15 +64,15 @@ struct Div {
   static constexpr std::string_view name = "div";
   static constexpr bool keeps = true;
   template <class F>
-  [[gnu::always_inline]] static F value(const F& a, const F& b) {
+  [[gnu::always_inline]] static constexpr F value(const F& a, const F& b) {
     return a / b;
   }
   template <class F>
-  [[gnu::always_inline]] static F slope_a(const F&, const F& b) {
+  [[gnu::always_inline]] static constexpr F slope_a(const F&, const F& b) {
     return F(1) / b;
   }
   template <class F>  // -a / b^2
-  [[gnu::always_inline]] static F slope_b(const F& a, const F& b) {
+  [[gnu::always_inline]] static constexpr F slope_b(const F& a, const F& b) {
     return (F(0) - a / b) / b;
   }
 };

@@ -1,13 +1,15 @@
 #pragma once
+#include <cstddef>
 #include <tuple>
 #include <type_traits>
-
-#include "core/check.h"
 
 namespace folio {
 
 // Functions listed as the types of a std::tuple: a number, the place in the list, tells a Backend
 // which one to run.
+
+// Error: a list has no function at that place.
+[[noreturn]] void fail_place(int place);
 
 // Where Op stands in List. Does not compile for an Op that is not in it.
 template <class List, class Op, int i = 0>
@@ -25,7 +27,7 @@ decltype(auto) visit_place(int place, Function&& f) {
   if constexpr (i + 1 < int(std::tuple_size_v<List>)) {
     if (place != i) return visit_place<List, i + 1>(place, f);
   }
-  if (place != i) fail("function {} is not in the list that this kernel was made for", place);
+  if (place != i) fail_place(place);
   return f(std::tuple_element_t<size_t(i), List>{});
 }
 

@@ -28,7 +28,7 @@ using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <class T>
 using Tag = hn::ScalableTag<Compute<T>>;
 
-// A vector as a number, for the functors of core/elementwise.h. Operators are free templates: GCC
+// A vector as a number, for the functors of core/unary_ops.h. Operators are free templates: GCC
 // compiles friends of a class template without the pragma's target. What a functor calls is plain
 // inline: always_inline would be forced into the functor, which has no target, before the functor
 // dissolves in its caller.

@@ -13,7 +13,7 @@ Dropout a_dropout() { return Dropout::with(0.3, {7, 3}); }
 
 Array ids(std::vector<int32_t> values, Shape shape) { return to_array(values, shape); }
 
-// Those of core/elementwise.h: a function that is not a number at -1 is one of positive numbers.
+// Those of core/unary_ops.h: a function that is not a number at -1 is one of positive numbers.
 void add_unary_rows(std::vector<OpRow>& table) {
   for_each_op<UnaryOps>([&](auto op) {
     using Op = decltype(op);

@@ -154,7 +154,7 @@ TEST(Ops, EveryOpHasARow) {
 // The table's rows are those of the functors: that `relu` in ops.h is the functor named relu.
 TEST(Ops, AFunctorsOpHasItsName) {
   std::map<std::string, std::string> name_of;
-  for (const char* path : {"core/elementwise.h", "core/binary_ops.h"}) {
+  for (const char* path : {"core/unary_ops.h", "core/binary_ops.h"}) {
     const std::string header = text_of(path);
     const std::regex functor(R"(struct (\w+) \{[^\n]*\n[^\n]*string_view name = "(\w+)\")");
     for (const auto& match : matches(header, functor)) name_of[match[1]] = match[2];

@@ -45,6 +45,9 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
     {"histedit.h", {"commands"}},
+    {"cuda", {"core/cuda"}},
+    {"cublas", {"core/cuda"}},
+    {"cudnn", {"core/cuda"}},
 };
 
 // a header of ours that prints -> who may include it: commands print their results and remarks, and
@@ -101,8 +104,9 @@ std::string objection(const fs::path& root, const fs::path& file, const Include&
   if (include.quoted && !ours)
     return fmt::format("{} is not a path from the root of the tree", include.path);
   if (!ours || file == "main.cc" || from == to) return "";
-  if (to == "core" && belongs_to(include.path, "core/cpu"))
-    return fmt::format("core/cpu is reached through core/backend.h only, not {}", include.path);
+  for (const char* device : {"core/cpu", "core/cuda"})
+    if (to == "core" && belongs_to(include.path, device))
+      return fmt::format("{} is reached through core/backend.h only, not {}", device, include.path);
   const std::set<std::string>& allowed = folder_rules.at(from);
   if (allowed.contains(to) || allowed.contains(include.path)) return "";
   return fmt::format("{} may not include {}", from, include.path);
@@ -115,7 +119,7 @@ std::vector<fs::path> sources_below(const fs::path& root, const std::string& fol
   if (!fs::exists(root / folder)) return sources;
   for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
     std::string extension = entry.path().extension();
-    if (extension == ".h" || extension == ".cc")
+    if (extension == ".h" || extension == ".cc" || extension == ".cu")
       sources.push_back(entry.path().lexically_relative(root));
   }
   std::sort(sources.begin(), sources.end());

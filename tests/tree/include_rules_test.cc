@@ -40,7 +40,7 @@ TEST(IncludeRules, EverySourceIsInAFolderWithARule) {
     if (!folder.is_directory() || ignored) continue;
     for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
       std::string extension = entry.path().extension();
-      if (extension != ".h" && extension != ".cc") continue;
+      if (extension != ".h" && extension != ".cc" && extension != ".cu") continue;
       EXPECT_THAT(read, testing::Contains(entry.path().lexically_relative(source_dir())));
     }
   }
@@ -94,6 +94,10 @@ TEST_F(IncludesOf, VendorsStayInTheirFolders) {
     EXPECT_THAT(violations("core/array.cc", "#include <" + header + ">"), testing::SizeIs(1));
     EXPECT_THAT(violations("core/cpu/gemm.cc", "#include <" + header + ">"), IsEmpty());
   }
+  for (std::string header : {"cuda.h", "cuda_runtime.h", "cublasLt.h", "cudnn.h"}) {
+    EXPECT_THAT(violations("core/cpu/gemm.cc", "#include <" + header + ">"), testing::SizeIs(1));
+    EXPECT_THAT(violations("core/cuda/kernels/norms.cu", "#include <" + header + ">"), IsEmpty());
+  }
   const std::map<std::string, std::string> owners = {{"hdf5.h", "data/hdf5/read.cc"},
                                                      {"H5FDdevelop.h", "data/hdf5/driver.cc"},
                                                      {"curl/curl.h", "data/download/download.cc"},
@@ -129,8 +133,9 @@ TEST_F(IncludesOf, OnlyCommandsPrint) {
   EXPECT_THAT(violations("data/corpus/prepare.cc", progress), IsEmpty());
 }
 
-TEST_F(IncludesOf, OnlyCoreItselfReachesItsCpuFolder) {
+TEST_F(IncludesOf, OnlyCoreItselfReachesTheFolderOfADevice) {
   EXPECT_THAT(violations("train/run.cc", "#include \"core/cpu/gemm.h\""), testing::SizeIs(1));
+  EXPECT_THAT(violations("nn/gpt.cc", "#include \"core/cuda/gpu.h\""), testing::SizeIs(1));
   EXPECT_THAT(violations("core/backend.cc", "#include \"core/cpu/cpu_backend.h\""), IsEmpty());
 }
 

@@ -1,0 +1,137 @@
+#include "core/cuda/kernels/elementwise.h"
+
+#include "core/cuda/kernels/map.h"
+
+namespace folio::cuda {
+namespace {
+
+template <class Op>
+struct Value {
+  template <class A>
+  __device__ A operator()(A x) const {
+    return Op::value(x);
+  }
+};
+
+template <class Op>
+struct Slope {
+  template <class A>
+  __device__ A operator()(A x, A dy) const {
+    return dy * Op::slope(x);
+  }
+};
+
+struct Sum {
+  template <class A>
+  __device__ A operator()(A a, A b) const {
+    return a + b;
+  }
+};
+
+struct Same {
+  template <class A>
+  __device__ A operator()(A x) const {
+    return x;
+  }
+};
+
+struct Constant {
+  double value;
+  __device__ double operator()() const { return value; }
+};
+
+struct Times {
+  double factor;
+  template <class A>
+  __device__ A operator()(A x) const {
+    return x * A(factor);
+  }
+};
+
+template <class S>
+struct TimesScalar {
+  const S* factor;  // on the device
+  template <class A>
+  __device__ A operator()(A x) const {
+    return x * A(*factor);
+  }
+};
+
+}  // namespace
+
+template <class T>
+void unary(Unary op, const T* x, T* y, int64_t n, cudaStream_t stream) {
+  visit_unary(op, [&](auto of) { map(of.name, Value<decltype(of)>(), y, n, stream, x); });
+}
+
+template <class T>
+void unary_grad(Unary op, const T* x, const T* dy, T* dx, int64_t n, cudaStream_t stream) {
+  visit_unary(op, [&](auto of) { map(of.name, Slope<decltype(of)>(), dx, n, stream, x, dy); });
+}
+
+template <class A, class B>
+void add(const A* a, const B* b, A* y, int64_t n, cudaStream_t stream) {
+  map("add", Sum(), y, n, stream, a, b);
+}
+
+template <class A, class B>
+void cast(const A* x, B* y, int64_t n, cudaStream_t stream) {
+  map("cast", Same(), y, n, stream, x);
+}
+
+template <class T>
+void fill(T* x, double value, int64_t n, cudaStream_t stream) {
+  map("fill", Constant{value}, x, n, stream);
+}
+
+template <class T>
+void scale(T* x, double factor, int64_t n, cudaStream_t stream) {
+  map("scale", Times{factor}, x, n, stream, const_cast<const T*>(x));
+}
+
+template <class T, class S>
+void scale(T* x, const S* factor, int64_t n, cudaStream_t stream) {
+  map("scale", TimesScalar<S>{factor}, x, n, stream, const_cast<const T*>(x));
+}
+
+template void unary(Unary, const double*, double*, int64_t, cudaStream_t);
+template void unary_grad(Unary, const double*, const double*, double*, int64_t, cudaStream_t);
+template void fill(double*, double, int64_t, cudaStream_t);
+template void scale(double*, double, int64_t, cudaStream_t);
+template void unary(Unary, const float*, float*, int64_t, cudaStream_t);
+template void unary_grad(Unary, const float*, const float*, float*, int64_t, cudaStream_t);
+template void fill(float*, double, int64_t, cudaStream_t);
+template void scale(float*, double, int64_t, cudaStream_t);
+template void unary(Unary, const bfloat16*, bfloat16*, int64_t, cudaStream_t);
+template void unary_grad(Unary, const bfloat16*, const bfloat16*, bfloat16*, int64_t, cudaStream_t);
+template void fill(bfloat16*, double, int64_t, cudaStream_t);
+template void scale(bfloat16*, double, int64_t, cudaStream_t);
+template void add(const double*, const double*, double*, int64_t, cudaStream_t);
+template void cast(const double*, double*, int64_t, cudaStream_t);
+template void scale(double*, const double*, int64_t, cudaStream_t);
+template void add(const double*, const float*, double*, int64_t, cudaStream_t);
+template void cast(const double*, float*, int64_t, cudaStream_t);
+template void scale(double*, const float*, int64_t, cudaStream_t);
+template void add(const double*, const bfloat16*, double*, int64_t, cudaStream_t);
+template void cast(const double*, bfloat16*, int64_t, cudaStream_t);
+template void scale(double*, const bfloat16*, int64_t, cudaStream_t);
+template void add(const float*, const double*, float*, int64_t, cudaStream_t);
+template void cast(const float*, double*, int64_t, cudaStream_t);
+template void scale(float*, const double*, int64_t, cudaStream_t);
+template void add(const float*, const float*, float*, int64_t, cudaStream_t);
+template void cast(const float*, float*, int64_t, cudaStream_t);
+template void scale(float*, const float*, int64_t, cudaStream_t);
+template void add(const float*, const bfloat16*, float*, int64_t, cudaStream_t);
+template void cast(const float*, bfloat16*, int64_t, cudaStream_t);
+template void scale(float*, const bfloat16*, int64_t, cudaStream_t);
+template void add(const bfloat16*, const double*, bfloat16*, int64_t, cudaStream_t);
+template void cast(const bfloat16*, double*, int64_t, cudaStream_t);
+template void scale(bfloat16*, const double*, int64_t, cudaStream_t);
+template void add(const bfloat16*, const float*, bfloat16*, int64_t, cudaStream_t);
+template void cast(const bfloat16*, float*, int64_t, cudaStream_t);
+template void scale(bfloat16*, const float*, int64_t, cudaStream_t);
+template void add(const bfloat16*, const bfloat16*, bfloat16*, int64_t, cudaStream_t);
+template void cast(const bfloat16*, bfloat16*, int64_t, cudaStream_t);
+template void scale(bfloat16*, const bfloat16*, int64_t, cudaStream_t);
+
+}  // namespace folio::cuda

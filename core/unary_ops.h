@@ -1,0 +1,203 @@
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <string_view>
+
+#include "core/op_list.h"
+
+namespace folio {
+
+// Elementwise functions, said once: the value and its derivative, for any number-like F (float,
+// double, a SIMD vector) with + - * / and the functions below. The CPU kernel, the differentiable
+// op, the row of the gradient-check table and, for an activation, the fused epilogue all follow
+// from an entry here and in one of the lists at the end.
+//
+// always_inline and const F&: a functor has no target of its own, so it must dissolve in the caller
+// that was compiled for F's SIMD target, and no vector may be passed on the way.
+
+// a where x is positive or NaN, else 0. A vector brings its own, as it does exp, log, sqrt, ...
+template <class F>
+requires std::is_floating_point_v<F>
+constexpr F where_positive(F x, F a) { return x <= 0 ? F(0) : a; }
+
+// 0.5 x (1 + erf(x / sqrt 2)): nanoGPT's GELU, exact.
+struct GeluErf {
+  static constexpr std::string_view name = "gelu_erf";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::erf;
+    return F(0.5) * x * (F(1) + erf(x * F(0.70710678118654752)));
+  }
+  template <class F>  // Phi(x) + x phi(x)
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    using std::erf, std::exp;
+    return F(0.5) * (F(1) + erf(x * F(0.70710678118654752))) +
+           x * F(0.39894228040143268) * exp(F(-0.5) * x * x);
+  }
+};
+
+// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): GPT-2's GELU ("gelu_new").
+struct GeluTanh {
+  static constexpr std::string_view name = "gelu_tanh";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::tanh;
+    return F(0.5) * x * (F(1) + tanh(F(0.79788456080286536) * x * (F(1) + F(0.044715) * x * x)));
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    using std::tanh;
+    F t = tanh(F(0.79788456080286536) * x * (F(1) + F(0.044715) * x * x));
+    return F(0.5) * (F(1) + t) +
+           F(0.5) * x * (F(1) - t * t) * F(0.79788456080286536) * (F(1) + F(0.134145) * x * x);
+  }
+};
+
+// max(x, 0)
+struct Relu {
+  static constexpr std::string_view name = "relu";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    return where_positive(x, x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    return where_positive(x, F(1));
+  }
+};
+
+// 1 / (1 + e^-x)
+struct Sigmoid {
+  static constexpr std::string_view name = "sigmoid";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::exp;
+    return F(1) / (F(1) + exp(F(0) - x));
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    F s = value(x);
+    return s * (F(1) - s);
+  }
+};
+
+// x sigmoid(x), also called swish (Hendrycks & Gimpel, 2016; Ramachandran et al., 2017)
+struct Silu {
+  static constexpr std::string_view name = "silu";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    return x * Sigmoid::value(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    F s = Sigmoid::value(x);
+    return s * (F(1) + x * (F(1) - s));
+  }
+};
+
+struct Tanh {
+  static constexpr std::string_view name = "tanh";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::tanh;
+    return tanh(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    F t = value(x);
+    return F(1) - t * t;
+  }
+};
+
+struct Exp {
+  static constexpr std::string_view name = "exp";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::exp;
+    return exp(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    return value(x);
+  }
+};
+
+struct Log {  // natural
+  static constexpr std::string_view name = "log";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::log;
+    return log(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    return F(1) / x;
+  }
+};
+
+struct Square {
+  static constexpr std::string_view name = "square";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    return x * x;
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    return F(2) * x;
+  }
+};
+
+struct Sqrt {
+  static constexpr std::string_view name = "sqrt";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    using std::sqrt;
+    return sqrt(x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    return F(0.5) / value(x);
+  }
+};
+
+// Those that a product can apply to its result while that is in the cache: each is compiled into
+// every kind of product, so they are kept apart from the others.
+using Activations = std::tuple<GeluErf, GeluTanh>;
+using UnaryOps = decltype(std::tuple_cat(
+    Activations{}, std::tuple<Relu, Sigmoid, Silu, Tanh, Exp, Log, Square, Sqrt>{}));
+
+// An op's place in UnaryOps, which begins with Activations: how a Backend is told which one to run.
+enum class Unary : int { none = -1 };
+
+template <class Op>
+constexpr Unary unary() {
+  return Unary(place_in<UnaryOps, Op>());
+}
+inline constexpr Unary gelu_erf_op = unary<GeluErf>();
+inline constexpr Unary gelu_tanh_op = unary<GeluTanh>();
+
+// Calls f(Op{}) for the op that `which` names; the second only for one of Activations. Throws Error
+// for any other, `none` included.
+template <class Function>
+decltype(auto) visit_unary(Unary which, Function&& f) {
+  return visit_place<UnaryOps>(int(which), f);
+}
+template <class Function>
+decltype(auto) visit_activation(Unary which, Function&& f) {
+  return visit_place<Activations>(int(which), f);
+}
+
+// "gelu_erf": the name of the op that `which` names.
+inline std::string_view name_of(Unary which) {
+  return visit_unary(which, [](auto op) { return std::string_view(op.name); });
+}
+// The one of Activations that has that name; none if there is none.
+inline Unary activation_named(std::string_view name) {
+  Unary found = Unary::none;
+  for_each_op<Activations>([&](auto op) {
+    if (op.name == name) found = unary<decltype(op)>();
+  });
+  return found;
+}
+
+}  // namespace folio
