@@ -5,7 +5,7 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/scratch.h"
-#include "core/cpu/visit_dtype.h"
+#include "core/visit_dtype.h"
 
 namespace folio {
 namespace {

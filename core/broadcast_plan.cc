@@ -1,4 +1,4 @@
-#include "core/cpu/broadcast_plan.h"
+#include "core/broadcast_plan.h"
 
 namespace folio {
 namespace {

@@ -1,0 +1,187 @@
+#include "core/cuda/reductions.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/axis_view.h"
+#include "core/cuda/cuda_backend.h"
+#include "core/cuda/each.h"
+#include "core/cuda/kernels/pack.h"
+#include "core/visit_dtype.h"
+
+namespace folio {
+namespace {
+
+using cuda::each, cuda::each_row;
+
+template <class T>
+using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+struct SumOp {
+  static constexpr double start = 0;
+  template <class A>
+  static __device__ A combine(A sum, A x) {
+    return sum + x;
+  }
+};
+
+struct MaxOp {  // a NaN is the largest
+  static constexpr double start = -INFINITY;
+  template <class A>
+  static __device__ A combine(A top, A x) {
+    return x > top || x != x ? x : top;
+  }
+};
+
+// At most this many numbers in f32 are summed one after the other, what comes of them in f64: a sum
+// of millions is as good as one of 64.
+constexpr int64_t terms = 64;
+
+// Of x[0], x[step], ... of n numbers.
+template <class Op, class T>
+__device__ double reduce_run(const T* x, int64_t n, int64_t step) {
+  double total = Op::start;
+  for (int64_t i = 0; i < n;) {
+    auto group = SumOf<T>(Op::start);
+    for (const int64_t end = i + terms < n ? i + terms : n; i < end; ++i)
+      group = Op::combine(group, SumOf<T>(x[i * step]));
+    total = Op::combine(total, double(group));
+  }
+  return total;
+}
+
+// A warp a row, a lane every 32nd number of it.
+template <class Op, class T>
+void reduce_rows(const T* x, int64_t rows, int64_t n, SumOf<T>* y) {
+  each_row("reduce", rows, [=] __device__(int64_t row, int lane) {
+    double total = reduce_run<Op>(x + row * n + lane, (n - lane + 31) / 32, 32);
+    for (int lanes = 16; lanes > 0; lanes /= 2)
+      total = Op::combine(total, __shfl_xor_sync(cuda::all_lanes, total, lanes));
+    if (lane == 0) y[row] = SumOf<T>(total);
+  });
+}
+
+// A thread a column.
+template <class Op, class T>
+void reduce_columns(const T* x, int64_t outer, int64_t n, int64_t inner, SumOf<T>* y) {
+  each("reduce", outer * inner, [=] __device__(int64_t i) {
+    y[i] = SumOf<T>(reduce_run<Op>(x + i / inner * n * inner + i % inner, n, inner));
+  });
+}
+
+Array reduced(Reduction op, const Array& x, int64_t outer, int64_t n, int64_t inner) {
+  const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  Array y({outer * inner}, sums, x.device());
+  visit_dtype(x.dtype(), "reduce", [&](auto t) {
+    using T = decltype(t);
+    const T* from = x.data<T>();
+    auto* to = y.data<SumOf<T>>();
+    if (op == Reduction::sum && inner == 1) return reduce_rows<SumOp>(from, outer, n, to);
+    if (op == Reduction::sum) return reduce_columns<SumOp>(from, outer, n, inner, to);
+    if (inner == 1) return reduce_rows<MaxOp>(from, outer, n, to);
+    reduce_columns<MaxOp>(from, outer, n, inner, to);
+  });
+  return y;
+}
+
+template <class T>
+void spread(const T* dy, int64_t size, int64_t n, int64_t inner, T* dx) {
+  each("reduce_grad", size,
+       [=] __device__(int64_t i) { dx[i] = dy[i / (n * inner) * inner + i % inner]; });
+}
+
+// dx[o, j, i] = dy[o, i] for the first j at which x is y[o, i], else 0
+template <class T>
+void spread_to_largest(const T* x, const T* y, const T* dy, int64_t outer, int64_t n, int64_t inner,
+                       T* dx) {
+  each("reduce_grad", outer * inner, [=] __device__(int64_t r) {
+    const T top = y[r];
+    bool found = false;
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t at = (r / inner * n + j) * inner + r % inner;
+      const bool is_it = !found && (x[at] == top || x[at] != x[at]);
+      dx[at] = is_it ? dy[r] : T(0.0f);
+      found |= is_it;
+    }
+  });
+}
+
+// found[w]: whether a number with every bit of `exponent` set is among those of warp w of `warps`.
+template <class Bits>
+void find_not_finite(const Bits* x, int64_t n, Bits exponent, int64_t warps, uint8_t* found) {
+  each_row("all_finite", warps, [=] __device__(int64_t warp, int lane) {
+    bool any = false;
+    for (int64_t i = warp * 32 + lane; i < n; i += warps * 32)
+      any |= Bits(x[i] & exponent) == exponent;
+    any = __any_sync(cuda::all_lanes, any);
+    if (lane == 0) found[warp] = any;
+  });
+}
+
+template <class Bits>
+bool finite(const Array& x, Bits exponent) {
+  const int64_t warps = std::min<int64_t>(1024, (x.size() + 31) / 32);
+  if (warps == 0) return true;
+  const Array found({warps}, DType::i8, x.device());
+  find_not_finite(static_cast<const Bits*>(x.address()), x.size(), exponent, warps,
+                  static_cast<uint8_t*>(found.address()));
+  std::vector<uint8_t> flags(static_cast<size_t>(warps));
+  backend(found)->memory.read(found, flags.data());
+  return std::ranges::none_of(flags, [](uint8_t flag) { return flag != 0; });
+}
+
+class CudaReductionOps final : public ReductionOps {
+ public:
+  Array reduce(Reduction op, const Array& x, int axis) override {
+    Shape shape = x.shape();
+    shape[axis] = 1;
+    const AxisView view(x.shape(), axis);
+    const Array y = reduced(op, x, view.outer, view.n, view.inner);
+    return (y.dtype() == x.dtype() ? y : backend(y)->elementwise.cast(y, x.dtype())).reshape(shape);
+  }
+
+  Array reduce_grad(Reduction op, const Array& x, const Array& y, const Array& dy,
+                    int axis) override {
+    Array dx(x.shape(), dy.dtype(), dy.device());
+    const AxisView view(x.shape(), axis);
+    visit_dtype(dy.dtype(), "reduce_grad", [&](auto t) {
+      using T = decltype(t);
+      if (op == Reduction::sum)
+        return spread<T>(dy.data<T>(), dx.size(), view.n, view.inner, dx.data<T>());
+      spread_to_largest<T>(x.data<T>(), y.data<T>(), dy.data<T>(), view.outer, view.n, view.inner,
+                           dx.data<T>());
+    });
+    return dx;
+  }
+
+  bool all_finite(const Array& x) override {
+    switch (x.dtype()) {
+      case DType::f64:
+        return finite<uint64_t>(x, 0x7ff0000000000000);
+      case DType::f32:
+        return finite<uint32_t>(x, 0x7f800000);
+      case DType::bf16:
+        return finite<uint16_t>(x, 0x7f80);
+      default:
+        return true;  // integers
+    }
+  }
+
+  bool all_finite(const PackedWeight&) override {
+    fail("all_finite: packed weights are the CPU's; open the model with --device=cpu");
+  }
+};
+
+}  // namespace
+
+Array cuda::sum_axis(const Array& x, int64_t outer, int64_t n, int64_t inner) {
+  return reduced(Reduction::sum, x, outer, n, inner);
+}
+
+ReductionOps& cuda_reductions() {
+  static auto& operations = *new CudaReductionOps;
+  return operations;
+}
+
+}  // namespace folio

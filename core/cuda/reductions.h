@@ -1,0 +1,9 @@
+#pragma once
+#include "core/array.h"
+
+namespace folio::cuda {
+
+// The sums over n of x, seen as [outer, n, inner] -> [outer * inner] in f32 (f64 for f64).
+Array sum_axis(const Array& x, int64_t outer, int64_t n, int64_t inner);
+
+}  // namespace folio::cuda
