@@ -1,0 +1,144 @@
+#include "core/cuda/cuda_backend.h"
+#include "core/cuda/each.h"
+#include "core/cuda/matmul_plan.h"
+#include "core/cuda/reductions.h"
+#include "core/visit_dtype.h"
+
+namespace folio {
+namespace {
+
+using cuda::Matrix;
+
+template <class T>
+using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+DType sum_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+Shape with_last(Shape shape, int64_t last) {
+  shape[-1] = last;
+  return shape;
+}
+
+// All of x as a matrix [rows, last dimension].
+Matrix matrix(const Array& x, bool transposed = false) {
+  return {x.address(), x.dtype(), x.rows(), x.dim(-1), transposed};
+}
+
+// y = act(y + bias), with y + bias in `pre`; bias [N] and pre may be null.
+template <class Op, class T, class A>
+void finish_rows(T* y, const A* bias, T* pre, int64_t size, int64_t N) {
+  cuda::each("linear's bias and activation", size, [=] __device__(int64_t i) {
+    const A x = A(y[i]) + (bias ? bias[i % N] : A(0));
+    if (pre) pre[i] = T(x);
+    y[i] = T(Op::value(x));
+  });
+}
+
+// dx = dx slope(pre), and act(pre) in `post`, which may be null.
+template <class Op, class T, class A = SumOf<T>>
+void finish_grad(T* dx, const T* pre, T* post, int64_t size) {
+  cuda::each("linear_grad_x's activation", size, [=] __device__(int64_t i) {
+    const A x = A(pre[i]);
+    if (post) post[i] = T(Op::value(x));
+    dx[i] = T(A(dx[i]) * Op::slope(x));
+  });
+}
+
+struct Same {
+  template <class F>
+  static __device__ F value(const F& x) {
+    return x;
+  }
+};
+
+class CudaProductOps final : public ProductOps {
+ public:
+  Array matmul(const Array& a, const Array& b, bool transpose_a, bool transpose_b) override {
+    Shape shape = a.shape().rank() >= b.shape().rank() ? a.shape() : b.shape();
+    shape[-2] = a.dim(transpose_a ? -1 : -2);
+    shape[-1] = b.dim(transpose_b ? -2 : -1);
+    Array y(shape, a.dtype(), a.device());
+    if (y.size() == 0) return y;
+    if (a.dim(transpose_a ? -2 : -1) == 0) return zeros(shape, a.dtype(), a.device());
+    if (b.shape().rank() == 2 && !transpose_a) {  // the rows of all a are one matrix
+      cuda::matmul(matrix(a), matrix(b, transpose_b), y.address(), y.dtype(), 1, 0, false);
+      return y;
+    }
+    auto batch_of = [](const Array& x, bool transposed) {
+      const int64_t size = x.dim(-2) * x.dim(-1);
+      return Matrix{x.address(), x.dtype(),  x.dim(-2),
+                    x.dim(-1),   transposed, x.shape().rank() > 2 ? size : 0};
+    };
+    const int64_t step = shape[-2] * shape[-1];
+    cuda::matmul(batch_of(a, transpose_a), batch_of(b, transpose_b), y.address(), y.dtype(),
+                 y.size() / step, step, false);
+    return y;
+  }
+
+  Array linear(const Array& x, const Array& w, const Array& bias, Unary act, Array* pre) override {
+    const int64_t N = w.dim(0);
+    Array y(with_last(x.shape(), N), x.dtype(), x.device());
+    const bool keep = pre && act != Unary::none;
+    if (keep) *pre = Array(y.shape(), y.dtype(), x.device());
+    if (y.size() == 0) return y;
+    const Array weight = in(w, x.dtype()), shift = in(bias, sum_dtype(x.dtype()));
+    cuda::matmul(matrix(x), matrix(weight, true), y.address(), y.dtype(), 1, 0, false);
+    if (!shift.defined() && act == Unary::none) return y;
+    visit_dtype(x.dtype(), "linear", [&](auto t) {
+      using T = decltype(t);
+      using A = SumOf<T>;
+      const A* b = shift.defined() ? shift.data<A>() : nullptr;
+      T* before = keep ? pre->data<T>() : nullptr;
+      if (act == Unary::none) return finish_rows<Same, T, A>(y.data<T>(), b, before, y.size(), N);
+      visit_unary(act, [&](auto op) {
+        finish_rows<decltype(op), T, A>(y.data<T>(), b, before, y.size(), N);
+      });
+    });
+    return y;
+  }
+
+  Array linear_grad_x(const Array& dy, const Array& w, Unary act, const Array& pre,
+                      Array* post) override {
+    Array dx(with_last(dy.shape(), w.dim(1)), dy.dtype(), dy.device());
+    const bool keep = post && act != Unary::none;
+    if (keep) *post = Array(dx.shape(), dx.dtype(), dx.device());
+    if (dx.size() == 0) return dx;
+    const Array weight = in(w, dy.dtype());
+    cuda::matmul(matrix(dy), matrix(weight), dx.address(), dx.dtype(), 1, 0, false);
+    if (act == Unary::none) return dx;
+    visit_dtype(dy.dtype(), "linear_grad_x", [&](auto t) {
+      using T = decltype(t);
+      visit_unary(act, [&](auto op) {
+        finish_grad<decltype(op), T>(dx.data<T>(), pre.data<T>(), keep ? post->data<T>() : nullptr,
+                                     dx.size());
+      });
+    });
+    return dx;
+  }
+
+  void linear_grad_w(const Array& dy, const Array& x, Array& dw, Array* db) override {
+    const int64_t M = dy.rows(), N = dy.dim(-1), K = x.dim(-1);
+    const DType sums = sum_dtype(dy.dtype());
+    const bool add = dw.defined() && M > 0;
+    if (!dw.defined())
+      dw = M > 0 ? Array({N, K}, sums, dy.device()) : zeros({N, K}, sums, dy.device());
+    if (M > 0) cuda::matmul(matrix(dy, true), matrix(x), dw.address(), sums, 1, 0, add);
+    if (!db) return;
+    if (!db->defined()) *db = zeros({N}, sums, dy.device());
+    backend(dy)->elementwise.accumulate(*db, cuda::sum_axis(dy, 1, M, N));
+  }
+
+ private:
+  static Array in(const Array& x, DType dtype) {
+    return !x.defined() || x.dtype() == dtype ? x : backend(x)->elementwise.cast(x, dtype);
+  }
+};
+
+}  // namespace
+
+ProductOps& cuda_products() {
+  static auto& operations = *new CudaProductOps;
+  return operations;
+}
+
+}  // namespace folio
