@@ -57,44 +57,36 @@ TEST(CudaOptimizer, NormAndClipping) {
 // Two steps of the paper's formulas, in f64.
 TEST(CudaOptimizer, AdamWIsThePapers) {
   const double rate = 1e-2, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, clip = 0.5;
-  struct Slot {
-    std::vector<double> param, grad;
-    double weight_decay;
-  };
-  std::vector<Slot> slots;
-  for (size_t n : sizes())
-    slots.push_back({normal<double>(n, 1), normal<double>(n, 2), slots.size() % 2 ? 0.1 : 0.0});
-  std::deque<DeviceBuffer<double>> buffers;
-  std::vector<cuda::AdamWParameter<double>> table;
-  auto on_device = [&](const std::vector<double>& values) {
-    return buffers.emplace_back(values).data();
-  };
-  for (const Slot& slot : slots) {
-    const std::vector<double> zeros(slot.param.size());
-    table.push_back({on_device(slot.param), on_device(slot.grad), on_device(zeros),
-                     on_device(zeros), int64_t(slot.param.size()), slot.weight_decay});
-  }
+  size_t total = 0;
+  for (size_t n : sizes()) total += n;
+  const std::vector<double> param = normal<double>(total, 1), grad = normal<double>(total, 2);
+  DeviceBuffer<double> device_param(param), device_grad(grad);
+  DeviceBuffer<double> m(std::vector<double>(total, 0)), v(std::vector<double>(total, 0));
   DeviceBuffer<float> scale(std::vector<float>{float(clip)});
-  for (int64_t step : {1, 2})
-    cuda::adamw(std::span<const cuda::AdamWParameter<double>>(table),
-                {rate, beta1, beta2, eps, step, scale.data()}, test_stream());
-  for (size_t s = 0; s < slots.size(); ++s) {
-    std::vector<double> expected;
-    for (size_t i = 0; i < slots[s].param.size(); ++i) {
-      double p = slots[s].param[i], m = 0, v = 0;
-      const double g = slots[s].grad[i] * clip;
+  std::vector<cuda::AdamWParameter<double>> table;
+  std::vector<double> expected;
+  for (size_t n : sizes()) {
+    const size_t first = expected.size();
+    const double weight_decay = table.size() % 2 ? 0.1 : 0.0;
+    table.push_back({device_param.data() + first, device_grad.data() + first, m.data() + first,
+                     v.data() + first, int64_t(n), weight_decay});
+    for (size_t i = first; i < first + n; ++i) {
+      double p = param[i], mean = 0, square = 0;
+      const double g = grad[i] * clip;
       for (int step : {1, 2}) {
-        m = beta1 * m + (1 - beta1) * g;
-        v = beta2 * v + (1 - beta2) * g * g;
-        const double m_hat = m / (1 - std::pow(beta1, step)),
-                     v_hat = v / (1 - std::pow(beta2, step));
-        p -= rate * slots[s].weight_decay * p;
-        p -= rate * m_hat / (std::sqrt(v_hat) + eps);
+        mean = beta1 * mean + (1 - beta1) * g;
+        square = beta2 * square + (1 - beta2) * g * g;
+        p -= rate * weight_decay * p;
+        p -= rate * (mean / (1 - std::pow(beta1, step))) /
+             (std::sqrt(square / (1 - std::pow(beta2, step))) + eps);
       }
       expected.push_back(p);
     }
-    EXPECT_LE(error_of(buffers[4 * s].read(), expected), 1e-12) << s;
   }
+  for (int64_t step : {1, 2})
+    cuda::adamw(std::span<const cuda::AdamWParameter<double>>(table),
+                {rate, beta1, beta2, eps, step, scale.data()}, test_stream());
+  EXPECT_LE(error_of(device_param.read(), expected), 1e-12);
 }
 
 }  // namespace
