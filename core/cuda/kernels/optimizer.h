@@ -1,0 +1,48 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <span>
+
+#include "core/bfloat16.h"
+
+namespace folio::cuda {
+
+// n values on the device.
+template <class T>
+struct Values {
+  const T* x;
+  int64_t n;
+};
+
+// How many sums sum_of_squares leaves: each is one block's.
+template <class T>
+int64_t squares_of(std::span<const Values<T>> arrays);
+// The squares of T (double, float or bfloat16) in parts, in an order that the sizes alone decide.
+template <class T>
+void sum_of_squares(std::span<const Values<T>> arrays, double* sums, cudaStream_t stream);
+// *norm = sqrt(sums[0] + ... + sums[n - 1]).
+void root_of_sums(const double* sums, int64_t n, float* norm, cudaStream_t stream);
+// *scale = min(1, limit / (*norm + 1e-6)); NaN stays NaN.
+void clip_scale(const float* norm, double limit, float* scale, cudaStream_t stream);
+
+// One parameter on the device, with its gradient and moments; all [n].
+template <class T>
+struct AdamWParameter {
+  T* param;
+  const T* grad;
+  T *m, *v;
+  int64_t n;
+  double weight_decay;
+};
+struct AdamWFactors {
+  double learning_rate, beta1, beta2, eps;
+  int64_t step;             // counts from 1
+  const float* grad_scale;  // of one element, on the device; null: 1
+};
+// One step of every parameter, of double or float, in one launch for up to 256 of them.
+template <class T>
+void adamw(std::span<const AdamWParameter<T>> parameters, const AdamWFactors& factors,
+           cudaStream_t stream);
+
+}  // namespace folio::cuda
