@@ -160,44 +160,6 @@ TEST(Decoder, SequencesThatShareAPrefixGoOnFromIt) {
   }
 }
 
-// Past block_size too, where windows slide or start again. bf16 rounds an element by 1/512 of
-// itself at most, int8 by 1/254 of its head's largest.
-TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnStream) {
-  auto model = a_model();
-  for (PastBlock past_block : {PastBlock::block, PastBlock::slide}) {
-    std::map<std::optional<DType>, std::vector<float>> streams;
-    for (std::optional<DType> dtype : {std::optional<DType>(), {DType::bf16}, {DType::i8}}) {
-      Decoder decoder(*model, {.window = window(past_block), .kv_cache_dtype = dtype});
-      Tokens tokens = random_tokens(60, 2);
-      decoder.add(Tokens{tokens[0]});
-      for (size_t i = 1; i < tokens.size(); ++i) {
-        decoder.step();
-        std::vector<float> logits = logits_of(decoder, 0);
-        ASSERT_EQ(logits, read_alone(*model, decoder.tokens(0), window(past_block), dtype)) << i;
-        streams[dtype].insert(streams[dtype].end(), logits.begin(), logits.end());
-        decoder.append(0, std::span(tokens).subspan(i, 1));
-      }
-    }
-    const std::vector<float>& f32 = streams[{}];
-    for (auto& [dtype, stream] : streams) {
-      if (!dtype) continue;
-      EXPECT_NE(stream, f32);
-      for (size_t i = 0; i < f32.size(); ++i)
-        EXPECT_NEAR(stream[i], f32[i], 0.2) << name_of(*dtype);
-    }
-  }
-}
-
-TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnSize) {
-  auto model = a_model();
-  auto bytes = [&](DType dtype) {
-    return Decoder(*model, {.window = window(PastBlock::block), .kv_cache_dtype = dtype})
-        .cache_bytes();
-  };
-  EXPECT_EQ(2 * bytes(DType::bf16), bytes(DType::f32));
-  EXPECT_EQ(16 * bytes(DType::i8), 5 * bytes(DType::f32));  // heads of 16: 64 bytes or 16 + 4
-}
-
 // Inside a window's forward pass; the sequences are as they were, and the next step reads all.
 TEST(Decoder, AnInterruptedStepCanBeMadeAgain) {
   auto model = a_model();
