@@ -138,13 +138,15 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
   const Shape &V_C = wte.shape(), &P_C = wpe.shape();
   check(V_C.rank() == 2 && P_C.rank() == 2 && V_C[1] == P_C[1],
         "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", V_C, P_C);
-  check(positions.defined() || tokens.dim(1) <= P_C[0],
+  check_ids("embedding", "tokens", tokens, 0, V_C[0]);
+  check(tokens.dim(1) <= P_C[0],
         "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1), P_C[0]);
   if (positions.defined()) {
     check(positions.dtype() == DType::i32 && positions.shape() == Shape{tokens.dim(0)},
           "embedding: tokens {} need first positions [{}] int32, got {} {}", tokens.shape(),
           tokens.dim(0), positions.shape(), positions.dtype());
     check_device("embedding", "the array of positions", tokens, positions);
+    check_ids("embedding", "first positions", positions, 0, P_C[0] - tokens.dim(1) + 1);
   }
   Backend& device = backend(tokens);
   if (wte.is_packed()) return device.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
@@ -174,11 +176,11 @@ Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
 
 Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets, double factor) {
   check_linear("linear_cross_entropy", x, w, {});
-  check(targets.defined(), "linear_cross_entropy: the targets have no values");
-  check(targets.dtype() == DType::i32 && targets.size() == x.array().rows(),
+  check(targets.defined() && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
         targets.shape(), targets.dtype());
   check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
+  check_ids("linear_cross_entropy", "targets", targets, -1, w.shape()[0]);
   Backend& device = backend(x.array());
   if (w.is_packed()) {
     Array loss = device.linear_cross_entropy(x.array(), w.packed, targets);

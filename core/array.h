@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "core/device.h"
 #include "core/dtype.h"
@@ -7,13 +8,19 @@
 
 namespace folio {
 
+// What is known of the integers in a storage: all are in [least, below).
+struct IdRange {
+  int64_t least = 0, below = 0;
+};
+
 // Memory on one device, from that device's caching allocator; goes back to it when the last Array
 // that shares it is gone.
 struct Storage {
   void* data;
   size_t bytes;
   Device device;
-  bool read_only = false;  // a mapped file: no Backend call writes to it
+  bool read_only = false;           // a mapped file: no Backend call writes to it
+  std::optional<IdRange> ids = {};  // if whoever wrote them has looked; until the next write
 };
 
 size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
@@ -47,8 +54,14 @@ class Array {
   Array slice(int64_t begin, int64_t end) const;  // a view of [begin, end) of dimension 0
   bool shares_storage_with(const Array& other) const { return storage_ == other.storage_; }
   bool sole_owner() const { return storage_.use_count() == 1; }  // no other Array sees the storage
-  // Error, naming the operation `op` that would write to it, if the storage is read-only.
-  void check_writable(const char* op) const;
+  // The first thing that an operation does which writes here, `op`: Error if the storage is
+  // read-only. What was known of its ids is forgotten.
+  void begin_write(const char* op) const;
+  // Of i32 arrays: kernels look up rows by them and check nothing, so an op refuses an array of
+  // which this is not known or does not fit (see to_array). Views share it. To be set by whoever
+  // has just written the integers and knows them.
+  const std::optional<IdRange>& id_range() const;
+  void set_id_range(IdRange range) const;
 
   void* address() const { return static_cast<char*>(storage_->data) + offset_; }
   // The elements as T. Throws Error if the dtype is not T's.

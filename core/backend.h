@@ -259,21 +259,23 @@ Device register_backend(std::string name, Backend& backend);
 Backend& backend(Device device);
 inline Backend& backend(const Array& x) { return backend(x.device()); }
 
-// Host values in and out.
+// Host values in and out. Integers are looked at on the way in, for no kernel does: Array::id_range.
+IdRange range_of(std::span<const int32_t> ids);
 template <class T>
 Array to_array(std::span<const T> values, Shape shape, Device device) {
   check(int64_t(values.size()) == shape.size(), "to_array: {} values for shape {}", values.size(),
         shape);
   Array array(shape, dtype_of<T>, device);
   backend(device).write(values.data(), array);
+  if constexpr (std::is_same_v<T, int32_t>) array.set_id_range(range_of(values));
   return array;
 }
 template <class T>
 Array to_array(const std::vector<T>& values, Shape shape, Device device) {
   return to_array(std::span<const T>(values), shape, device);
 }
-// Ids of a vocabulary from the host, i32: the one place where they are looked at, for no kernel
-// does. Error, which begins with `what`, for one that is not in [0, vocab_size).
+// Ids of a vocabulary from the host, i32. Error, which begins with `what`, for one that is not in
+// [0, vocab_size).
 Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
                 std::string_view what);
 // The same of the targets of a loss, of which -1 is ignored.

@@ -120,7 +120,7 @@ HWY_EXPORT(add);
 HWY_EXPORT(scale);
 
 void CpuBackend::fill(Array& x, double value) {
-  x.check_writable("fill");
+  x.begin_write("fill");
   auto fill_as = [&](auto as_t) {
     auto* data = x.data<decltype(as_t)>();
     parallel_blocks(x.size(), 1 << 16,
@@ -163,7 +163,7 @@ Array CpuBackend::add(const Array& a, const Array& b) {
 }
 
 void CpuBackend::accumulate(Array& into, const Array& x) {
-  into.check_writable("accumulate");
+  into.begin_write("accumulate");
   HWY_DYNAMIC_DISPATCH(accumulate)(into, x);
 }
 
@@ -173,7 +173,7 @@ void CpuBackend::scale(Array& x, const Array& factor) {
 }
 
 void CpuBackend::scale(Array& x, double factor) {
-  x.check_writable("scale");
+  x.begin_write("scale");
   if (factor != 1) HWY_DYNAMIC_DISPATCH(scale)(x, factor);
 }
 

@@ -72,7 +72,7 @@ Array CpuBackend::transpose(const Array& x, int i, int j, DType dtype) {
 
 void CpuBackend::copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
                             int64_t n, int axis) {
-  to.check_writable("copy_block");
+  to.begin_write("copy_block");
   const AxisView source(from.shape(), axis), target(to.shape(), axis);
   const size_t run = size_t(source.inner) * size_of(from.dtype());  // bytes
   const size_t bytes = size_t(n) * run;

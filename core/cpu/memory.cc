@@ -30,12 +30,12 @@ uint64_t CpuBackend::available_memory() const {
 }
 
 void CpuBackend::write(const void* host, Array& to) {
-  to.check_writable("write");
+  to.begin_write("write");
   if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());
 }
 
 void CpuBackend::write(const std::function<void(void* host)>& produce, Array& to) {
-  to.check_writable("write");
+  to.begin_write("write");
   if (to.size() > 0) produce(to.address());
 }
 

@@ -128,7 +128,7 @@ Array CpuBackend::clip_scale(const Array& norm, double limit) {
 
 void CpuBackend::adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) {
   for (const AdamWSlot& slot : slots)
-    for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->check_writable("adamw");
+    for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->begin_write("adamw");
   const double correction1 = 1 - std::pow(step.beta1, double(step.step));
   const double correction2 = 1 - std::pow(step.beta2, double(step.step));
   const AdamWFactors factors{

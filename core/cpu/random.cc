@@ -81,7 +81,7 @@ std::array<double, 4> normals(const RandomStream& stream, uint64_t block) {
 }  // namespace
 
 void CpuBackend::random_normal(Array& x, double mean, double std, RandomStream stream) {
-  x.check_writable("random_normal");
+  x.begin_write("random_normal");
   visit_dtype(x.dtype(), "random_normal", [&](auto t) {
     using T = decltype(t);
     T* data = x.data<T>();
