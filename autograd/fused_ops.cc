@@ -5,9 +5,6 @@
 namespace folio {
 namespace {
 
-// The values of w in the dtype of the activations that it multiplies.
-Array dense_values(const Weight& w, DType dtype) { return to_dtype(w.dense.array(), dtype); }
-
 void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor& b) {
   check_values(op, "x", x);
   check_weight(op, "the weight", x, w);
@@ -45,7 +42,7 @@ Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
   check_linear("linear", x, w, b);
   Backend& device = backend(x.array());
   if (w.is_packed()) return device.linear_packed(x.array(), w.packed, b.array(), act);
-  Array values = dense_values(w, x.dtype()), pre;  // pre: the sums before act
+  Array values = w.dense.in(x.dtype()), pre;  // pre: the sums before act
   Array y = device.linear(x.array(), values, b.array(), act, NoGrad::active() ? nullptr : &pre);
   return record(y, {x, w.dense, b},
                 [x = Saved(x), w = values, pre, act, with_x = x.requires_grad(),
@@ -73,7 +70,7 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
     return linear(linear(x, w_fc, b_fc, act), w_proj, b_proj);
 
   Backend& device = backend(x.array());
-  Array fc_values = dense_values(w_fc, x.dtype()), proj_values = dense_values(w_proj, x.dtype());
+  Array fc_values = w_fc.dense.in(x.dtype()), proj_values = w_proj.dense.in(x.dtype());
   Array h;  // [..., H], before act
   Array y;
   {
@@ -188,8 +185,8 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targe
     return loss;
   }
   bool with_grad = !NoGrad::active() && (x.requires_grad() || w.dense.requires_grad());
-  CrossEntropy result = device.linear_cross_entropy(x.array(), dense_values(w, x.dtype()), targets,
-                                                    with_grad, factor);
+  CrossEntropy result =
+      device.linear_cross_entropy(x.array(), w.dense.in(x.dtype()), targets, with_grad, factor);
   return record(result.loss, {x, w.dense}, [dx = result.dx, dw = result.dw](Gradient dy) mutable {
     if (!dy.is_one) {
       backend(dy).scale(dx, dy);

@@ -32,6 +32,7 @@ void Array::begin_write(const char* op) const {
         "{}: would write to an array {} {} that lies in a mapped file; copy it first", op, dtype_,
         shape_);
   storage_->ids.reset();
+  ++storage_->writes;
 }
 
 const std::optional<IdRange>& Array::id_range() const {

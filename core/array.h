@@ -21,6 +21,7 @@ struct Storage {
   Device device;
   bool read_only = false;           // a mapped file: no Backend call writes to it
   std::optional<IdRange> ids = {};  // if whoever wrote them has looked; until the next write
+  uint64_t writes = 0;              // that have begun
 };
 
 size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
@@ -55,8 +56,17 @@ class Array {
   bool shares_storage_with(const Array& other) const { return storage_ == other.storage_; }
   bool sole_owner() const { return storage_.use_count() == 1; }  // no other Array sees the storage
   // The first thing that an operation does which writes here, `op`: Error if the storage is
-  // read-only. What was known of its ids is forgotten.
+  // read-only. It ends the state that the storage was in, and what was known of its ids.
   void begin_write(const char* op) const;
+  // What an array holds at one moment: while it is in the same state it has the same values.
+  struct State {
+    std::weak_ptr<const Storage> storage;
+    uint64_t writes = 0;
+  };
+  State state() const { return {storage_, storage_ ? storage_->writes : 0}; }
+  bool is_in(const State& state) const {
+    return storage_ && state.storage.lock() == storage_ && state.writes == storage_->writes;
+  }
   // Of i32 arrays: kernels look up rows by them and check nothing, so an op refuses an array of
   // which this is not known or does not fit (see to_array). Views share it. To be set by whoever
   // has just written the integers and knows them.
