@@ -18,18 +18,13 @@ namespace {
 
 ContextWindow window(PastBlock past_block, int64_t keep = 0) { return {T, past_block, keep}; }
 
-std::vector<float> logits_of(const Decoder& decoder, int64_t row) {
-  std::span<const float> logits = decoder.logits(row);
-  return {logits.begin(), logits.end()};
-}
-
 // Logits after `tokens`, by a decoder that reads them at once, alone and without a cache.
 std::vector<float> read_alone(Gpt& model, const Tokens& tokens, const ContextWindow& window,
                               std::optional<DType> dtype = {}) {
   Decoder decoder(model, {.window = window, .kv_cache = false, .kv_cache_dtype = dtype});
   decoder.add(tokens);
   decoder.step();
-  return logits_of(decoder, 0);
+  return decoder.logits(0);
 }
 
 // Each step's logits against an independent forward pass over the window that the step declares.
@@ -45,7 +40,7 @@ TEST(Decoder, EachStepSeesItsDeclaredWindow) {
     for (int64_t step = 0; step < 4 * T; ++step) {
       decoder.step();
       Tokens seen(tokens.begin() + w.start(int64_t(tokens.size())), tokens.end());
-      std::vector<float> expected = plain_logits(*plain, seen), got = logits_of(decoder, 0);
+      std::vector<float> expected = plain_logits(*plain, seen), got = decoder.logits(0);
       for (size_t v = 0; v < size_t(V); ++v)
         ASSERT_NEAR(got[v], expected[v], 1e-4) << "keep " << w.keep << ", step " << step;
       ASSERT_EQ(got, read_alone(*model, tokens, w)) << "keep " << w.keep << ", step " << step;
@@ -127,7 +122,7 @@ TEST(Decoder, EverySequenceIsWhatItIsAlone) {
         decoder.add(random_tokens(1 + int64_t(random() % 40), ++made));
       decoder.step();
       for (int64_t row = decoder.size() - 1; row >= 0; --row) {
-        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w, dtype))
+        ASSERT_EQ(decoder.logits(row), read_alone(*model, decoder.tokens(row), w, dtype))
             << "step " << step << ", row " << row;
         if (random() % 16 == 0)
           decoder.remove(row);
@@ -149,12 +144,12 @@ TEST(Decoder, SequencesThatShareAPrefixGoOnFromIt) {
     Decoder::Prefix prefix = decoder.prefill(random_tokens(length, 9));
     decoder.add(prefix);
     decoder.add(prefix);
-    EXPECT_EQ(logits_of(decoder, 1), read_alone(*model, prefix.tokens, window(PastBlock::block)));
+    EXPECT_EQ(decoder.logits(1), read_alone(*model, prefix.tokens, window(PastBlock::block)));
     decoder.append(1, Tokens{1});
     decoder.append(2, Tokens{2});
     decoder.step();
     for (int64_t row : {0, 1, 2})
-      EXPECT_EQ(logits_of(decoder, row),
+      EXPECT_EQ(decoder.logits(row),
                 read_alone(*model, decoder.tokens(row), window(PastBlock::block)))
           << length << ", row " << row;
   }
@@ -177,7 +172,7 @@ TEST(Decoder, AnInterruptedStepCanBeMadeAgain) {
       }
       decoder.step();
       for (int64_t row : {0, 1}) {
-        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w));
+        ASSERT_EQ(decoder.logits(row), read_alone(*model, decoder.tokens(row), w));
         decoder.append(row, random_tokens(step % 3 ? 1 : 2, uint32_t(step)));
       }
     }

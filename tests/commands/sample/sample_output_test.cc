@@ -174,7 +174,7 @@ TEST(Conversation, TurnsAreOneText) {
       if (alone.size() > 0) alone.remove(0);
       alone.add(all);
       alone.step();
-      int32_t token = Sampler({})(alone.logits(0), {}, RandomStream{1337, 0}, drawn++);
+      int32_t token = alone.draw({}, std::vector{RowDraw{{1337, 0}, drawn++}})[0];
       if (token == 256) break;
       all.push_back(token);
       expected += characters.push(tokenizer->decode({&token, 1}));
