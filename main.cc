@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
     return 128 + interrupted.signal;
   } catch (const std::bad_alloc&) {
     folio::note("folio: out of memory: {} bytes are left; make what is asked for smaller\n",
-                folio::backend(folio::cpu).available_memory());
+                folio::backend(folio::cpu)->memory.available());
     return 1;
   } catch (const std::length_error& error) {
     folio::note("folio: a size that was asked for is too large ({})\n", error.what());

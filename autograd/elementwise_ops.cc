@@ -26,11 +26,13 @@ Tensor elementwise(Binary op, const Tensor& a, const Tensor& b) {
     check_pair(function.name.data(), a, b);
     keeps = function.keeps;
   });
-  Array y = backend(a.array()).binary(op, a.array(), b.array());
+  Array y = backend(a.array())->broadcast.binary(op, a.array(), b.array());
   auto backward = [op, left = keeps ? Saved(a) : shape_alone(a),
                    right = keeps ? Saved(b) : shape_alone(b), with_a = a.requires_grad(),
                    with_b = b.requires_grad()](Array dy) {
-    auto grad = [&](Side side) { return backend(dy).binary_grad(op, side, left(), right(), dy); };
+    auto grad = [&](Side side) {
+      return backend(dy)->broadcast.binary_grad(op, side, left(), right(), dy);
+    };
     return std::vector<Array>{with_a ? grad(Side::a) : Array{}, with_b ? grad(Side::b) : Array{}};
   };
   return record(y, {a, b}, with_dy_in(y.dtype(), backward));
@@ -39,7 +41,7 @@ Tensor elementwise(Binary op, const Tensor& a, const Tensor& b) {
 Tensor add(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape()) return elementwise<Add>(a, b);
   check_pair("add", a, b);
-  return record(backend(a.array()).add(a.array(), b.array()), {a, b}, [](Array dy) {
+  return record(backend(a.array())->elementwise.add(a.array(), b.array()), {a, b}, [](Array dy) {
     return std::vector<Array>{dy, dy};
   });
 }
@@ -47,8 +49,8 @@ Tensor add(const Tensor& a, const Tensor& b) {
 Tensor scale(const Tensor& x, double factor) {
   check_values("scale", "x", x);
   auto scaled = [factor](const Array& from) {
-    Array to = backend(from).cast(from, from.dtype());
-    backend(to).scale(to, factor);
+    Array to = backend(from)->elementwise.cast(from, from.dtype());
+    backend(to)->elementwise.scale(to, factor);
     return to;
   };
   return record(scaled(x.array()), {x}, [=](Array dy) { return std::vector<Array>{scaled(dy)}; });
@@ -60,16 +62,17 @@ Tensor cast(const Tensor& x, DType dtype) {
         "cast: to float64, float32 or bfloat16, not {}", dtype);
   if (x.dtype() == dtype) return x;
   DType from = x.dtype();
-  return record(backend(x.array()).cast(x.array(), dtype), {x},
+  return record(backend(x.array())->elementwise.cast(x.array(), dtype), {x},
                 [from](Array dy) { return std::vector<Array>{to_dtype(dy, from)}; });
 }
 
 Tensor elementwise(Unary op, const Tensor& x) {
   visit_unary(op, [&](auto function) { check_values(function.name.data(), "x", x); });
   auto backward = [op, x = Saved(x)](Array dy) {
-    return std::vector<Array>{backend(dy).unary_grad(op, x(), dy)};
+    return std::vector<Array>{backend(dy)->elementwise.unary_grad(op, x(), dy)};
   };
-  return record(backend(x.array()).unary(op, x.array()), {x}, with_dy_in(x.dtype(), backward));
+  return record(backend(x.array())->elementwise.unary(op, x.array()), {x},
+                with_dy_in(x.dtype(), backward));
 }
 
 }  // namespace folio

@@ -30,29 +30,30 @@ Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropo
         residual.dtype(), x.dtype());
   if (residual.defined()) check_device("add_dropout", "the residual", x.array(), residual.array());
   if (!residual.defined() && !dropout.enabled()) return x;
-  return record(backend(x.array()).add_dropout(residual.array(), x.array(), dropout), {residual, x},
-                [dropout, dtype = x.dtype()](Array dy) {
-                  Array dx = dropout.enabled() ? backend(dy).dropout_grad(dy, dropout, dtype)
-                                               : to_dtype(dy, dtype);
+  return record(backend(x.array())->random.add_dropout(residual.array(), x.array(), dropout),
+                {residual, x}, [dropout, dtype = x.dtype()](Array dy) {
+                  Array dx = dropout.enabled()
+                                 ? backend(dy)->random.dropout_grad(dy, dropout, dtype)
+                                 : to_dtype(dy, dtype);
                   return std::vector<Array>{dy, dx};
                 });
 }
 
 Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
   check_linear("linear", x, w, b);
-  Backend& device = backend(x.array());
-  if (w.is_packed()) return device.linear_packed(x.array(), w.packed, b.array(), act);
+  if (w.is_packed()) return backend(x.array())->packed.linear(x.array(), w.packed, b.array(), act);
   Array values = w.dense.in(x.dtype()), pre;  // pre: the sums before act
-  Array y = device.linear(x.array(), values, b.array(), act, NoGrad::active() ? nullptr : &pre);
+  Array y = backend(x.array())->products.linear(x.array(), values, b.array(), act,
+                                                NoGrad::active() ? nullptr : &pre);
   return record(y, {x, w.dense, b},
                 [x = Saved(x), w = values, pre, act, with_x = x.requires_grad(),
                  dw_so_far = GradientSoFar(w.dense), db_so_far = GradientSoFar(b),
                  with_bias = b.defined()](Array dy) {
-                  Backend& device = backend(dy);
-                  if (act != Unary::none) dy = device.unary_grad(act, pre, dy);
+                  if (act != Unary::none) dy = backend(dy)->elementwise.unary_grad(act, pre, dy);
                   Array dw = dw_so_far.take(), db = db_so_far.take();
-                  device.linear_grad_w(dy, x(), dw, with_bias ? &db : nullptr);
-                  return std::vector<Array>{with_x ? device.linear_grad_x(dy, w) : Array{}, dw, db};
+                  backend(dy)->products.linear_grad_w(dy, x(), dw, with_bias ? &db : nullptr);
+                  return std::vector<Array>{
+                      with_x ? backend(dy)->products.linear_grad_x(dy, w) : Array{}, dw, db};
                 });
 }
 
@@ -69,31 +70,30 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
   if (w_fc.is_packed() || w_proj.is_packed())
     return linear(linear(x, w_fc, b_fc, act), w_proj, b_proj);
 
-  Backend& device = backend(x.array());
   Array fc_values = w_fc.dense.in(x.dtype()), proj_values = w_proj.dense.in(x.dtype());
   Array h;  // [..., H], before act
   Array y;
   {
-    Array g =
-        device.linear(x.array(), fc_values, b_fc.array(), act, NoGrad::active() ? nullptr : &h);
-    y = device.linear(g, proj_values, b_proj.array());
+    Array g = backend(x.array())->products.linear(x.array(), fc_values, b_fc.array(), act,
+                                                  NoGrad::active() ? nullptr : &h);
+    y = backend(x.array())->products.linear(g, proj_values, b_proj.array());
   }
   return record(y, {x, w_fc.dense, b_fc, w_proj.dense, b_proj},
                 [x = Saved(x), h, fc_values, proj_values, act, with_b_fc = b_fc.defined(),
                  with_b_proj = b_proj.defined(), dw_fc_so_far = GradientSoFar(w_fc.dense),
                  db_fc_so_far = GradientSoFar(b_fc), dw_proj_so_far = GradientSoFar(w_proj.dense),
                  db_proj_so_far = GradientSoFar(b_proj)](Array dy) mutable {
-                  Backend& device = backend(dy);
                   Array g;
-                  Array dh = device.linear_grad_x(dy, proj_values, act, h, &g);
+                  Array dh = backend(dy)->products.linear_grad_x(dy, proj_values, act, h, &g);
                   h = {};
                   Array dw_proj = dw_proj_so_far.take(), db_proj = db_proj_so_far.take();
-                  device.linear_grad_w(dy, g, dw_proj, with_b_proj ? &db_proj : nullptr);
+                  backend(dy)->products.linear_grad_w(dy, g, dw_proj,
+                                                      with_b_proj ? &db_proj : nullptr);
                   g = {};
                   Array dw_fc = dw_fc_so_far.take(), db_fc = db_fc_so_far.take();
-                  device.linear_grad_w(dh, x(), dw_fc, with_b_fc ? &db_fc : nullptr);
-                  return std::vector<Array>{device.linear_grad_x(dh, fc_values), dw_fc, db_fc,
-                                            dw_proj, db_proj};
+                  backend(dy)->products.linear_grad_w(dh, x(), dw_fc, with_b_fc ? &db_fc : nullptr);
+                  return std::vector<Array>{backend(dy)->products.linear_grad_x(dh, fc_values),
+                                            dw_fc, db_fc, dw_proj, db_proj};
                 });
 }
 
@@ -108,7 +108,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
         "layer_norm: x {} needs weight and bias [{}], got {} and {}", x.shape(), x.dim(-1),
         w.shape(), b.shape());
   auto forward = [x = x.array(), w = w.array(), b = b.array(), eps, dtype] {
-    return backend(x).layer_norm(x, w, b, eps, dtype);
+    return backend(x)->norms.layer_norm(x, w, b, eps, dtype);
   };
   LayerNormed normed = forward();
   return record(
@@ -116,7 +116,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
       [x = x.array(), w = w.array(), with_bias = b.defined(), mean = normed.mean,
        rstd = normed.rstd, dw_so_far = GradientSoFar(w), db_so_far = GradientSoFar(b)](Array dy) {
         Array dw = dw_so_far.take(), db = db_so_far.take();
-        Array dx = backend(dy).layer_norm_grad(dy, x, w, mean, rstd, dw, with_bias ? &db : nullptr);
+        Array dx =
+            backend(dy)->norms.layer_norm_grad(dy, x, w, mean, rstd, dw, with_bias ? &db : nullptr);
         return std::vector<Array>{dx, dw, db};
       },
       [forward] { return forward().y; });
@@ -145,9 +146,10 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
     check_device("embedding", "the array of positions", tokens, positions);
     check_ids("embedding", "first positions", positions, 0, P_C[0] - tokens.dim(1) + 1);
   }
-  Backend& device = backend(tokens);
-  if (wte.is_packed()) return device.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
-  Array y = device.embedding(tokens, wte.dense.array(), wpe.array(), positions, dtype);
+  if (wte.is_packed())
+    return backend(tokens)->embeddings.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
+  Array y = backend(tokens)->embeddings.embedding(tokens, wte.dense.array(), wpe.array(), positions,
+                                                  dtype);
   bool from_zero = !positions.defined();
   return record(y, {wte.dense, wpe},
                 [tokens, from_zero, dwte_so_far = GradientSoFar(wte.dense),
@@ -155,7 +157,7 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
                   check(from_zero,
                         "embedding: rows that start past position 0 are for inference only");
                   Array dwte = dwte_so_far.take(), dwpe = dwpe_so_far.take();
-                  backend(dy).embedding_grad(dy, tokens, dwte, dwpe);
+                  backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, dwpe);
                   return std::vector<Array>{dwte, dwpe};
                 });
 }
@@ -165,9 +167,9 @@ Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
   check(qkv.shape().rank() == 3 && n_head > 0 && qkv.dim(2) % (3 * n_head) == 0,
         "attention: qkv must be [B, T, 3 C] with C divisible by {} heads, got {}", n_head,
         qkv.shape());
-  Attended forward = backend(qkv.array()).attention(qkv.array(), n_head, dropout);
+  Attended forward = backend(qkv.array())->attention.forward(qkv.array(), n_head, dropout);
   return record(forward.y, {qkv}, [qkv = qkv.array(), forward, n_head, dropout](Array dy) {
-    return std::vector<Array>{backend(dy).attention_grad(dy, qkv, forward, n_head, dropout)};
+    return std::vector<Array>{backend(dy)->attention.grad(dy, qkv, forward, n_head, dropout)};
   });
 }
 
@@ -178,19 +180,18 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targe
         targets.shape(), targets.dtype());
   check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
   check_ids("linear_cross_entropy", "targets", targets, -1, w.shape()[0]);
-  Backend& device = backend(x.array());
   if (w.is_packed()) {
-    Array loss = device.linear_cross_entropy(x.array(), w.packed, targets);
-    device.scale(loss, factor);
+    Array loss = backend(x.array())->losses.linear_cross_entropy(x.array(), w.packed, targets);
+    backend(x.array())->elementwise.scale(loss, factor);
     return loss;
   }
   bool with_grad = !NoGrad::active() && (x.requires_grad() || w.dense.requires_grad());
-  CrossEntropy result =
-      device.linear_cross_entropy(x.array(), w.dense.in(x.dtype()), targets, with_grad, factor);
+  CrossEntropy result = backend(x.array())->losses.linear_cross_entropy(
+      x.array(), w.dense.in(x.dtype()), targets, with_grad, factor);
   return record(result.loss, {x, w.dense}, [dx = result.dx, dw = result.dw](Gradient dy) mutable {
     if (!dy.is_one) {
-      backend(dy).scale(dx, dy);
-      backend(dy).scale(dw, dy);
+      backend(dy)->elementwise.scale(dx, dy);
+      backend(dy)->elementwise.scale(dw, dy);
     }
     return std::vector<Array>{std::move(dx), std::move(dw)};
   });

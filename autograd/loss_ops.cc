@@ -8,9 +8,10 @@ namespace {
 
 // x[..., ids[...]], the element of each row that its id names, or 0 where the id is -1.
 Tensor pick(const Tensor& x, const Array& ids) {
-  return record(backend(x.array()).pick(x.array(), ids), {x}, [ids, shape = x.shape()](Array dy) {
-    return std::vector<Array>{backend(dy).pick_grad(dy, ids, shape)};
-  });
+  return record(backend(x.array())->layout.pick(x.array(), ids), {x},
+                [ids, shape = x.shape()](Array dy) {
+                  return std::vector<Array>{backend(dy)->layout.pick_grad(dy, ids, shape)};
+                });
 }
 
 }  // namespace

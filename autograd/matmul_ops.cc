@@ -28,14 +28,14 @@ void check_matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options
 
 Array transposed(const Array& x) {
   int rank = x.shape().rank();
-  return backend(x).transpose(x, rank - 2, rank - 1, x.dtype());
+  return backend(x)->layout.transpose(x, rank - 2, rank - 1, x.dtype());
 }
 
 // The sum over the batch of x^T y, as one product over all rows: x [..., R, M], y [..., R, N]
 // -> [M, N].
 Array sum_of_products(const Array& x, const Array& y) {
-  return backend(x).matmul(x.reshape({x.rows(), x.dim(-1)}), y.reshape({y.rows(), y.dim(-1)}), true,
-                           false);
+  return backend(x)->products.matmul(x.reshape({x.rows(), x.dim(-1)}),
+                                     y.reshape({y.rows(), y.dim(-1)}), true, false);
 }
 
 }  // namespace
@@ -45,19 +45,19 @@ Array sum_of_products(const Array& x, const Array& y) {
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
   check_matmul(a, b, options);
   const bool flip_a = options.transpose_a, flip_b = options.transpose_b;
-  Array y = backend(a.array()).matmul(a.array(), b.array(), flip_a, flip_b);
+  Array y = backend(a.array())->products.matmul(a.array(), b.array(), flip_a, flip_b);
   auto grad_a = [flip_a, flip_b](const Array& a, const Array& b, const Array& dy) {
     if (a.shape().rank() == dy.shape().rank())
-      return flip_a ? backend(dy).matmul(b, dy, flip_b, true)
-                    : backend(dy).matmul(dy, b, false, !flip_b);
+      return flip_a ? backend(dy)->products.matmul(b, dy, flip_b, true)
+                    : backend(dy)->products.matmul(dy, b, false, !flip_b);
     Array by_column = transposed(dy), b_transposed = flip_b ? b : transposed(b);
     return flip_a ? sum_of_products(b_transposed, by_column)
                   : sum_of_products(by_column, b_transposed);
   };
   auto grad_b = [flip_a, flip_b](const Array& a, const Array& b, const Array& dy) {
     if (b.shape().rank() == dy.shape().rank())
-      return flip_b ? backend(dy).matmul(dy, a, true, flip_a)
-                    : backend(dy).matmul(a, dy, !flip_a, false);
+      return flip_b ? backend(dy)->products.matmul(dy, a, true, flip_a)
+                    : backend(dy)->products.matmul(a, dy, !flip_a, false);
     Array rows = flip_a ? transposed(a) : a;
     return flip_b ? sum_of_products(dy, rows) : sum_of_products(rows, dy);
   };

@@ -2,7 +2,9 @@
 
 namespace folio {
 
-Array to_dtype(Array x, DType dtype) { return x.dtype() == dtype ? x : backend(x).cast(x, dtype); }
+Array to_dtype(Array x, DType dtype) {
+  return x.dtype() == dtype ? x : backend(x)->elementwise.cast(x, dtype);
+}
 
 void check_values(const char* op, const char* name, const Tensor& x) {
   check(x.defined(),

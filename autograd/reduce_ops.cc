@@ -11,11 +11,11 @@ Shape without(const Shape& shape, int axis) {
 }
 
 Tensor reduced(Reduction op, const Tensor& x, int axis, bool keepdim) {
-  Array y = backend(x.array()).reduce(op, x.array(), axis);
+  Array y = backend(x.array())->reductions.reduce(op, x.array(), axis);
   // Where the largest stood must be looked for; where a term of a sum stood does not matter.
   Saved kept = op == Reduction::max ? Saved(x) : Tensor(Array::shape_only(x.shape(), x.dtype()));
   auto backward = [op, kept, y = op == Reduction::max ? y : Array{}, axis](Array dy) {
-    return std::vector<Array>{backend(dy).reduce_grad(op, kept(), y, dy, axis)};
+    return std::vector<Array>{backend(dy)->reductions.reduce_grad(op, kept(), y, dy, axis)};
   };
   Array result = keepdim ? y : y.reshape(without(y.shape(), axis));
   return record(result, {x}, with_dy_in(x.dtype(), backward));
@@ -24,9 +24,9 @@ Tensor reduced(Reduction op, const Tensor& x, int axis, bool keepdim) {
 Tensor softmax_or_log(const char* op, const Tensor& x, bool log) {
   check_values(op, "x", x);
   check(x.shape().rank() > 0, "{}: needs a last dimension, got x {}", op, x.shape());
-  Array y = backend(x.array()).softmax(x.array(), log);
+  Array y = backend(x.array())->rows.softmax(x.array(), log);
   auto backward = [y, log](Array dy) {
-    return std::vector<Array>{backend(dy).softmax_grad(y, dy, log)};
+    return std::vector<Array>{backend(dy)->rows.softmax_grad(y, dy, log)};
   };
   return record(y, {x}, with_dy_in(x.dtype(), backward));
 }
@@ -58,9 +58,10 @@ Tensor causal_mask(const Tensor& scores) {
   check_values("causal_mask", "scores", scores);
   check(scores.shape().rank() >= 2 && scores.dim(-1) >= scores.dim(-2),
         "causal_mask: scores must be [..., T, S] with S >= T, got {}", scores.shape());
-  auto backward = [](Array dy) { return std::vector<Array>{backend(dy).causal_mask(dy, 0)}; };
+  auto backward = [](Array dy) { return std::vector<Array>{backend(dy)->rows.causal_mask(dy, 0)}; };
   const double hidden = -std::numeric_limits<double>::infinity();
-  return record(backend(scores.array()).causal_mask(scores.array(), hidden), {scores}, backward);
+  return record(backend(scores.array())->rows.causal_mask(scores.array(), hidden), {scores},
+                backward);
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) {
@@ -73,7 +74,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) {
   DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor wide = cast(x, dtype);
   Array small({}, dtype, x.array().device());
-  backend(small).fill(small, eps);
+  backend(small)->elementwise.fill(small, eps);
   Tensor y = div(wide, sqrt(add(mean(square(wide), -1, true), small)));
   if (w.defined()) y = mul(y, cast(w, dtype));
   return cast(y, x.dtype());

@@ -18,7 +18,7 @@ Tensor transpose(const Tensor& x, int i, int j) {
   i = check_axis("transpose", x, i);
   j = check_axis("transpose", x, j);
   auto exchanged = [i, j, dtype = x.dtype()](const Array& from) {
-    return backend(from).transpose(from, i, j, dtype);
+    return backend(from)->layout.transpose(from, i, j, dtype);
   };
   return record(exchanged(x.array()), {x},
                 [exchanged](Array dy) { return std::vector<Array>{exchanged(dy)}; });
@@ -33,10 +33,10 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
   Shape shape = x.shape();
   shape[axis] = end - begin;
   Array y(shape, x.dtype(), x.array().device());
-  backend(y).copy_block(x.array(), begin, y, 0, end - begin, axis);
+  backend(y)->layout.copy_block(x.array(), begin, y, 0, end - begin, axis);
   auto backward = [whole = x.shape(), axis, begin, n = end - begin](Array dy) {
     Array dx = zeros(whole, dy.dtype(), dy.device());
-    backend(dy).copy_block(dy, 0, dx, begin, n, axis);
+    backend(dy)->layout.copy_block(dy, 0, dx, begin, n, axis);
     return std::vector<Array>{dx};
   };
   return record(y, {x}, with_dy_in(x.dtype(), backward));
@@ -63,7 +63,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   shape[axis] = begins.back();
   Array y(shape, first.dtype(), first.array().device());
   for (size_t i = 0; i < parts.size(); ++i)
-    backend(y).copy_block(parts[i].array(), 0, y, begins[i], parts[i].dim(axis), axis);
+    backend(y)->layout.copy_block(parts[i].array(), 0, y, begins[i], parts[i].dim(axis), axis);
 
   bool needed = std::ranges::any_of(parts, [](const Tensor& part) { return part.requires_grad(); });
   if (!needed || NoGrad::active()) return y;
@@ -73,7 +73,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
       Shape part = dy.shape();
       part[axis] = begins[i + 1] - begins[i];
       grads.emplace_back(part, dy.dtype(), dy.device());
-      backend(dy).copy_block(dy, begins[i], grads.back(), 0, part[axis], axis);
+      backend(dy)->layout.copy_block(dy, begins[i], grads.back(), 0, part[axis], axis);
     }
     return grads;
   };
@@ -88,11 +88,12 @@ Tensor take_rows(const Tensor& table, const Array& ids) {
   std::vector<int64_t> dims(ids.shape().dims().begin(), ids.shape().dims().end());
   dims.push_back(table.dim(1));
   Array rows = ids.reshape({ids.size()});
-  Array y =
-      backend(ids).take_rows(table.array(), rows).reshape(Shape(std::span<const int64_t>(dims)));
+  Array y = backend(ids)
+                ->layout.take_rows(table.array(), rows)
+                .reshape(Shape(std::span<const int64_t>(dims)));
   return record(y, {table}, [rows, shape = table.shape(), dtype = table.dtype()](Array dy) {
     Array sums = Array::shape_only(shape, dtype == DType::f64 ? DType::f64 : DType::f32);
-    backend(dy).add_rows(dy.reshape({rows.size(), shape[1]}), rows, sums);
+    backend(dy)->embeddings.add_rows(dy.reshape({rows.size(), shape[1]}), rows, sums);
     return std::vector<Array>{to_dtype(sums, dtype)};
   });
 }

@@ -26,8 +26,9 @@ void add_grad(Node& node, Array grad) {
     return;
   }
   // Another holder may see this storage: an op may hand one array to two inputs.
-  if (!node.grad.sole_owner()) node.grad = backend(node.grad).cast(node.grad, node.grad.dtype());
-  backend(node.grad).accumulate(node.grad, grad);
+  if (!node.grad.sole_owner())
+    node.grad = backend(node.grad)->elementwise.cast(node.grad, node.grad.dtype());
+  backend(node.grad)->elementwise.accumulate(node.grad, grad);
 }
 
 }  // namespace
@@ -58,13 +59,13 @@ void Tensor::assign(const Array& values) {
     check(values.device() == array_.device(),
           "assign: a tensor on {} cannot take values on {}; copy them there first", array_.device(),
           values.device());
-  array_ = backend(values).cast(values, dtype());
+  array_ = backend(values)->elementwise.cast(values, dtype());
 }
 
 Array Tensor::in(DType dtype) const {
   if (array_.dtype() == dtype) return array_;
   if (Array kept = kept_copy(); kept.defined() && kept.dtype() == dtype) return kept;
-  Array copy = backend(array_).cast(array_, dtype);
+  Array copy = backend(array_)->elementwise.cast(array_, dtype);
   const bool is_leaf = node_ && node_->order == 0;
   if (is_leaf && !NoGrad::active()) node_->copy = copy, node_->copied = array_.state();
   return copy;
@@ -87,7 +88,7 @@ void Tensor::backward() const {
   check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
   Array one(shape(), dtype(), array_.device());
-  backend(one).fill(one, 1);
+  backend(one)->elementwise.fill(one, 1);
   walk({one, true});
 }
 

@@ -37,7 +37,7 @@ bool same_rows(const Array& a, const Array& b) {
   std::vector<char> left, right;
   auto read = [](const Array& from, std::vector<char>& bytes) {
     bytes.resize(from.bytes());
-    backend(from).read(from, bytes.data());
+    backend(from)->memory.read(from, bytes.data());
   };
   for (int64_t begin = 0; begin < a.dim(0); begin += rows) {
     const int64_t end = std::min(a.dim(0), begin + rows);
@@ -152,9 +152,9 @@ std::unique_ptr<Gpt> load_hugging_face(const fs::path& path, Device device, bool
     bool conv1d = is_conv1d(name);
     Array values = weights.tensor(name, conv1d ? transposed(shape) : shape);
     if (conv1d) {
-      values = backend(values).transpose(values, 0, 1, DType::f32);
+      values = backend(values)->layout.transpose(values, 0, 1, DType::f32);
     } else if (!read_only || values.dtype() != DType::f32 || name != "transformer.wte.weight") {
-      values = backend(values).cast(values, DType::f32);
+      values = backend(values)->elementwise.cast(values, DType::f32);
     }
     check_finite(values, weights.path(), name);
     parameter = Parameter::leaf(to(values, device));

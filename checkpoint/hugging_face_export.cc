@@ -32,7 +32,7 @@ std::vector<SafetensorsSource> sources(Gpt& model, int64_t rows) {
                        .dtype = DType::f32,
                        .shape = conv1d ? Shape{shape[1], shape[0]} : shape,
                        .make = [values, conv1d] {
-                         return conv1d ? backend(values).transpose(values, 0, 1, DType::f32)
+                         return conv1d ? backend(values)->layout.transpose(values, 0, 1, DType::f32)
                                        : values;
                        }});
     bool missing_bias = !model.config().bias && name.ends_with(".weight") &&
@@ -64,7 +64,7 @@ std::string digest_of(const Texts& texts, const std::vector<SafetensorsSource>& 
     throw_if_stopped();
     Array values = tensor.make();
     std::string bytes(values.bytes(), '\0');
-    backend(values).read(values, bytes.data());
+    backend(values)->memory.read(values, bytes.data());
     sha.update(tensor.name);
     sha.update(bytes);
   }

@@ -132,13 +132,13 @@ Parameter take_parameter(CheckpointFile& file, const std::string& name, const Sh
   check_finite(values, file.path.string(), "model/" + name);
   values = to(values, device);
   if (!values.sole_owner() || values.dtype() != DType::f32)
-    values = backend(values).cast(values, DType::f32);
+    values = backend(values)->elementwise.cast(values, DType::f32);
   return Parameter::leaf(std::move(values));
 }
 
 void check_finite(const Array& values, const std::string& path, const std::string& name) {
   check(
-      backend(values).all_finite(values),
+      backend(values)->reductions.all_finite(values),
       "{}: tensor {} holds NaN or infinity, so the model computes nothing; take a checkpoint from "
       "before it diverged",
       path, name);

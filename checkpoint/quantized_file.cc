@@ -17,11 +17,11 @@ PackedWeight take_weight(CheckpointFile& file, const std::string& name, const Sh
     check(dtype == DType::bf16, "{}: tensor model/{} is {}, not bfloat16 as the file says", path,
           name, dtype);
     Array values = to(file.take("model/" + name), device);
-    return backend(values).pack(values, format);
+    return backend(values)->packed.pack(values, format);
   }
   Array data = to(file.take("packed/" + name), device);
   try {
-    return backend(data).packed_from(data, shape[0], shape[1], format);
+    return backend(data)->packed.from_data(data, shape[0], shape[1], format);
   } catch (const Error& error) {
     fail("{}: tensor packed/{}: {}", path, name, error.what());
   }
@@ -62,9 +62,9 @@ CheckpointFile quantize(Gpt& model, WeightFormat format,
     throw_if_stopped();
     Array values = weight.dense.array();
     if (format == WeightFormat::bf16) {
-      file.tensors["model/" + name] = backend(values).cast(values, DType::bf16);
+      file.tensors["model/" + name] = backend(values)->elementwise.cast(values, DType::bf16);
     } else {
-      file.tensors["packed/" + name] = backend(values).pack(values, format).data;
+      file.tensors["packed/" + name] = backend(values)->packed.pack(values, format).data;
     }
     weight.dense = Parameter::leaf(Array::shape_only(values.shape(), values.dtype()));
     done += int64_t(values.bytes());
@@ -90,7 +90,7 @@ std::unique_ptr<Gpt> take_quantized(CheckpointFile& file, Device device) {
   std::set<std::string> matrices;
   model->weights([&](const std::string& name, Weight& weight) {
     weight.packed = take_weight(file, name, weight.shape(), format, device);
-    check(backend(weight.packed.data).all_finite(weight.packed),
+    check(backend(weight.packed.data)->reductions.all_finite(weight.packed),
           "{}: the {} weights of {} hold a scale or a number that is NaN or infinite, so the model "
           "computes nothing; quantise the model that they were made from again",
           file.path.string(), format, name);

@@ -94,7 +94,7 @@ void Report::start(Run& run) {
             [&] { log_.emplace(fs::path(o.out_dir) / "log.csv", run.resumed() ? run.iter : 0); });
   }
   bool prints_steps = !o.eval_only && (terminal_ || o.log_interval <= o.max_iters - run.iter);
-  if (prints_steps) peak_ = backend(run.model->context().device).measure_peak();
+  if (prints_steps) peak_ = backend(run.model->context().device)->machine.measure_peak();
   last_step_ = last_shown_ = Clock::now();
 }
 

@@ -91,7 +91,7 @@ static void check_countable(const Factors& factors, const char* what, double ele
     if (names.find(named) == names.npos) names += (names.empty() ? "" : ", ") + named;
   }
   check(bytes < 0x1p62, "{}: {} of that size have {:.3g} bytes, but {} are left; make them smaller",
-        names, what, bytes, backend(cpu).available_memory());
+        names, what, bytes, backend(cpu)->memory.available());
 }
 
 void check_together(const TrainOptions& options, const OptionOrigins& given) {

@@ -12,7 +12,9 @@ size_t bytes_of(const Shape& shape, DType dtype) {
 }
 
 Array::Array(Shape shape, DType dtype, Device device)
-    : storage_(backend(device).allocate(bytes_of(shape, dtype))), shape_(shape), dtype_(dtype) {}
+    : storage_(backend(device)->memory.allocate(bytes_of(shape, dtype))),
+      shape_(shape),
+      dtype_(dtype) {}
 
 Array::Array(std::shared_ptr<Storage> storage, Shape shape, DType dtype)
     : storage_(std::move(storage)), shape_(shape), dtype_(dtype) {
@@ -25,6 +27,15 @@ Array Array::shape_only(Shape shape, DType dtype) {
   array.shape_ = shape;
   array.dtype_ = dtype;
   return array;
+}
+
+void Array::refuse_address() const {
+  check(storage_ != nullptr, "an array without values has no address");
+  const std::optional<Device> running = RunningOn::device();
+  fail("an array {} {} of {} has an address only for an operation of that device; {}", dtype_,
+       shape_, storage_->device,
+       running ? fmt::format("an operation of {} asked for it", *running)
+               : std::string("the host reads it through backend(x)->memory.read"));
 }
 
 void Array::begin_write(const char* op) const {

@@ -28,7 +28,7 @@ size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
 
 // A dense, row-major block of numbers on a device. Copies share storage, as do views; there are no
 // strides, so an Array is always contiguous and `reshape` and `rows` are always free. Only the
-// Backend of its device may dereference the address; the host reads through `read` in backend.h.
+// operations of its device see the address; the host reads through `read` in backend/memory.h.
 class Array {
  public:
   Array() = default;  // undefined: stands for "no array" where one is optional
@@ -73,7 +73,11 @@ class Array {
   const std::optional<IdRange>& id_range() const;
   void set_id_range(IdRange range) const;
 
-  void* address() const { return static_cast<char*>(storage_->data) + offset_; }
+  // Error unless an operation of this Array's device runs on this thread.
+  void* address() const {
+    if (storage_ == nullptr || RunningOn::device() != storage_->device) refuse_address();
+    return static_cast<char*>(storage_->data) + offset_;
+  }
   // The elements as T. Throws Error if the dtype is not T's.
   template <class T>
   T* data() const {
@@ -82,6 +86,8 @@ class Array {
   }
 
  private:
+  [[noreturn]] void refuse_address() const;
+
   std::shared_ptr<Storage> storage_;
   size_t offset_ = 0;  // bytes
   Shape shape_;

@@ -50,11 +50,11 @@ Device device_named(std::string_view name) {
   fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
 }
 
-Backend& backend(Device device) {
-  if (device.type == Device::Type::cpu) return cpu_backend();
+BackendCall backend(Device device) {
+  if (device.type == Device::Type::cpu) return {cpu_backend(), device};
   check(device.type == Device::Type::registered, "this build of folio has no backend for {}",
         device);
-  return *registered().at(size_t(device.index)).backend;
+  return {*registered().at(size_t(device.index)).backend, device};
 }
 
 IdRange range_of(std::span<const int32_t> ids) {
@@ -85,12 +85,12 @@ Array target_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, 
 
 double item(const Array& scalar) {
   check(scalar.size() == 1, "item: needs one element, got shape {}", scalar.shape());
-  return to_vector<double>(backend(scalar).cast(scalar, DType::f64))[0];
+  return to_vector<double>(backend(scalar)->elementwise.cast(scalar, DType::f64))[0];
 }
 
 Array full(Shape shape, double value, DType dtype, Device device) {
   Array array(shape, dtype, device);
-  backend(device).fill(array, value);
+  backend(device)->elementwise.fill(array, value);
   if (dtype == DType::i32) array.set_id_range({int64_t(value), int64_t(value) + 1});
   return array;
 }
@@ -100,7 +100,7 @@ Array zeros(Shape shape, DType dtype, Device device) { return full(shape, 0, dty
 Array to(const Array& x, Device device) {
   if (x.device() == device) return x;
   Array copy(x.shape(), x.dtype(), device);
-  backend(device).write([&](void* host) { backend(x).read(x, host); }, copy);
+  backend(device)->memory.write([&](void* host) { backend(x)->memory.read(x, host); }, copy);
   if (x.id_range()) copy.set_id_range(*x.id_range());
   return copy;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,21 @@ struct Device {
 };
 
 inline constexpr Device cpu{Device::Type::cpu};
+
+// Says, while it lives, which device's operations this thread runs, or helps to run; scopes nest.
+class RunningOn {
+ public:
+  explicit RunningOn(std::optional<Device> device) : outer_(device_) { device_ = device; }
+  ~RunningOn() { device_ = outer_; }
+  RunningOn(const RunningOn&) = delete;
+  RunningOn& operator=(const RunningOn&) = delete;
+
+  static std::optional<Device> device() { return device_; }  // none outside of them
+
+ private:
+  constinit inline static thread_local std::optional<Device> device_{};
+  std::optional<Device> outer_;
+};
 
 std::string name_of(Device device);          // "cpu", "cuda:0", or as it was registered
 Device device_named(std::string_view name);  // throws Error for a name or device folio lacks

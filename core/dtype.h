@@ -1,30 +1,15 @@
 #pragma once
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "core/bfloat16.h"
 #include "core/check.h"
 
 namespace folio {
 
 // f64 is for gradient checks, f32 and bf16 for work, i32 for token ids, i8 for what is quantised.
 enum class DType : uint8_t { f64, f32, bf16, i32, i8 };
-
-// The upper half of an f32 (8 exponent bits, 7 mantissa bits). Rounds to nearest even; NaN stays
-// NaN.
-struct bfloat16 {
-  uint16_t bits = 0;
-
-  bfloat16() = default;
-  explicit bfloat16(float value) {
-    uint32_t u = std::bit_cast<uint32_t>(value);
-    bool nan = (u & 0x7fffffffu) > 0x7f800000u;
-    bits = nan ? uint16_t((u >> 16) | 0x40) : uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16);
-  }
-  operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
-};
-static_assert(sizeof(bfloat16) == 2);
 
 constexpr size_t size_of(DType dtype) {
   switch (dtype) {

@@ -8,10 +8,12 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "core/device.h"
 #include "core/process/control_groups.h"
 #include "core/process/stop.h"
 
@@ -74,6 +76,7 @@ class ThreadPool {
     task_ = task;
     context_ = context;
     interruptible_ = interruptible;
+    device_ = RunningOn::device();
     const int64_t count = threads();
     for (int64_t t = 0; t < count; ++t) {
       shares_[size_t(t)].next.store(n * t / count, std::memory_order_relaxed);
@@ -109,6 +112,7 @@ class ThreadPool {
 
   void work(int own) {
     inside_ = true;
+    const RunningOn running(device_);
     const int count = threads();
     try {
       for (int t = 0; t < count; ++t) {
@@ -156,6 +160,7 @@ class ThreadPool {
   void (*task_)(void*, int64_t) = nullptr;
   void* context_ = nullptr;
   bool interruptible_ = false;
+  std::optional<Device> device_;  // whose operation the loop belongs to
   std::array<Share, most> shares_;
   std::mutex failing_;
   std::exception_ptr failure_;

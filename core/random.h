@@ -26,7 +26,7 @@ struct RandomStream {
   uint64_t seed = 0;
   uint64_t stream = 0;
 
-  std::array<uint32_t, 4> block(uint64_t i) const {
+  constexpr std::array<uint32_t, 4> block(uint64_t i) const {
     return philox({uint32_t(i), uint32_t(i >> 32), uint32_t(stream), uint32_t(stream >> 32)}, seed);
   }
 };
@@ -58,9 +58,9 @@ struct Dropout {
   RandomStream stream;
 
   static Dropout with(double p, RandomStream stream) { return {uint32_t(p * 65536 + 0.5), stream}; }
-  bool enabled() const { return threshold > 0; }
-  double scale() const { return 1.0 / (1.0 - threshold / 65536.0); }
-  bool keeps(uint64_t i) const {
+  constexpr bool enabled() const { return threshold > 0; }
+  constexpr double scale() const { return 1.0 / (1.0 - threshold / 65536.0); }
+  constexpr bool keeps(uint64_t i) const {
     uint32_t word = stream.block(i / 8)[(i / 2) % 4];
     return ((i % 2 ? word >> 16 : word & 0xffff)) >= threshold;
   }

@@ -45,7 +45,7 @@ Tensor CausalSelfAttention::plain(const Tensor& qkv) const {
 // The same for the positions that follow those in the cache, which gets their keys and values.
 Tensor CausalSelfAttention::cached(const Tensor& qkv, KvCache& cache) const {
   KvLayer& layer = cache.layers.at(size_t(layer_));
-  return backend(qkv.array()).attention_cached(qkv.array(), n_head_, layer, cache.positions());
+  return backend(qkv.array())->kv_cache.attention(qkv.array(), n_head_, layer, cache.positions());
 }
 
 Tensor CausalSelfAttention::watch(std::string_view point, const Tensor& x) const {

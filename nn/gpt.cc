@@ -44,8 +44,8 @@ Gpt::Gpt(const GptConfig& config, Device device, uint64_t seed) : Gpt(config, de
   parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.shape().rank() != 2) return;
     Array values(parameter.shape(), parameter.dtype(), device);
-    backend(values).random_normal(values, 0, name.ends_with("c_proj.weight") ? residual_std : 0.02,
-                                  context_.random.next());
+    backend(values)->random.normal(values, 0, name.ends_with("c_proj.weight") ? residual_std : 0.02,
+                                   context_.random.next());
     parameter = Parameter::leaf(values);
   });
 }
@@ -113,7 +113,7 @@ void Gpt::crop_block_size(int64_t block_size) {
         config_.block_size);
   config_.block_size = block_size;
   Array kept = wpe_.array().slice(0, block_size);
-  wpe_ = Tensor::leaf(backend(kept).cast(kept, kept.dtype()));
+  wpe_ = Tensor::leaf(backend(kept)->elementwise.cast(kept, kept.dtype()));
 }
 
 int64_t Gpt::num_params(bool non_embedding) {

@@ -15,7 +15,7 @@ class KvCache {
           Device device)
       : capacity(capacity), lengths_(size_t(B), 0), positions_(zeros({B}, DType::i32, device)) {
     for (int64_t i = 0; i < n_layer; ++i)
-      layers.push_back(backend(device).make_kv_layer(B, capacity, n_embd, n_head, dtype));
+      layers.push_back(backend(device)->kv_cache.make_layer(B, capacity, n_embd, n_head, dtype));
   }
 
   std::vector<KvLayer> layers;
@@ -27,7 +27,7 @@ class KvCache {
   const Array& positions() const {
     if (!counted_) {
       std::vector<int32_t> counts(lengths_.begin(), lengths_.end());
-      backend(positions_).write(counts.data(), positions_);
+      backend(positions_)->memory.write(counts.data(), positions_);
       positions_.set_id_range({0, length() + 1});
       counted_ = true;
     }
@@ -70,7 +70,7 @@ class KvCache {
   void copy_row(const KvCache& from, int64_t from_row, int64_t row) {
     int64_t length = from.lengths_.at(size_t(from_row));
     for (size_t i = 0; i < layers.size(); ++i)
-      backend(layers[i].k).copy_kv(from.layers.at(i), from_row, layers[i], row, length);
+      backend(layers[i].k)->kv_cache.copy(from.layers.at(i), from_row, layers[i], row, length);
     set_length(row, length);
   }
   size_t bytes() const {

@@ -8,7 +8,7 @@ namespace folio {
 
 // The device that this test program runs on: the CPU, or what --device=NAME says.
 Device test_device();
-inline Backend& test_backend() { return backend(test_device()); }
+inline BackendCall test_backend() { return backend(test_device()); }
 
 // Arrays on it.
 template <class T>

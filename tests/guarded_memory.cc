@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <vector>
 
 namespace folio {
 
@@ -44,7 +46,7 @@ void GuardedPages::protect(int how) {
   std::abort();
 }
 
-std::shared_ptr<Storage> GuardedMemory::take(size_t bytes) {
+std::shared_ptr<Storage> GuardedMemory::allocate(size_t bytes) {
   return {new Storage{.data = allocator_.allocate(bytes), .bytes = bytes, .device = device_},
           [this](Storage* storage) {
             allocator_.free(storage->data);
@@ -52,28 +54,19 @@ std::shared_ptr<Storage> GuardedMemory::take(size_t bytes) {
           }};
 }
 
-Array GuardedMemory::seen_by_cpu(const Array& x) const {
-  if (!x.defined()) return x;
-  check(x.device() == device_, "the guarded device was given an array {} {} of {}", x.dtype(),
-        x.shape(), x.device());
-  return Array(std::make_shared<Storage>(
-                   Storage{.data = x.address(), .bytes = x.bytes(), .device = folio::cpu}),
-               x.shape(), x.dtype());
+void GuardedMemory::write(const void* host, Array& to) {
+  to.begin_write("write");
+  if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());
 }
 
-PackedWeight GuardedMemory::seen_by_cpu(const PackedWeight& w) const {
-  return {seen_by_cpu(w.data), w.n, w.k, w.format};
+void GuardedMemory::write(const std::function<void(void* host)>& produce, Array& to) {
+  std::vector<char> bytes(to.bytes());
+  if (!bytes.empty()) produce(bytes.data());
+  write(bytes.data(), to);
 }
 
-KvLayer GuardedMemory::seen_by_cpu(const KvLayer& cache) const {
-  return {seen_by_cpu(cache.k), seen_by_cpu(cache.v), seen_by_cpu(cache.scales), cache.capacity};
-}
-
-Array GuardedMemory::kept(const Array& x) const {
-  if (!x.defined()) return x;
-  Array copy(x.shape(), x.dtype(), device_);
-  cpu_.read(x, copy.address());
-  return copy;
+void GuardedMemory::read(const Array& from, void* host) {
+  if (from.size() > 0) std::memcpy(host, from.address(), from.bytes());
 }
 
 }  // namespace folio

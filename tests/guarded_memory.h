@@ -2,7 +2,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <type_traits>
 
 #include "core/allocator.h"
 #include "core/backend.h"
@@ -26,80 +25,28 @@ class GuardedPages final : public Pages {
 
   char* base_ = nullptr;
   size_t end_ = 0;  // of what may hold something
-  int open_ = 0;    // calls that run
+  int open_ = 0;    // operations that run
   std::mutex mutex_;
 };
 
-// The memory of the guarded device, and how the CPU's backend computes in it.
-class GuardedMemory {
+// The memory of the guarded device. It copies: no host ever writes there by itself.
+class GuardedMemory final : public Memory {
  public:
-  explicit GuardedMemory(Device device) : device_(device) {}
+  void serve(Device device) { device_ = device; }
+  GuardedPages& pages() { return pages_; }
 
-  Device device() const { return device_; }
-  Backend& cpu() const { return cpu_; }
-  CachingAllocator& allocator() { return allocator_; }
-  const CachingAllocator& allocator() const { return allocator_; }
-  std::shared_ptr<Storage> take(size_t bytes);
-
-  // Calls f with what the CPU sees of `arguments` while the memory is open, and keeps its result on
-  // this device. Open pages are closed again whatever f throws.
-  template <class F, class... Arguments>
-  auto run(F&& f, const Arguments&... arguments) {
-    struct Open {
-      explicit Open(GuardedPages& pages) : pages(pages) { pages.open(); }
-      ~Open() { pages.close(); }
-      GuardedPages& pages;
-    } open(pages_);
-    if constexpr (std::is_void_v<decltype(f(seen_by_cpu(arguments)...))>) {
-      f(seen_by_cpu(arguments)...);
-    } else {
-      return kept(f(seen_by_cpu(arguments)...));
-    }
-  }
-  // call(second), which may leave a second result in *second, kept in `out`; null wants none.
-  template <class F>
-  Array with_second(Array* out, F&& call) {
-    if (!out) return call(nullptr);
-    Array second;
-    Array first = call(&second);
-    *out = kept(second);
-    return first;
-  }
-  // call(sum), which adds to `sum`, or makes it where it has no values yet.
-  template <class F>
-  void with_sum(Array& sum, F&& call) {
-    Array seen = seen_by_cpu(sum);
-    call(seen);
-    if (!sum.defined()) sum = kept(seen);
-  }
-  template <class F>
-  void with_optional_sum(Array* sum, F&& call) {
-    if (!sum) return call(nullptr);
-    with_sum(*sum, [&](Array& seen) { call(&seen); });
-  }
-
-  // The same memory as an Array of the CPU, for as long as a call lasts. Error for an Array of
-  // another device.
-  Array seen_by_cpu(const Array& x) const;
-  PackedWeight seen_by_cpu(const PackedWeight& w) const;
-  KvLayer seen_by_cpu(const KvLayer& cache) const;
+  std::shared_ptr<Storage> allocate(size_t bytes) override;
+  MemoryUse use() const override { return allocator_.use(); }
+  void forget_peak() override { allocator_.forget_peak(); }
+  uint64_t available() const override { return backend(cpu)->memory.available(); }
+  void write(const void* host, Array& to) override;
+  void write(const std::function<void(void* host)>& produce, Array& to) override;
+  void read(const Array& from, void* host) override;
 
  private:
-  // A result of the CPU, moved to this device.
-  Array kept(const Array& x) const;
-  PackedWeight kept(const PackedWeight& w) const { return {kept(w.data), w.n, w.k, w.format}; }
-  LayerNormed kept(const LayerNormed& x) const { return {kept(x.y), kept(x.mean), kept(x.rstd)}; }
-  Attended kept(const Attended& x) const { return {kept(x.y), kept(x.lse)}; }
-  CrossEntropy kept(const CrossEntropy& x) const { return {kept(x.loss), kept(x.dx), kept(x.dw)}; }
-  KvLayer kept(const KvLayer& x) const {
-    return {kept(x.k), kept(x.v), kept(x.scales), x.capacity};
-  }
-  static bool kept(bool answer) { return answer; }
-
-  Backend& cpu_ = backend(folio::cpu);
   GuardedPages& pages_ = *new GuardedPages;
   CachingAllocator allocator_{std::unique_ptr<Pages>(&pages_)};
-  Device device_;
+  Device device_ = cpu;
 };
 
 }  // namespace folio

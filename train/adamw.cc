@@ -31,17 +31,17 @@ void AdamW::step(double learning_rate, const Array& grad_scale,
                      .grad = p.grad(),
                      .m = state.m,
                      .v = state.v,
-                     .rounded = p.kept_copy(),
-                     .weight_decay = decays ? options_.weight_decay : 0});
+                     .weight_decay = decays ? options_.weight_decay : 0,
+                     .rounded = p.kept_copy()});
     parameters.push_back(&p);
   });
   backend(slots.front().param)
-      .adamw(slots, {.learning_rate = learning_rate,
-                     .beta1 = options_.beta1,
-                     .beta2 = options_.beta2,
-                     .step = ++steps,
-                     .grad_scale = grad_scale,
-                     .only_if_finite = only_if_finite});
+      ->optimizer.adamw(slots, {.learning_rate = learning_rate,
+                                .beta1 = options_.beta1,
+                                .beta2 = options_.beta2,
+                                .step = ++steps,
+                                .grad_scale = grad_scale,
+                                .only_if_finite = only_if_finite});
   for (size_t i = 0; i < slots.size(); ++i)
     if (slots[i].rounded.defined()) parameters[i]->keep_copy(slots[i].rounded);
 }

@@ -49,7 +49,7 @@ void check_fits(const GptConfig& model, const TrainOptions& options) {
                         options.batch_size, options.model.block_size,
                         in_megabytes(activations(model, options)));
   const Device device = device_named(options.device);
-  double held = double(backend(device).memory().live);
+  double held = double(backend(device)->memory.use().live);
   check_memory(device, std::max(0.0, training_bytes(model, options) - held), what,
                "make one of them smaller, or try --dtype=bfloat16 or --recompute=true");
 }

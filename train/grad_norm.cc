@@ -11,7 +11,7 @@ Array grad_norm(Module& module) {
           name);
     grads.push_back(p.grad());
   });
-  return backend(grads.front()).norm(grads);
+  return backend(grads.front())->optimizer.norm(grads);
 }
 
 }  // namespace folio

@@ -81,7 +81,7 @@ Array accumulate_gradients(Run& run) {
     Batch batch = run.batches.next(options.batch_size, options.model.block_size, device);  // [B, T]
     Tensor loss = run.model->loss(batch.x, batch.y, 1.0 / double(micros));
     loss.backward();
-    backend(losses).copy_block(loss.array().reshape({1}), 0, losses, micro, 1, 0);
+    backend(losses)->layout.copy_block(loss.array().reshape({1}), 0, losses, micro, 1, 0);
   }
   return losses;
 }
@@ -89,7 +89,7 @@ Array accumulate_gradients(Run& run) {
 Array update(Run& run, const Array& losses) {
   const TrainOptions& options = run.options;
   Array norm = grad_norm(*run.model), clip;  // clip: what every gradient is multiplied by
-  if (options.grad_clip > 0) clip = backend(norm).clip_scale(norm, options.grad_clip);
+  if (options.grad_clip > 0) clip = backend(norm)->optimizer.clip_scale(norm, options.grad_clip);
   std::vector<Array> figures{norm};
   if (losses.defined()) figures.push_back(losses);
   try {

@@ -186,7 +186,7 @@ std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench
 // The first row stands at the top as well, for a script that asks for one.
 void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
   const GptConfig& c = model.config();
-  nlohmann::ordered_json json{{"machine", backend(model.context().device).machine_name()},
+  nlohmann::ordered_json json{{"machine", backend(model.context().device)->machine.name()},
                               {"threads", parallel_threads()},
                               {"peak_gflops",
                                {{"float32", peak.f32_flops / 1e9},
@@ -209,7 +209,7 @@ void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
 }
 
 void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
-  say("machine  {}\n", backend(model.context().device).machine_name());
+  say("machine  {}\n", backend(model.context().device)->machine.name());
   say("peak     {:.0f} GFLOP/s float32, {:.0f} bfloat16, {:.0f} int8, {:.1f} GB/s read\n",
       peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.int8_flops / 1e9,
       peak.read_bandwidth / 1e9);
@@ -242,9 +242,8 @@ int bench_sample_command(int argc, char** argv) {
   OpenedModel opened = model_to_time(options, bench);
   opened.model->context().dtype = dtype_named(options.dtype);
   std::vector<BenchRow> rows = measure_all(opened, bench);
-  Backend& device = backend(opened.model->context().device);
-  MachinePeak peak = device.measure_peak();
-  peak.read_bandwidth = device.measure_read_bandwidth();
+  MachinePeak peak = backend(opened.model->context().device)->machine.measure_peak();
+  peak.read_bandwidth = backend(opened.model->context().device)->machine.measure_read_bandwidth();
   bench.json ? print_json(rows, *opened.model, peak) : print_text(rows, *opened.model, peak);
   return 0;
 }

@@ -69,7 +69,7 @@ int bench_tokenizer_command(int argc, char** argv) {
         load * 1e3);
     return 0;
   }
-  say("machine  {}, one thread\n", backend(cpu).machine_name());
+  say("machine  {}, one thread\n", backend(cpu)->machine.name());
   say("text     {:.2f} MB, {} tokens, {:.2f} bytes each\n", megabytes,
       with_commas(int64_t(ids.size())), double(text.size()) / double(ids.size()));
   say("encode   {:.1f} MB/s (median of {}), {:.1f} the first time\n", megabytes / median,

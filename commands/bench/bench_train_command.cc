@@ -134,9 +134,8 @@ int bench_train_command(int argc, char** argv) {
     if (i >= warm_up) ms.push_back(taken.count());
   }
   size_t rss = peak_rss_bytes();
-  Backend& device = backend(run.model->context().device);
-  MachinePeak peak = device.measure_peak();
-  peak.read_bandwidth = device.measure_read_bandwidth();
+  MachinePeak peak = backend(run.model->context().device)->machine.measure_peak();
+  peak.read_bandwidth = backend(run.model->context().device)->machine.measure_read_bandwidth();
   std::ranges::sort(ms);
   double median = ms[ms.size() / 2];
   auto tokens =
@@ -158,7 +157,7 @@ int bench_train_command(int argc, char** argv) {
                     .dump());
     return 0;
   }
-  say("machine    {}\n", device.machine_name());
+  say("machine    {}\n", backend(run.model->context().device)->machine.name());
   say("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
       peak.read_bandwidth / 1e9);
   say("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(), bench.iters);

@@ -62,7 +62,7 @@ double packed_bytes(Gpt& model) {
 // The most that Arrays have held since their peak was forgotten, and all else that is held now. The
 // kernel's own high-water mark would be that of the rows before.
 size_t peak_bytes(Device device) {
-  MemoryUse arrays = backend(device).memory();
+  MemoryUse arrays = backend(device)->memory.use();
   size_t held = rss_bytes();
   return arrays.peak + (held > arrays.reserved ? held - arrays.reserved : 0);
 }
@@ -138,7 +138,7 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
   warm_up.max_new_tokens = std::min<int64_t>(options.max_new_tokens, 3);
   generate(model, prompts, warm_up);
 
-  backend(model.context().device).forget_peak_memory();
+  backend(model.context().device)->memory.forget_peak();
   std::vector<Run> all;
   std::vector<double> prompt_seconds, step_seconds;
   for (int64_t i = 0; i < runs; ++i) {

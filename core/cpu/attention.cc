@@ -4,6 +4,7 @@
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/attention_dropout-inl.h"
+#include "core/cpu/attention_grad.h"
 #include "core/cpu/attention_math-inl.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
@@ -122,8 +123,8 @@ void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, 
 template <class M, class E>
 Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& dropout) {
   using F = typename M::Sum;
-  Attended result{Array({s.B, s.T, s.C()}, qkv.dtype(), cpu),
-                  Array({s.B, s.H, s.T}, dtype_of<F>, cpu)};
+  Attended result{Array({s.B, s.T, s.C()}, qkv.dtype(), qkv.device()),
+                  Array({s.B, s.H, s.T}, dtype_of<F>, qkv.device())};
   // Few heads are split further; each piece packs the keys before it again.
   const int64_t block = s.B * s.H >= 64 ? s.T : 4 * query_block;
   const int64_t blocks = (s.T + block - 1) / block;
@@ -152,8 +153,25 @@ namespace folio {
 
 HWY_EXPORT(attention);
 
-Attended CpuBackend::attention(const Array& qkv, int64_t n_head, const Dropout& dropout) {
-  return HWY_DYNAMIC_DISPATCH(attention)(qkv, n_head, dropout);
+namespace {
+
+class CpuAttentionOps final : public AttentionOps {
+ public:
+  Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
+    return HWY_DYNAMIC_DISPATCH(attention)(qkv, n_head, dropout);
+  }
+
+  Array grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+             const Dropout& dropout) override {
+    return cpu_attention_grad(dy, qkv, forward, n_head, dropout);
+  }
+};
+
+}  // namespace
+
+AttentionOps& cpu_attention() {
+  static auto& operations = *new CpuAttentionOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

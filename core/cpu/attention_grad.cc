@@ -4,8 +4,8 @@
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/attention_dropout-inl.h"
+#include "core/cpu/attention_grad.h"
 #include "core/cpu/attention_math-inl.h"
-#include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
 #include "core/parallel.h"
 
@@ -193,7 +193,7 @@ void head_grads(const AttentionShape& s, int64_t head, const E* dy, const E* qkv
 template <class M, class E>
 Array grads_of(const Array& dy, const Array& qkv, const Attended& forward, const AttentionShape& s,
                const Dropout& dropout) {
-  Array dqkv(qkv.shape(), qkv.dtype(), cpu);
+  Array dqkv(qkv.shape(), qkv.dtype(), qkv.device());
   parallel_for(s.B * s.H, [&](int64_t head) {
     const int64_t column = head % s.H * s.D, row = head / s.H * s.T;
     const int64_t packed = row * 3 * s.C() + column, at = row * s.C() + column;
@@ -221,8 +221,8 @@ namespace folio {
 
 HWY_EXPORT(attention_grad);
 
-Array CpuBackend::attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
-                                 int64_t n_head, const Dropout& dropout) {
+Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+                         const Dropout& dropout) {
   return HWY_DYNAMIC_DISPATCH(attention_grad)(dy, qkv, forward, n_head, dropout);
 }
 

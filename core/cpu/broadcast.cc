@@ -1,49 +1,171 @@
-#include "core/cpu/broadcast.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/cpu/broadcast.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
 
+#include "core/cpu/broadcast_plan.h"
+#include "core/cpu/cpu_backend.h"
+#include "core/cpu/reductions.h"
+#include "core/cpu/simd-inl.h"
+#include "core/cpu/visit_dtype.h"
+#include "core/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace folio::HWY_NAMESPACE {
+
+// A row of an operand: its elements, or one for all of them.
+template <class T>
+struct OperandRow {
+  const T* data;
+  bool repeats;
+  template <class D, class N>
+  HWY_INLINE Simd<D> at(D d, int64_t i, N n) const {
+    return repeats ? Simd<D>(double(*data)) : load(d, data + i, n);
+  }
+};
+
+// f(operand a, operand b, at, begin, end) for the elements [begin, end) of the row of y that begins
+// at element `at`, in parallel over all of them.
+template <class T, class F>
+void for_rows(const BroadcastPlan& plan, const Array& a, const Array& b, F&& f) {
+  const T *left = a.data<T>(), *right = b.data<T>();
+  const int64_t n = plan.inner().size, rows = plan.rows();
+  const int64_t part = 1 << 14, parts = (n + part - 1) / part;  // of a long row
+  const int64_t group = std::max<int64_t>(1, part / std::max<int64_t>(n, 1));
+  parallel_blocks(rows * parts, group, [&](int64_t first, int64_t last) HWY_ATTR {
+    for (int64_t task = first; task < last; ++task) {
+      const int64_t r = task / parts, begin = task % parts * part;
+      const auto at = plan.row(r);
+      f(OperandRow<T>{left + at.a, plan.inner().a == 0},
+        OperandRow<T>{right + at.b, plan.inner().b == 0}, r * n, begin, std::min(n, begin + part));
+    }
+  });
+}
+
+template <class T>
+void binary_of(Binary op, const BroadcastPlan& plan, const Array& a, const Array& b, Array& y) {
+  T* out = y.data<T>();
+  Tag<T> d;
+  visit_binary(op, [&](auto function) {
+    for_rows<T>(plan, a, b,
+                [&](auto left, auto right, int64_t at, int64_t begin, int64_t end) HWY_ATTR {
+                  for_vectors(d, begin, end, [&](int64_t i, auto n) HWY_ATTR {
+                    store(function.value(left.at(d, i, n), right.at(d, i, n)), out + at + i, n);
+                  });
+                });
+  });
+}
+
+void binary(Binary op, const BroadcastPlan& plan, const Array& a, const Array& b, Array& y) {
+  visit_dtype(y.dtype(), "binary", [&](auto t) { binary_of<decltype(t)>(op, plan, a, b, y); });
+}
+
+// dx[i] = dy[i] times the derivative, in full: nothing is summed yet, and dx may be f32 over bf16.
+template <class T, class X>
+void slopes_of(Binary op, Side side, const BroadcastPlan& plan, const Array& a, const Array& b,
+               const Array& dy, Array& dx) {
+  const T* grad = dy.data<T>();
+  X* out = dx.data<X>();
+  Tag<T> d;
+  auto multiply = [&](auto slope) {
+    for_rows<T>(plan, a, b,
+                [&](auto left, auto right, int64_t at, int64_t begin, int64_t end) HWY_ATTR {
+                  for_vectors(d, begin, end, [&](int64_t i, auto n) HWY_ATTR {
+                    store(load(d, grad + at + i, n) * slope(left.at(d, i, n), right.at(d, i, n)),
+                          out + at + i, n);
+                  });
+                });
+  };
+  visit_binary(op, [&](auto f) {
+    if constexpr (f.keeps) {
+      if (side == Side::a)
+        return multiply([f](auto x, auto y) HWY_ATTR { return f.slope_a(x, y); });
+      return multiply([f](auto x, auto y) HWY_ATTR { return f.slope_b(x, y); });
+    }
+  });
+}
+
+void slopes(Binary op, Side side, const BroadcastPlan& plan, const Array& a, const Array& b,
+            const Array& dy, Array& dx) {
+  visit_stream(dx.dtype(), dy.dtype(), "binary_grad", [&](auto x, auto t) {
+    slopes_of<decltype(t), decltype(x)>(op, side, plan, a, b, dy, dx);
+  });
+}
+
+}  // namespace folio::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace folio {
+HWY_EXPORT(binary);
+HWY_EXPORT(slopes);
+
 namespace {
 
-// Whether an array of this shape is repeated along y's dimension `i`, counted from the end.
-bool repeats(const Shape& shape, int i) { return i > shape.rank() || shape[-i] == 1; }
+// The derivative of an op whose derivatives are numbers; nothing for one that keeps a and b.
+std::optional<double> constant_slope(Binary op, Side side) {
+  return visit_binary(op, [&](auto f) -> std::optional<double> {
+    if constexpr (f.keeps) return std::nullopt;
+    return side == Side::a ? f.slope_a(0.0, 0.0) : f.slope_b(0.0, 0.0);
+  });
+}
+
+// dx, in full, summed over the dimensions along which the operand on `side` was repeated, one after
+// the other from the innermost.
+Array sum_repeats(Array dx, const BroadcastPlan& plan, Side side) {
+  int64_t outer = plan.rows() * plan.inner().size, inner = 1;
+  for (int i = plan.rank - 1; i >= 0; --i) {
+    const auto& dim = plan.dims[size_t(i)];
+    outer /= dim.size;
+    if ((side == Side::a ? dim.a : dim.b) == 0)
+      dx = sum_axis(dx, outer, dim.size, inner);
+    else
+      inner *= dim.size;
+  }
+  return dx;
+}
 
 }  // namespace
 
-BroadcastPlan::BroadcastPlan(const Shape& a, const Shape& b, const Shape& y) {
-  for (int i = y.rank(); i >= 1; --i) {
-    if (y[-i] == 1) continue;
-    // 1 stands for "walks along" until the sizes are known.
-    Dim dim{y[-i], repeats(a, i) ? 0 : 1, repeats(b, i) ? 0 : 1};
-    bool folds = rank > 0 && dims[size_t(rank - 1)].a == dim.a && dims[size_t(rank - 1)].b == dim.b;
-    if (folds)
-      dims[size_t(rank - 1)].size *= dim.size;
-    else
-      dims[size_t(rank++)] = dim;
-  }
-  if (rank == 0) dims[size_t(rank++)] = {1, 1, 1};
-  int64_t a_size = 1, b_size = 1;
-  for (int i = rank - 1; i >= 0; --i) {
-    Dim& dim = dims[size_t(i)];
-    if (dim.a) a_size *= std::exchange(dim.a, a_size) * dim.size;
-    if (dim.b) b_size *= std::exchange(dim.b, b_size) * dim.size;
-  }
-}
+namespace {
 
-int64_t BroadcastPlan::rows() const {
-  int64_t product = 1;
-  for (int i = 0; i + 1 < rank; ++i) product *= dims[size_t(i)].size;
-  return product;
-}
-
-BroadcastPlan::Offsets BroadcastPlan::row(int64_t index) const {
-  Offsets at;
-  for (int i = rank - 2; i >= 0; --i) {
-    const Dim& dim = dims[size_t(i)];
-    int64_t place = index % dim.size;
-    index /= dim.size;
-    at.a += place * dim.a;
-    at.b += place * dim.b;
+class CpuBroadcastOps final : public BroadcastOps {
+ public:
+  Array binary(Binary op, const Array& a, const Array& b) override {
+    Array y(broadcast(a.shape(), b.shape()).value(), a.dtype(), a.device());
+    if (y.size() == 0) return y;
+    HWY_DYNAMIC_DISPATCH(binary)(op, BroadcastPlan(a.shape(), b.shape(), y.shape()), a, b, y);
+    return y;
   }
-  return at;
+
+  Array binary_grad(Binary op, Side side, const Array& a, const Array& b,
+                    const Array& dy) override {
+    const Shape& shape = side == Side::a ? a.shape() : b.shape();
+    if (dy.size() == 0) return zeros(shape, dy.dtype(), dy.device());
+    const BroadcastPlan plan(a.shape(), b.shape(), dy.shape());
+    const bool repeated = shape.size() != dy.size();
+    const std::optional<double> constant = constant_slope(op, side);
+    Array dx = dy;
+    if (!constant) {
+      // What is still to be summed is not rounded to bf16.
+      const bool wide = repeated && dy.dtype() == DType::bf16;
+      dx = Array(dy.shape(), wide ? DType::f32 : dy.dtype(), dy.device());
+      HWY_DYNAMIC_DISPATCH(slopes)(op, side, plan, a, b, dy, dx);
+    }
+    if (repeated) dx = sum_repeats(dx, plan, side);
+    if (dx.dtype() != dy.dtype() || dx.shares_storage_with(dy))
+      dx = backend(dx)->elementwise.cast(dx, dy.dtype());
+    if (constant) backend(dx)->elementwise.scale(dx, *constant);
+    return dx.reshape(shape);
+  }
+};
+
+}  // namespace
+
+BroadcastOps& cpu_broadcast() {
+  static auto& operations = *new CpuBroadcastOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio
+#endif

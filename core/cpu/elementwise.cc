@@ -119,62 +119,75 @@ HWY_EXPORT(unary_grad);
 HWY_EXPORT(add);
 HWY_EXPORT(scale);
 
-void CpuBackend::fill(Array& x, double value) {
-  x.begin_write("fill");
-  auto fill_as = [&](auto as_t) {
-    auto* data = x.data<decltype(as_t)>();
-    parallel_blocks(x.size(), 1 << 16,
-                    [&](int64_t begin, int64_t end) { std::fill(data + begin, data + end, as_t); });
-  };
-  if (x.dtype() == DType::i32) return fill_as(int32_t(value));
-  visit_dtype(x.dtype(), "fill", [&](auto t) { fill_as(decltype(t)(value)); });
-}
+namespace {
 
-Array CpuBackend::cast(const Array& x, DType dtype) {
-  Array y(x.shape(), dtype, cpu);
-  if (x.dtype() == dtype) {
-    const char* from = static_cast<const char*>(x.address());
-    char* to = static_cast<char*>(y.address());
-    parallel_blocks(int64_t(x.bytes()), 1 << 18, [&](int64_t begin, int64_t end) {
-      std::memcpy(to + begin, from + begin, size_t(end - begin));
-    });
-  } else {
-    HWY_DYNAMIC_DISPATCH(cast)(y, x);
+class CpuElementwiseOps final : public ElementwiseOps {
+ public:
+  void fill(Array& x, double value) override {
+    x.begin_write("fill");
+    auto fill_as = [&](auto as_t) {
+      auto* data = x.data<decltype(as_t)>();
+      parallel_blocks(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+        std::fill(data + begin, data + end, as_t);
+      });
+    };
+    if (x.dtype() == DType::i32) return fill_as(int32_t(value));
+    visit_dtype(x.dtype(), "fill", [&](auto t) { fill_as(decltype(t)(value)); });
   }
-  return y;
-}
 
-Array CpuBackend::unary(Unary op, const Array& x) {
-  Array y(x.shape(), x.dtype(), cpu);
-  HWY_DYNAMIC_DISPATCH(unary)(op, x, y);
-  return y;
-}
+  Array cast(const Array& x, DType dtype) override {
+    Array y(x.shape(), dtype, x.device());
+    if (x.dtype() == dtype) {
+      const char* from = static_cast<const char*>(x.address());
+      char* to = static_cast<char*>(y.address());
+      parallel_blocks(int64_t(x.bytes()), 1 << 18, [&](int64_t begin, int64_t end) {
+        std::memcpy(to + begin, from + begin, size_t(end - begin));
+      });
+    } else {
+      HWY_DYNAMIC_DISPATCH(cast)(y, x);
+    }
+    return y;
+  }
 
-Array CpuBackend::unary_grad(Unary op, const Array& x, const Array& dy) {
-  Array dx(x.shape(), x.dtype(), cpu);
-  HWY_DYNAMIC_DISPATCH(unary_grad)(op, x, dy, dx);
-  return dx;
-}
+  Array unary(Unary op, const Array& x) override {
+    Array y(x.shape(), x.dtype(), x.device());
+    HWY_DYNAMIC_DISPATCH(unary)(op, x, y);
+    return y;
+  }
 
-Array CpuBackend::add(const Array& a, const Array& b) {
-  Array y(a.shape(), a.dtype(), cpu);
-  HWY_DYNAMIC_DISPATCH(add)(a, b, y);
-  return y;
-}
+  Array unary_grad(Unary op, const Array& x, const Array& dy) override {
+    Array dx(x.shape(), x.dtype(), x.device());
+    HWY_DYNAMIC_DISPATCH(unary_grad)(op, x, dy, dx);
+    return dx;
+  }
 
-void CpuBackend::accumulate(Array& into, const Array& x) {
-  into.begin_write("accumulate");
-  HWY_DYNAMIC_DISPATCH(accumulate)(into, x);
-}
+  Array add(const Array& a, const Array& b) override {
+    Array y(a.shape(), a.dtype(), a.device());
+    HWY_DYNAMIC_DISPATCH(add)(a, b, y);
+    return y;
+  }
 
-void CpuBackend::scale(Array& x, const Array& factor) {
-  visit_dtype(factor.dtype(), "scale",
-              [&](auto t) { scale(x, double(*factor.data<decltype(t)>())); });
-}
+  void accumulate(Array& into, const Array& x) override {
+    into.begin_write("accumulate");
+    HWY_DYNAMIC_DISPATCH(accumulate)(into, x);
+  }
 
-void CpuBackend::scale(Array& x, double factor) {
-  x.begin_write("scale");
-  if (factor != 1) HWY_DYNAMIC_DISPATCH(scale)(x, factor);
+  void scale(Array& x, const Array& factor) override {
+    visit_dtype(factor.dtype(), "scale",
+                [&](auto t) { scale(x, double(*factor.data<decltype(t)>())); });
+  }
+
+  void scale(Array& x, double factor) override {
+    x.begin_write("scale");
+    if (factor != 1) HWY_DYNAMIC_DISPATCH(scale)(x, factor);
+  }
+};
+
+}  // namespace
+
+ElementwiseOps& cpu_elementwise() {
+  static auto& operations = *new CpuElementwiseOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

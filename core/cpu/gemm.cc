@@ -99,7 +99,7 @@ DType gemm_dtype(DType dtype) {
 
 Array gemm_operand(const Array& x, DType dtype) {
   DType to = gemm_dtype(dtype);
-  return x.dtype() == to ? x : backend(x).cast(x, to);
+  return x.dtype() == to ? x : backend(x)->elementwise.cast(x, to);
 }
 
 Tiling tiling(int64_t m, int64_t n) {

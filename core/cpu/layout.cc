@@ -1,7 +1,7 @@
 #include <cstring>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/reduce.h"
+#include "core/cpu/reductions.h"
 #include "core/cpu/visit_dtype.h"
 #include "core/parallel.h"
 
@@ -54,77 +54,89 @@ void exchange(const Exchange& s, const From* x, To* y) {
 
 }  // namespace
 
-Array CpuBackend::transpose(const Array& x, int i, int j, DType dtype) {
-  Shape shape = x.shape();
-  std::swap(shape[i], shape[j]);
-  Array y(shape, dtype, x.device());
-  if (y.size() == 0) return y;
-  const auto [first, second] = std::minmax(i, j);
-  const AxisView outer(x.shape(), first), inner(x.shape(), second);
-  const int64_t between = first == second ? 1 : inner.outer / outer.outer / outer.n;
-  const Exchange sizes{outer.outer, first == second ? 1 : outer.n, between, inner.n, inner.inner};
-  visit_dtype(x.dtype(), "transpose", [&]<class From>(From) {
-    visit_dtype(dtype, "transpose",
-                [&]<class To>(To) { exchange(sizes, x.data<From>(), y.data<To>()); });
-  });
-  return y;
-}
+namespace {
 
-void CpuBackend::copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin,
-                            int64_t n, int axis) {
-  to.begin_write("copy_block");
-  const AxisView source(from.shape(), axis), target(to.shape(), axis);
-  const size_t run = size_t(source.inner) * size_of(from.dtype());  // bytes
-  const size_t bytes = size_t(n) * run;
-  if (bytes == 0) return;
-  const char* in = static_cast<const char*>(from.address()) + size_t(from_begin) * run;
-  char* out = static_cast<char*>(to.address()) + size_t(to_begin) * run;
-  parallel_blocks(source.outer, std::max<int64_t>(1, (1 << 16) / int64_t(bytes)),
-                  [&](int64_t begin, int64_t end) {
-                    for (int64_t o = begin; o < end; ++o)
-                      std::memcpy(out + size_t(o * target.n) * run, in + size_t(o * source.n) * run,
-                                  bytes);
-                  });
-}
+class CpuLayoutOps final : public LayoutOps {
+ public:
+  Array transpose(const Array& x, int i, int j, DType dtype) override {
+    Shape shape = x.shape();
+    std::swap(shape[i], shape[j]);
+    Array y(shape, dtype, x.device());
+    if (y.size() == 0) return y;
+    const auto [first, second] = std::minmax(i, j);
+    const AxisView outer(x.shape(), first), inner(x.shape(), second);
+    const int64_t between = first == second ? 1 : inner.outer / outer.outer / outer.n;
+    const Exchange sizes{outer.outer, first == second ? 1 : outer.n, between, inner.n, inner.inner};
+    visit_dtype(x.dtype(), "transpose", [&]<class From>(From) {
+      visit_dtype(dtype, "transpose",
+                  [&]<class To>(To) { exchange(sizes, x.data<From>(), y.data<To>()); });
+    });
+    return y;
+  }
 
-Array CpuBackend::take_rows(const Array& table, const Array& ids) {
-  Array taken({ids.size(), table.dim(1)}, table.dtype(), table.device());
-  const size_t bytes = size_t(table.dim(1)) * size_of(table.dtype());
-  const char* from = static_cast<const char*>(table.address());
-  char* to = static_cast<char*>(taken.address());
-  const int32_t* id = ids.data<int32_t>();
-  if (taken.size() == 0) return taken;
-  parallel_blocks(ids.size(), std::max<int64_t>(1, (1 << 16) / int64_t(bytes)),
-                  [&](int64_t begin, int64_t end) {
-                    for (int64_t r = begin; r < end; ++r)
-                      std::memcpy(to + size_t(r) * bytes, from + size_t(id[r]) * bytes, bytes);
-                  });
-  return taken;
-}
+  void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin, int64_t n,
+                  int axis) override {
+    to.begin_write("copy_block");
+    const AxisView source(from.shape(), axis), target(to.shape(), axis);
+    const size_t run = size_t(source.inner) * size_of(from.dtype());  // bytes
+    const size_t bytes = size_t(n) * run;
+    if (bytes == 0) return;
+    const char* in = static_cast<const char*>(from.address()) + size_t(from_begin) * run;
+    char* out = static_cast<char*>(to.address()) + size_t(to_begin) * run;
+    parallel_blocks(source.outer, std::max<int64_t>(1, (1 << 16) / int64_t(bytes)),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t o = begin; o < end; ++o)
+                        std::memcpy(out + size_t(o * target.n) * run,
+                                    in + size_t(o * source.n) * run, bytes);
+                    });
+  }
 
-Array CpuBackend::pick(const Array& x, const Array& ids) {
-  Array y(ids.shape(), x.dtype(), x.device());
-  const int32_t* id = ids.data<int32_t>();
-  const int64_t V = x.dim(-1);
-  visit_dtype(x.dtype(), "pick", [&]<class T>(T) {
-    const T* from = x.data<T>();
-    T* to = y.data<T>();
-    for (int64_t r = 0; r < ids.size(); ++r) to[r] = id[r] < 0 ? T(0) : from[r * V + id[r]];
-  });
-  return y;
-}
+  Array take_rows(const Array& table, const Array& ids) override {
+    Array taken({ids.size(), table.dim(1)}, table.dtype(), table.device());
+    const size_t bytes = size_t(table.dim(1)) * size_of(table.dtype());
+    const char* from = static_cast<const char*>(table.address());
+    char* to = static_cast<char*>(taken.address());
+    const int32_t* id = ids.data<int32_t>();
+    if (taken.size() == 0) return taken;
+    parallel_blocks(ids.size(), std::max<int64_t>(1, (1 << 16) / int64_t(bytes)),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t r = begin; r < end; ++r)
+                        std::memcpy(to + size_t(r) * bytes, from + size_t(id[r]) * bytes, bytes);
+                    });
+    return taken;
+  }
 
-Array CpuBackend::pick_grad(const Array& dy, const Array& ids, const Shape& shape) {
-  Array dx = zeros(shape, dy.dtype(), dy.device());
-  const int32_t* id = ids.data<int32_t>();
-  const int64_t V = shape[-1];
-  visit_dtype(dy.dtype(), "pick_grad", [&]<class T>(T) {
-    const T* from = dy.data<T>();
-    T* to = dx.data<T>();
-    for (int64_t r = 0; r < ids.size(); ++r)
-      if (id[r] >= 0) to[r * V + id[r]] = from[r];
-  });
-  return dx;
+  Array pick(const Array& x, const Array& ids) override {
+    Array y(ids.shape(), x.dtype(), x.device());
+    const int32_t* id = ids.data<int32_t>();
+    const int64_t V = x.dim(-1);
+    visit_dtype(x.dtype(), "pick", [&]<class T>(T) {
+      const T* from = x.data<T>();
+      T* to = y.data<T>();
+      for (int64_t r = 0; r < ids.size(); ++r) to[r] = id[r] < 0 ? T(0) : from[r * V + id[r]];
+    });
+    return y;
+  }
+
+  Array pick_grad(const Array& dy, const Array& ids, const Shape& shape) override {
+    Array dx = zeros(shape, dy.dtype(), dy.device());
+    const int32_t* id = ids.data<int32_t>();
+    const int64_t V = shape[-1];
+    visit_dtype(dy.dtype(), "pick_grad", [&]<class T>(T) {
+      const T* from = dy.data<T>();
+      T* to = dx.data<T>();
+      for (int64_t r = 0; r < ids.size(); ++r)
+        if (id[r] >= 0) to[r * V + id[r]] = from[r];
+    });
+    return dx;
+  }
+};
+
+}  // namespace
+
+LayoutOps& cpu_layout() {
+  static auto& operations = *new CpuLayoutOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

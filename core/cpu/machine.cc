@@ -168,60 +168,72 @@ double bf16_matrix_flops() {
   constexpr int64_t n = 1024;
   const Array x = zeros({n, n}, DType::bf16, cpu), w = zeros({n, n}, DType::bf16, cpu);
   return best_rate(4, [&] {
-    cpu_backend().linear(x, w, {});
+    backend(cpu)->products.linear(x, w, {});
     return 2.0 * n * n * n;
   });
 }
 
 }  // namespace
 
-MachinePeak CpuBackend::measure_peak() {
-  MachinePeak peak;
-  peak.f32_flops = f32_flops();
-  peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
-  peak.int8_flops = std::max(peak.f32_flops, int8_dot_flops());
-  return peak;
-}
+namespace {
 
-// In a buffer of up to 1 GiB, or a quarter of what is there.
-double CpuBackend::measure_read_bandwidth() {
-  constexpr int64_t block = 1 << 20;  // elements
-  constexpr int64_t fewest = 16;      // blocks, which no cache holds with certainty
-  const uint64_t free_bytes = std::min(free_memory(), free_address_space());
-  const uint64_t bytes = std::min<uint64_t>(1 << 30, free_bytes / 4);
-  const auto blocks = int64_t(bytes / sizeof(float) / uint64_t(block));
-  if (blocks < fewest) return 0;
-  const auto size = size_t(blocks * block) * sizeof(float);
-  // In huge pages, whose addresses cost nothing to look up: in small ones it is half as fast at
-  // times, less than decoding reads.
-  constexpr auto page = std::align_val_t(2 << 20);
-  const auto release = [](float* p) { ::operator delete(p, page); };
-  const std::unique_ptr<float[], decltype(release)> buffer(
-      static_cast<float*>(::operator new(size, page, std::nothrow)));
-  if (!buffer) return 0;
-  madvise(buffer.get(), size, MADV_HUGEPAGE);
-  parallel_for(blocks, [&](int64_t i) { std::fill_n(&buffer[size_t(i * block)], block, 1.0f); });
-  return best_rate(10, [&] {
-    parallel_for(blocks, [&](int64_t i) {
-      volatile float keep = HWY_DYNAMIC_DISPATCH(sum_of)(&buffer[size_t(i * block)], block);
-      static_cast<void>(keep);
-    });
-    return double(size);
-  });
-}
-
-std::string CpuBackend::machine_name() const {
-  utsname system{};
-  uname(&system);
-  std::string model = system.machine;
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);) {
-    if (!line.starts_with("model name")) continue;
-    model = line.substr(std::min(line.size(), line.find(':') + 2));
-    break;
+class CpuMachine final : public Machine {
+ public:
+  MachinePeak measure_peak() override {
+    MachinePeak peak;
+    peak.f32_flops = f32_flops();
+    peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
+    peak.int8_flops = std::max(peak.f32_flops, int8_dot_flops());
+    return peak;
   }
-  return fmt::format("{}, {} threads, {}", model, parallel_threads(),
-                     hwy::TargetName(HWY_DYNAMIC_DISPATCH(chosen_target)()));
+
+  // In a buffer of up to 1 GiB, or a quarter of what is there.
+  double measure_read_bandwidth() override {
+    constexpr int64_t block = 1 << 20;  // elements
+    constexpr int64_t fewest = 16;      // blocks, which no cache holds with certainty
+    const uint64_t free_bytes = std::min(free_memory(), free_address_space());
+    const uint64_t bytes = std::min<uint64_t>(1 << 30, free_bytes / 4);
+    const auto blocks = int64_t(bytes / sizeof(float) / uint64_t(block));
+    if (blocks < fewest) return 0;
+    const auto size = size_t(blocks * block) * sizeof(float);
+    // In huge pages, whose addresses cost nothing to look up: in small ones it is half as fast at
+    // times, less than decoding reads.
+    constexpr auto page = std::align_val_t(2 << 20);
+    const auto release = [](float* p) { ::operator delete(p, page); };
+    const std::unique_ptr<float[], decltype(release)> buffer(
+        static_cast<float*>(::operator new(size, page, std::nothrow)));
+    if (!buffer) return 0;
+    madvise(buffer.get(), size, MADV_HUGEPAGE);
+    parallel_for(blocks, [&](int64_t i) { std::fill_n(&buffer[size_t(i * block)], block, 1.0f); });
+    return best_rate(10, [&] {
+      parallel_for(blocks, [&](int64_t i) {
+        volatile float keep = HWY_DYNAMIC_DISPATCH(sum_of)(&buffer[size_t(i * block)], block);
+        static_cast<void>(keep);
+      });
+      return double(size);
+    });
+  }
+
+  std::string name() const override {
+    utsname system{};
+    uname(&system);
+    std::string model = system.machine;
+    std::ifstream cpuinfo("/proc/cpuinfo");
+    for (std::string line; std::getline(cpuinfo, line);) {
+      if (!line.starts_with("model name")) continue;
+      model = line.substr(std::min(line.size(), line.find(':') + 2));
+      break;
+    }
+    return fmt::format("{}, {} threads, {}", model, parallel_threads(),
+                       hwy::TargetName(HWY_DYNAMIC_DISPATCH(chosen_target)()));
+  }
+};
+
+}  // namespace
+
+Machine& cpu_machine() {
+  static auto& operations = *new CpuMachine;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -3,6 +3,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -54,7 +55,7 @@ double piece_squares(const Array& x, int64_t begin, int64_t end) {
 }
 
 template <class T>
-void adamw_range(T* p, const T* grad, T* m, T* v, int64_t begin, int64_t end,
+void adamw_range(T* p, const T* grad, T* m, T* v, bfloat16* rounded, int64_t begin, int64_t end,
                  const AdamWFactors& factors) {
   Tag<T> d;
   using F = Simd<Tag<T>>;
@@ -68,17 +69,23 @@ void adamw_range(T* p, const T* grad, T* m, T* v, int64_t begin, int64_t end,
     const F step = mean / (F(hn::Sqrt(square.v)) / root + eps);
     store(mean, m + i, n);
     store(square, v + i, n);
-    store(load(d, p + i, n) * decay - rate * step, p + i, n);
+    const F param = load(d, p + i, n) * decay - rate * step;
+    store(param, p + i, n);
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded) store(param, rounded + i, n);
+    }
   });
 }
 
 void adamw_piece(const AdamWSlot& slot, int64_t begin, int64_t end, const AdamWFactors& factors) {
   if (slot.param.dtype() == DType::f64) {
     adamw_range(slot.param.data<double>(), slot.grad.data<double>(), slot.m.data<double>(),
-                slot.v.data<double>(), begin, end, factors);
+                slot.v.data<double>(), nullptr, begin, end, factors);
   } else {
     adamw_range(slot.param.data<float>(), slot.grad.data<float>(), slot.m.data<float>(),
-                slot.v.data<float>(), begin, end, factors);
+                slot.v.data<float>(),
+                slot.rounded.defined() ? slot.rounded.data<bfloat16>() : nullptr, begin, end,
+                factors);
   }
 }
 
@@ -104,50 +111,69 @@ std::vector<Piece> pieces_of(size_t arrays, SizeOf size_of) {
 
 }  // namespace
 
-Array CpuBackend::norm(std::span<const Array> arrays) {
-  auto pieces = pieces_of(arrays.size(), [&](size_t a) { return arrays[a].size(); });
-  std::vector<double> squares(pieces.size());
-  const auto kernel = HWY_DYNAMIC_DISPATCH(piece_squares);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& piece = pieces[size_t(i)];
-    squares[size_t(i)] = kernel(arrays[piece.array], piece.begin, piece.end);
-  });
-  double total = 0;
-  for (double square : squares) total += square;
-  Array result({}, DType::f32, cpu);
-  *result.data<float>() = float(std::sqrt(total));
-  return result;
+namespace {
+
+bool is_finite(const Array& x) {
+  return std::ranges::all_of(std::span(x.data<float>(), size_t(x.size())),
+                             [](float value) { return std::isfinite(value); });
 }
 
-Array CpuBackend::clip_scale(const Array& norm, double limit) {
-  const double ratio = limit / (*norm.data<float>() + 1e-6);
-  Array scale({}, DType::f32, cpu);
-  *scale.data<float>() = ratio >= 1 ? 1.0f : float(ratio);  // NaN stays NaN
-  return scale;
-}
+class CpuOptimizerOps final : public OptimizerOps {
+ public:
+  Array norm(std::span<const Array> arrays) override {
+    auto pieces = pieces_of(arrays.size(), [&](size_t a) { return arrays[a].size(); });
+    std::vector<double> squares(pieces.size());
+    const auto kernel = HWY_DYNAMIC_DISPATCH(piece_squares);
+    parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+      const Piece& piece = pieces[size_t(i)];
+      squares[size_t(i)] = kernel(arrays[piece.array], piece.begin, piece.end);
+    });
+    double total = 0;
+    for (double square : squares) total += square;
+    Array result({}, DType::f32, RunningOn::device().value());
+    *result.data<float>() = float(std::sqrt(total));
+    return result;
+  }
 
-void CpuBackend::adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) {
-  for (const AdamWSlot& slot : slots)
-    for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->begin_write("adamw");
-  const double correction1 = 1 - std::pow(step.beta1, double(step.step));
-  const double correction2 = 1 - std::pow(step.beta2, double(step.step));
-  const AdamWFactors factors{
-      .decay = 1,
-      .learning_rate = step.learning_rate / correction1,
-      .beta1 = step.beta1,
-      .beta2 = step.beta2,
-      .eps = step.eps,
-      .root_correction2 = std::sqrt(correction2),
-      .grad_scale = step.grad_scale.defined() ? *step.grad_scale.data<float>() : 1.0};
-  auto pieces = pieces_of(slots.size(), [&](size_t a) { return slots[a].param.size(); });
-  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_piece);
-  parallel_for(int64_t(pieces.size()), [&](int64_t i) {
-    const Piece& piece = pieces[size_t(i)];
-    const AdamWSlot& slot = slots[piece.array];
-    AdamWFactors own = factors;
-    own.decay = 1 - step.learning_rate * slot.weight_decay;
-    kernel(slot, piece.begin, piece.end, own);
-  });
+  Array clip_scale(const Array& norm, double limit) override {
+    const double ratio = limit / (*norm.data<float>() + 1e-6);
+    Array scale({}, DType::f32, norm.device());
+    *scale.data<float>() = ratio >= 1 ? 1.0f : float(ratio);  // NaN stays NaN
+    return scale;
+  }
+
+  void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override {
+    if (!std::ranges::all_of(step.only_if_finite, is_finite)) return;
+    for (const AdamWSlot& slot : slots)
+      for (const Array* written : {&slot.param, &slot.m, &slot.v, &slot.rounded})
+        if (written->defined()) written->begin_write("adamw");
+    const double correction1 = 1 - std::pow(step.beta1, double(step.step));
+    const double correction2 = 1 - std::pow(step.beta2, double(step.step));
+    const AdamWFactors factors{
+        .decay = 1,
+        .learning_rate = step.learning_rate / correction1,
+        .beta1 = step.beta1,
+        .beta2 = step.beta2,
+        .eps = step.eps,
+        .root_correction2 = std::sqrt(correction2),
+        .grad_scale = step.grad_scale.defined() ? *step.grad_scale.data<float>() : 1.0};
+    auto pieces = pieces_of(slots.size(), [&](size_t a) { return slots[a].param.size(); });
+    const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_piece);
+    parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+      const Piece& piece = pieces[size_t(i)];
+      const AdamWSlot& slot = slots[piece.array];
+      AdamWFactors own = factors;
+      own.decay = 1 - step.learning_rate * slot.weight_decay;
+      kernel(slot, piece.begin, piece.end, own);
+    });
+  }
+};
+
+}  // namespace
+
+OptimizerOps& cpu_optimizer() {
+  static auto& operations = *new CpuOptimizerOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -80,33 +80,47 @@ std::array<double, 4> normals(const RandomStream& stream, uint64_t block) {
 
 }  // namespace
 
-void CpuBackend::random_normal(Array& x, double mean, double std, RandomStream stream) {
-  x.begin_write("random_normal");
-  visit_dtype(x.dtype(), "random_normal", [&](auto t) {
-    using T = decltype(t);
-    T* data = x.data<T>();
-    parallel_blocks(x.size(), 1 << 12, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i += 4) {
-        auto z = normals(stream, uint64_t(i / 4));
-        for (int64_t j = i; j < std::min(i + 4, end); ++j)
-          data[j] = T(mean + std * z[size_t(j - i)]);
-      }
+namespace {
+
+class CpuRandomOps final : public RandomOps {
+ public:
+  void normal(Array& x, double mean, double std, RandomStream stream) override {
+    x.begin_write("normal");
+    visit_dtype(x.dtype(), "normal", [&](auto t) {
+      using T = decltype(t);
+      T* data = x.data<T>();
+      parallel_blocks(x.size(), 1 << 12, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i += 4) {
+          auto z = normals(stream, uint64_t(i / 4));
+          for (int64_t j = i; j < std::min(i + 4, end); ++j)
+            data[j] = T(mean + std * z[size_t(j - i)]);
+        }
+      });
     });
-  });
-}
+  }
 
-Array CpuBackend::add_dropout(const Array& residual, const Array& x, const Dropout& dropout) {
-  if (!dropout.enabled()) return residual.defined() ? add(residual, x) : cast(x, x.dtype());
-  Array y(x.shape(), residual.defined() ? residual.dtype() : x.dtype(), cpu);
-  HWY_DYNAMIC_DISPATCH(add_dropout)(residual, x, dropout, y);
-  return y;
-}
+  Array add_dropout(const Array& residual, const Array& x, const Dropout& dropout) override {
+    if (!dropout.enabled())
+      return residual.defined() ? backend(x)->elementwise.add(residual, x)
+                                : backend(x)->elementwise.cast(x, x.dtype());
+    Array y(x.shape(), residual.defined() ? residual.dtype() : x.dtype(), x.device());
+    HWY_DYNAMIC_DISPATCH(add_dropout)(residual, x, dropout, y);
+    return y;
+  }
 
-Array CpuBackend::dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) {
-  if (!dropout.enabled()) return cast(dy, dtype);
-  Array dx(dy.shape(), dtype, cpu);
-  HWY_DYNAMIC_DISPATCH(dropout_grad)(dy, dropout, dx);
-  return dx;
+  Array dropout_grad(const Array& dy, const Dropout& dropout, DType dtype) override {
+    if (!dropout.enabled()) return backend(dy)->elementwise.cast(dy, dtype);
+    Array dx(dy.shape(), dtype, dy.device());
+    HWY_DYNAMIC_DISPATCH(dropout_grad)(dy, dropout, dx);
+    return dx;
+  }
+};
+
+}  // namespace
+
+RandomOps& cpu_random() {
+  static auto& operations = *new CpuRandomOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -48,7 +48,7 @@ uint64_t free_address_space() {
 }
 
 void check_memory(Device device, double bytes, const std::string& what, const std::string& advice) {
-  uint64_t available = backend(device).available_memory();
+  uint64_t available = backend(device)->memory.available();
   check(bytes <= double(available), "{} need at least {} of memory, but {} are left; {}", what,
         in_megabytes(bytes), in_megabytes(double(available)), advice);
 }

@@ -67,7 +67,7 @@ Array TensorReader::read_tensor(hid_t dataset, const std::string& what) {
         H5Dread(dataset, hdf5_type(dtype, Hdf5Side::memory), H5S_ALL, H5S_ALL, H5P_DEFAULT, to),
         what);
   };
-  backend(array).write(read, array);
+  backend(array)->memory.write(read, array);
   return array;
 }
 

@@ -62,7 +62,7 @@ void write_tensor(hid_t file, const std::string& name, const Array& array,
                      what);
   if (array.size() == 0) return;
   buffer.resize(array.bytes());
-  backend(array).read(array, buffer.data());
+  backend(array)->memory.read(array, buffer.data());
   hdf5_check(H5Dwrite(dataset, hdf5_type(array.dtype(), Hdf5Side::memory), H5S_ALL, H5S_ALL,
                       H5P_DEFAULT, buffer.data()),
              what);

@@ -26,7 +26,7 @@ Array mapped(std::shared_ptr<const MappedFile> file, const SafetensorsEntry& ent
 
 Array copied(std::string_view bytes, const Shape& shape, DType dtype) {
   Array array(shape, dtype, cpu);
-  backend(array).write(bytes.data(), array);
+  backend(array)->memory.write(bytes.data(), array);
   return array;
 }
 
@@ -128,7 +128,7 @@ void write_safetensors(int fd, const std::string& path, std::vector<SafetensorsS
           "write_safetensors: {} is {} {}, expected {} {}", tensor.name, array.dtype(),
           array.shape(), tensor.dtype, tensor.shape);
     std::string bytes(array.bytes(), '\0');
-    backend(array).read(array, bytes.data());
+    backend(array)->memory.read(array, bytes.data());
     write_all(fd, bytes, path);
   }
 }

@@ -238,7 +238,7 @@ Array TorchFile::read(const TorchTensor& tensor) const {
   if (tensor.dtype != TorchDType::f32 || !is_contiguous(tensor))
     return to_array(gather(tensor, bytes), tensor.shape, cpu);
   Array array(tensor.shape, DType::f32, cpu);
-  backend(array).write(bytes + tensor.offset * 4, array);
+  backend(array)->memory.write(bytes + tensor.offset * 4, array);
   return array;
 }
 

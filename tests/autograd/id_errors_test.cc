@@ -64,7 +64,7 @@ TEST(IdErrors, IdsThatNobodyHasLookedAtAreRefusedByName) {
   for (const OpWithIds& op : ops) {
     SCOPED_TRACE(op.op);
     Array written = ids({1, 2});
-    backend(written).fill(written, 1);
+    backend(written)->elementwise.fill(written, 1);
     for (const Array& unknown : {empty({1, 2}, DType::i32), written})
       EXPECT_THAT(message_of([&] { op.run(unknown); }),
                   AllOf(StartsWith(op.op + ": nobody has looked at what the " + op.operand),

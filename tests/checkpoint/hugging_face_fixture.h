@@ -34,7 +34,7 @@ class HuggingFace : public testing::Test {
     uint64_t stream = 0;  // biases and norms too
     model->parameters([&](const std::string&, Parameter& p) {
       Array values = p.array();
-      backend(values).random_normal(values, 0.1, 0.3, {4, ++stream});
+      backend(values)->random.normal(values, 0.1, 0.3, {4, ++stream});
     });
     return model;
   }
@@ -60,7 +60,7 @@ class HuggingFace : public testing::Test {
       Safetensors file(folder / "model.safetensors");
       for (const std::string& tensor : file.names()) {
         Array values = file.tensor(tensor);
-        tensors[tensor] = backend(values).cast(values, values.dtype());
+        tensors[tensor] = backend(values)->elementwise.cast(values, values.dtype());
       }
     }
     change(tensors);

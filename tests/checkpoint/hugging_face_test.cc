@@ -43,7 +43,8 @@ TEST_F(HuggingFace, NamesComeWithoutTheirPrefixToo) {
 
 TEST_F(HuggingFace, Bf16WeightsAreWidened) {
   rewrite([](Tensors& tensors) {
-    for (auto& [name, array] : tensors) array = backend(array).cast(array, DType::bf16);
+    for (auto& [name, array] : tensors)
+      array = backend(array)->elementwise.cast(array, DType::bf16);
   });
   auto loaded = load_hugging_face(path, test_device());
   std::map<std::string, std::vector<float>> narrow;
@@ -178,14 +179,14 @@ TEST_F(HuggingFace, WrongTensorsAreNamed) {
 
 // Sizes are held to the file before a model of them is made: these would not fit any memory.
 TEST_F(HuggingFace, SizesThatTheFileDoesNotHaveAreErrors) {
-  size_t before = test_backend().memory().peak;
+  size_t before = test_backend()->memory.use().peak;
   for (const char* key : {"vocab_size", "n_positions", "n_layer", "n_embd"}) {
     nlohmann::json saved = config()[key];
     set(key, int64_t(1) << 39);
     EXPECT_NE(error(), "") << key;
     set(key, saved);
   }
-  EXPECT_LE(test_backend().memory().peak, before + 1000);
+  EXPECT_LE(test_backend()->memory.use().peak, before + 1000);
   fs::remove(folder / "model.safetensors");
   EXPECT_THAT(error(),
               HasSubstr("has a config.json but neither model.safetensors nor pytorch_model.bin"));

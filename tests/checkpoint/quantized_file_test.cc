@@ -26,9 +26,9 @@ TEST(QuantizedFile, AScaleThatIsNotFiniteIsNamed) {
     std::string name = "transformer.h.1.mlp.c_fc.weight";
     Array& data = file.tensors[(format == WeightFormat::bf16 ? "model/" : "packed/") + name];
     std::string bytes(data.bytes(), '\0');
-    backend(data).read(data, bytes.data());
+    backend(data)->memory.read(data, bytes.data());
     bytes.replace(bytes.size() - 2, 2, "\x80\xff");  // minus infinity
-    backend(data).write(bytes.data(), data);
+    backend(data)->memory.write(bytes.data(), data);
     EXPECT_THAT(error_of([&] { load_quantized(file, test_device()); }),
                 testing::AllOf(HasSubstr(name), HasSubstr("NaN or infinite")));
   }
@@ -91,9 +91,9 @@ TEST(LoadQuantized, MakesNoModelLargerThanItsTensors) {
       for (int64_t size : {int64_t{1} << 40, std::numeric_limits<int64_t>::max() / 2 * 2}) {
         CheckpointFile claims = file;
         claims.attributes[key] = size;
-        size_t before = test_backend().memory().peak;
+        size_t before = test_backend()->memory.use().peak;
         EXPECT_NE(error(claims), "") << key;
-        EXPECT_LE(test_backend().memory().peak, before + 100'000) << key;
+        EXPECT_LE(test_backend()->memory.use().peak, before + 100'000) << key;
       }
     }
   }
@@ -114,15 +114,15 @@ TEST(LoadQuantized, HasNoFloat32MatrixOnTheWay) {
   shapes.weights([&](const std::string& name, Weight& weight) {
     const Shape& shape = weight.shape();
     Array data({shape[0] / 32, shape[1] / 32, 32 * 32 / 2 + 32 * 2}, DType::i8, test_device());
-    backend(data).write(std::string(data.bytes(), '\0').data(), data);
+    backend(data)->memory.write(std::string(data.bytes(), '\0').data(), data);
     file.tensors["packed/" + name] = data;
     bytes += data.bytes();
   });
-  MemoryUse before = test_backend().memory();
+  MemoryUse before = test_backend()->memory.use();
   ASSERT_GT(bytes, 6'000'000u);
   auto model = load_quantized(file, test_device());
-  EXPECT_LE(test_backend().memory().live, before.live + 200'000);
-  EXPECT_LE(test_backend().memory().peak, std::max(before.peak, before.live + 200'000));
+  EXPECT_LE(test_backend()->memory.use().live, before.live + 200'000);
+  EXPECT_LE(test_backend()->memory.use().peak, std::max(before.peak, before.live + 200'000));
 }
 
 }  // namespace

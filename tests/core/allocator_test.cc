@@ -135,18 +135,18 @@ TEST(CachingAllocator, IsAsItWasWhenThePagesCannotGrow) {
 
 // Without touching any of it, and it goes on afterwards.
 TEST(CpuMemory, RefusesMoreThanThereIs) {
-  Backend& on = backend(cpu);
-  const size_t live = on.memory().live, limit = on.memory().limit;
+  const size_t live = backend(cpu)->memory.use().live, limit = backend(cpu)->memory.use().limit;
   uint64_t there = free_memory();
   ASSERT_LT(there, limit) << "of 16 TB of address space";
-  EXPECT_THAT(message_of([&] { on.allocate(there + there / 8); }),
+  EXPECT_THAT(message_of([&] { backend(cpu)->memory.allocate(there + there / 8); }),
               testing::AllOf(testing::HasSubstr(std::to_string(there + there / 8)),
                              testing::HasSubstr("left by the machine")));
   for (size_t bytes : {limit, limit + 1, SIZE_MAX - 10, SIZE_MAX})
-    EXPECT_THAT(message_of([&] { on.allocate(bytes); }), testing::HasSubstr("out of memory"));
-  EXPECT_EQ(on.memory().live, live);
-  on.allocate(MiB);
-  EXPECT_LE(on.available_memory(), limit - live);
+    EXPECT_THAT(message_of([&] { backend(cpu)->memory.allocate(bytes); }),
+                testing::HasSubstr("out of memory"));
+  EXPECT_EQ(backend(cpu)->memory.use().live, live);
+  backend(cpu)->memory.allocate(MiB);
+  EXPECT_LE(backend(cpu)->memory.available(), limit - live);
 }
 
 // What a process under a limit of address space sees: nothing that should not be.
@@ -155,11 +155,10 @@ bool shares_limited_space() {
   std::ifstream("/proc/self/statm") >> used;
   rlimit limit{used * uint64_t(sysconf(_SC_PAGESIZE)) + 1024 * MiB, RLIM_INFINITY};
   setrlimit(RLIMIT_AS, &limit);
-  Backend& on = backend(cpu);  // the first use, which reserves its space
-  size_t arrays = on.memory().limit;
-  std::string message = error_of([&] { on.allocate(800 * MiB); });
+  size_t arrays = backend(cpu)->memory.use().limit;
+  std::string message = error_of([&] { backend(cpu)->memory.allocate(800 * MiB); });
   void* rest = std::malloc(150 * MiB);
-  bool whole = rest && on.allocate(600 * MiB);
+  bool whole = rest && backend(cpu)->memory.allocate(600 * MiB);
   std::free(rest);
   return whole && arrays > 700 * MiB && arrays < 800 * MiB &&
          message.find("ulimit -v") != message.npos;
@@ -216,14 +215,14 @@ TEST(CachingAllocator, ServesSeveralThreads) {
 }
 
 TEST(Memory, ArraysGiveTheirMemoryBack) {
-  const size_t before = test_backend().memory().live;
+  const size_t before = test_backend()->memory.use().live;
   {
     Array x({1000, 1000}, DType::f32, test_device());
     Array view = x.slice(10, 20);
     x = {};
-    EXPECT_GE(test_backend().memory().live, before + 4000000);  // the view holds it
+    EXPECT_GE(test_backend()->memory.use().live, before + 4000000);  // the view holds it
   }
-  EXPECT_EQ(test_backend().memory().live, before);
+  EXPECT_EQ(test_backend()->memory.use().live, before);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ TEST(Array, ViewsShareStorage) {
   EXPECT_EQ(to_vector<float>(flat), (std::vector<float>{3, 4, 5, 6, 7, 8}));
   EXPECT_TRUE(flat.shares_storage_with(x));
   EXPECT_FALSE(x.sole_owner());
-  backend(flat).fill(flat, -1);
+  backend(flat)->elementwise.fill(flat, -1);
   EXPECT_EQ(to_vector<float>(x), (std::vector<float>{0, 1, 2, -1, -1, -1, -1, -1, -1, 9, 10, 11}));
   EXPECT_EQ(to_vector<float>(middle.slice(1, 2)), (std::vector<float>{-1, -1, -1}));
   middle = flat = {};
@@ -73,6 +73,21 @@ TEST(Array, RejectsWhatDoesNotFit) {
   EXPECT_THROW(to_array(iota(3), {4}), Error);
   EXPECT_THROW(to_vector<double>(x), Error);
   EXPECT_THROW(item(x), Error);
+}
+
+TEST(Array, HasAnAddressForItsDevicesOperationsAlone) {
+  Array x = to_array(iota(4), {4});
+  EXPECT_THAT(message_of([&] { x.data<float>(); }),
+              testing::AllOf(testing::HasSubstr("float32 [4] of " + name_of(test_device())),
+                             testing::HasSubstr("memory.read")));
+  EXPECT_THAT(message_of([] { Array().address(); }), testing::HasSubstr("without values"));
+  const RunningOn running(test_device());
+  EXPECT_NE(x.address(), nullptr);
+  {
+    const RunningOn elsewhere(Device(Device::Type::cuda, 7));
+    EXPECT_THAT(message_of([&] { x.address(); }), testing::HasSubstr("operation of cuda:7"));
+  }
+  EXPECT_NE(x.address(), nullptr);
 }
 
 // Before any memory is touched, and never by wrapping around.
@@ -117,12 +132,15 @@ TEST(IdRange, IsThatOfTheHostsValues) {
 TEST(IdRange, IsForgottenByAnyWriteThroughAnyView) {
   const std::vector<int32_t> values{4, 1};
   const std::function<void(Array&)> writes[] = {
-      [&](Array& x) { backend(x).write(values.data(), x); },
+      [&](Array& x) { backend(x)->memory.write(values.data(), x); },
       [&](Array& x) {
-        backend(x).write([&](void* host) { std::memcpy(host, values.data(), x.bytes()); }, x);
+        backend(x)->memory.write([&](void* host) { std::memcpy(host, values.data(), x.bytes()); },
+                                 x);
       },
-      [](Array& x) { backend(x).fill(x, 9); },
-      [](Array& x) { backend(x).copy_block(to_array(std::vector{5}, {1}), 0, x, 0, 1, 0); }};
+      [](Array& x) { backend(x)->elementwise.fill(x, 9); },
+      [](Array& x) {
+        backend(x)->layout.copy_block(to_array(std::vector{5}, {1}), 0, x, 0, 1, 0);
+      }};
   for (const auto& write : writes) {
     Array ids = to_array(std::vector<int32_t>{0, 1, 2, 3}, {4}), part = ids.slice(1, 3);
     write(part);
@@ -188,18 +206,18 @@ TEST(Array, OverReadOnlyMemoryIsNotWrittenTo) {
   Array x(std::make_shared<Storage>(Storage{
               .data = memory.data(), .bytes = sizeof(float) * 2, .device = cpu, .read_only = true}),
           {2}, DType::f32);
-  Backend& on = backend(cpu);
-  Array own = on.cast(x, DType::f32), grad = on.cast(x, DType::f32), m = grad, v = grad;
+  Array own = backend(cpu)->elementwise.cast(x, DType::f32),
+        grad = backend(cpu)->elementwise.cast(x, DType::f32), m = grad, v = grad;
   std::vector<AdamWSlot> slots{{x, grad, m, v}};
-  EXPECT_THAT(message_of([&] { on.fill(x, 5); }),
+  EXPECT_THAT(message_of([&] { backend(cpu)->elementwise.fill(x, 5); }),
               testing::AllOf(testing::HasSubstr("fill: "), testing::HasSubstr("mapped file")));
-  EXPECT_THROW(on.write(memory.data(), x), Error);
-  EXPECT_THROW(on.write([](void*) {}, x), Error);
-  EXPECT_THROW(on.random_normal(x, 0, 1, {}), Error);
-  EXPECT_THROW(on.accumulate(x, own), Error);
-  EXPECT_THROW(on.scale(x, 2), Error);
-  EXPECT_THROW(on.copy_block(own, 0, x, 0, 1, 0), Error);
-  EXPECT_THROW(on.adamw(slots, {}), Error);
+  EXPECT_THROW(backend(cpu)->memory.write(memory.data(), x), Error);
+  EXPECT_THROW(backend(cpu)->memory.write([](void*) {}, x), Error);
+  EXPECT_THROW(backend(cpu)->random.normal(x, 0, 1, {}), Error);
+  EXPECT_THROW(backend(cpu)->elementwise.accumulate(x, own), Error);
+  EXPECT_THROW(backend(cpu)->elementwise.scale(x, 2), Error);
+  EXPECT_THROW(backend(cpu)->layout.copy_block(own, 0, x, 0, 1, 0), Error);
+  EXPECT_THROW(backend(cpu)->optimizer.adamw(slots, {}), Error);
   EXPECT_EQ(memory, (std::vector<float>{1, 2}));
 }
 

@@ -47,7 +47,7 @@ inline std::vector<double> values_of(const Array& x) {
 
 inline std::vector<char> bytes_of(const Array& x) {
   std::vector<char> bytes(x.bytes());
-  backend(x).read(x, bytes.data());
+  backend(x)->memory.read(x, bytes.data());
   return bytes;
 }
 

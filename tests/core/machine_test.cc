@@ -19,7 +19,7 @@ TEST(Machine, TheMostMemoryHeldIsTheKernelsOwnCount) {
   EXPECT_GE(most, bytes);
   EXPECT_LT(rss_bytes(), most);
   EXPECT_GT(rss_bytes(), 0u);
-  backend(cpu).measure_read_bandwidth();
+  backend(cpu)->machine.measure_read_bandwidth();
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   EXPECT_EQ(peak_rss_bytes(), size_t(usage.ru_maxrss) * 1024);
@@ -30,16 +30,16 @@ TEST(Machine, TheMostMemoryHeldIsTheKernelsOwnCount) {
 TEST(MachineDeathTest, ThePeakOfMultiplyAddsIsMeasuredInLittleMemory) {
   auto grew_little = [] {
     const size_t before = rss_bytes();
-    backend(cpu).measure_peak();
+    backend(cpu)->machine.measure_peak();
     return peak_rss_bytes() < before + (size_t(16) << 20);
   };
   EXPECT_EXIT(_exit(grew_little() ? 7 : 1), testing::ExitedWithCode(7), "");
 }
 
 TEST(Machine, PeaksArePlausible) {
-  MachinePeak peak = backend(cpu).measure_peak();
+  MachinePeak peak = backend(cpu)->machine.measure_peak();
   EXPECT_EQ(peak.read_bandwidth, 0) << "is asked for by itself";
-  peak.read_bandwidth = backend(cpu).measure_read_bandwidth();
+  peak.read_bandwidth = backend(cpu)->machine.measure_read_bandwidth();
 
   EXPECT_GT(peak.f32_flops, 1e9);
   EXPECT_LT(peak.f32_flops, 1e15);
@@ -53,9 +53,9 @@ TEST(Machine, PeaksArePlausible) {
 
 TEST(Machine, NamesTheCpuItsThreadsAndTarget) {
   set_parallel_threads(2);
-  EXPECT_NE(backend(cpu).machine_name().find(", 2 threads, "), std::string::npos)
-      << backend(cpu).machine_name();
-  EXPECT_FALSE(backend(cpu).machine_name().starts_with(","));
+  EXPECT_NE(backend(cpu)->machine.name().find(", 2 threads, "), std::string::npos)
+      << backend(cpu)->machine.name();
+  EXPECT_FALSE(backend(cpu)->machine.name().starts_with(","));
   set_parallel_threads(0);
 }
 

@@ -64,10 +64,10 @@ TEST(Dropout, ArraysFollowTheMaskInEveryDtype) {
         alone.push_back(dropout.keeps(i) ? in[i] * dropout.scale() : 0.0);
         sum.push_back(base[i] + alone[i]);
       }
-      expect_near(backend(a).add_dropout(r, a, dropout), sum, epsilon_of(dtype));
-      expect_near(backend(a).add_dropout({}, a, dropout), alone, epsilon_of(dtype));
-      expect_near(backend(a).dropout_grad(a, dropout, dtype), alone, epsilon_of(dtype));
-      EXPECT_EQ(values_of(backend(a).dropout_grad(a, {}, dtype)), in);
+      expect_near(backend(a)->random.add_dropout(r, a, dropout), sum, epsilon_of(dtype));
+      expect_near(backend(a)->random.add_dropout({}, a, dropout), alone, epsilon_of(dtype));
+      expect_near(backend(a)->random.dropout_grad(a, dropout, dtype), alone, epsilon_of(dtype));
+      EXPECT_EQ(values_of(backend(a)->random.dropout_grad(a, {}, dtype)), in);
     }
   });
 }
@@ -86,10 +86,10 @@ TEST(Dropout, JoinsAnF32StreamWithABf16Branch) {
         base[i] += factor * in[i];
         dy[i] *= factor;
       }
-      Array y = backend(x).add_dropout(stream, x, dropout);
+      Array y = backend(x)->random.add_dropout(stream, x, dropout);
       EXPECT_EQ(y.dtype(), DType::f32);
       expect_near(y, base, epsilon_of(DType::f32));
-      Array dx = backend(x).dropout_grad(stream, dropout, DType::bf16);
+      Array dx = backend(x)->random.dropout_grad(stream, dropout, DType::bf16);
       EXPECT_EQ(dx.dtype(), DType::bf16);
       expect_near(dx, dy, epsilon_of(DType::bf16));
     }
@@ -99,8 +99,8 @@ TEST(Dropout, JoinsAnF32StreamWithABf16Branch) {
 TEST(Dropout, DropsTheShareAskedFor) {
   constexpr int64_t size = 1 << 20;
   Array ones = zeros({size}, DType::f32);
-  backend(ones).fill(ones, 1);
-  Array y = backend(ones).add_dropout({}, ones, Dropout::with(0.2, {3, 4}));
+  backend(ones)->elementwise.fill(ones, 1);
+  Array y = backend(ones)->random.add_dropout({}, ones, Dropout::with(0.2, {3, 4}));
   double dropped = 0, pairs = 0;
   auto values = to_vector<float>(y);
   for (size_t i = 0; i < values.size(); ++i) {
@@ -114,13 +114,14 @@ TEST(Dropout, DropsTheShareAskedFor) {
 TEST(Dropout, SameBitsForAnyThreads) {
   Array x = array_of(normal_values(100001, 3), {100001}, DType::bf16);
   Dropout dropout = Dropout::with(0.1, {1, 2});
-  expect_same_for_any_threads([&] { return std::vector{backend(x).add_dropout(x, x, dropout)}; });
+  expect_same_for_any_threads(
+      [&] { return std::vector{backend(x)->random.add_dropout(x, x, dropout)}; });
 }
 
 TEST(RandomNormal, HasTheMomentsOfANormal) {
   constexpr int64_t size = 1 << 20;
   Array x({size}, DType::f64, test_device());
-  backend(x).random_normal(x, 3, 2, {5, 6});
+  backend(x)->random.normal(x, 3, 2, {5, 6});
   double m1 = 0, m2 = 0, m3 = 0, m4 = 0, neighbours = 0, tail = 0, last = 0;
   for (double value : to_vector<double>(x)) {
     double z = (value - 3) / 2;
@@ -141,8 +142,8 @@ TEST(RandomNormal, IsTheSameNumbersInEveryDtypeAndSize) {
   Array f64({5001}, DType::f64, test_device()), f32 = empty({5001}, DType::f32),
                                                 bf16 = empty({5001}, DType::bf16);
   Array few({7}, DType::f64, test_device()), other = empty({5001}, DType::f64);
-  for (Array* x : {&f64, &f32, &bf16, &few}) backend(*x).random_normal(*x, 0, 0.02, stream);
-  backend(other).random_normal(other, 0, 0.02, {9, 2});
+  for (Array* x : {&f64, &f32, &bf16, &few}) backend(*x)->random.normal(*x, 0, 0.02, stream);
+  backend(other)->random.normal(other, 0, 0.02, {9, 2});
   auto exact = to_vector<double>(f64);
   auto single = to_vector<float>(f32);
   for (size_t i = 0; i < exact.size(); ++i) ASSERT_EQ(single[i], float(exact[i]));
@@ -155,7 +156,7 @@ TEST(RandomNormal, IsTheSameNumbersInEveryDtypeAndSize) {
 TEST(RandomNormal, SameBitsForAnyThreads) {
   expect_same_for_any_threads([] {
     Array x({30001}, DType::f32, test_device());
-    backend(x).random_normal(x, 0, 1, {1, 1});
+    backend(x)->random.normal(x, 0, 1, {1, 1});
     return std::vector{x};
   });
 }

@@ -21,17 +21,17 @@ Array normal(Shape shape, unsigned seed) {
 // step of its block's largest / 127 (or 2^-8 of each element under bf16), and that of the sums.
 TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
   on_every_path([] {
-    Backend& on = test_backend();
     for (const WeightFormat format : narrow) {
       for (const int64_t M : {1, 5, 12, 13, 50}) {
         for (const auto& [N, K] : std::initializer_list<std::pair<int64_t, int64_t>>{
                  {1, 1}, {33, 31}, {65, 100}, {32, 768}}) {
           const Array x = normal({M, K}, 1), w = normal({N, K}, 2);
-          const PackedWeight packed = on.pack(w, format);
+          const PackedWeight packed = test_backend()->packed.pack(w, format);
           std::vector<int32_t> all;
           for (int64_t n = 0; n < N; ++n) all.push_back(int32_t(n));
-          const auto ws = values_of(on.unpack_rows(packed, to_array(all, {N}))), xs = values_of(x);
-          const auto y = values_of(on.linear_packed(x, packed, {}));
+          const auto ws = values_of(test_backend()->packed.unpack_rows(packed, to_array(all, {N}))),
+                     xs = values_of(x);
+          const auto y = values_of(test_backend()->packed.linear(x, packed, {}));
           for (int64_t i = 0; i < M; ++i) {
             for (int64_t n = 0; n < N; ++n) {
               double sum = 0, bound = 0;
@@ -59,12 +59,12 @@ TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
 // int8; in int4, at most 8 % of the norm of Gaussian weights, where equal steps have 8.1 %.
 TEST(WeightFormat, KeepsWeightsClosely) {
   on_every_target([] {
-    Backend& on = test_backend();
     const Array w = normal({64, 320}, 3);
     std::vector<int32_t> all;
     for (int32_t n = 0; n < 64; ++n) all.push_back(n);
     const auto kept = [&](WeightFormat format) {
-      return values_of(on.unpack_rows(on.pack(w, format), to_array(all, {64})));
+      return values_of(test_backend()->packed.unpack_rows(test_backend()->packed.pack(w, format),
+                                                          to_array(all, {64})));
     };
     const auto ws = values_of(w), int8 = kept(WeightFormat::int8), int4 = kept(WeightFormat::int4);
     double error = 0, norm = 0;
@@ -82,16 +82,17 @@ TEST(WeightFormat, KeepsWeightsClosely) {
 }
 
 TEST(WeightFormat, QuantisedBytesAndProductsAreTheSameOnEveryPath) {
-  Backend& on = test_backend();
   const Array x = normal({13, 300}, 4), w = normal({70, 300}, 5);
   for (const WeightFormat format : {WeightFormat::int8, WeightFormat::int4}) {
-    const auto bytes = bytes_of(on.pack(w, format).data);
-    on_every_target([&] { EXPECT_TRUE(bytes_of(on.pack(w, format).data) == bytes); });
-    const PackedWeight packed = on.pack(w, format);
+    const auto bytes = bytes_of(test_backend()->packed.pack(w, format).data);
+    on_every_target(
+        [&] { EXPECT_TRUE(bytes_of(test_backend()->packed.pack(w, format).data) == bytes); });
+    const PackedWeight packed = test_backend()->packed.pack(w, format);
     use_dot_kernels(false);
-    const auto portable = bytes_of(on.linear_packed(x, packed, {}));
+    const auto portable = bytes_of(test_backend()->packed.linear(x, packed, {}));
     use_dot_kernels(true);
-    EXPECT_TRUE(bytes_of(on.linear_packed(x, packed, {})) == portable) << name_of(format);
+    EXPECT_TRUE(bytes_of(test_backend()->packed.linear(x, packed, {})) == portable)
+        << name_of(format);
   }
 }
 
@@ -121,14 +122,14 @@ TEST(WeightFormat, LayoutOneIsAsDescribed) {
         }
       }
     }
-    return test_backend().packed_from(to_array(bytes, {2, 2, record}), N, K, format);
+    return test_backend()->packed.from_data(to_array(bytes, {2, 2, record}), N, K, format);
   };
   std::vector<int32_t> all;
   for (int32_t n = 0; n < N; ++n) all.push_back(n);
   for (const WeightFormat format : {WeightFormat::int8, WeightFormat::int4}) {
     const PackedWeight w = packed(format);
     on_every_target([&] {
-      const auto got = values_of(test_backend().unpack_rows(w, to_array(all, {N})));
+      const auto got = values_of(test_backend()->packed.unpack_rows(w, to_array(all, {N})));
       for (int64_t n = 0; n < N; ++n) {
         for (int64_t k = 0; k < K; ++k) {
           const int level =
@@ -142,9 +143,10 @@ TEST(WeightFormat, LayoutOneIsAsDescribed) {
 }
 
 TEST(WeightFormat, DataOfAnotherSizeIsAnError) {
-  Backend& on = test_backend();
   const auto error = [&](Shape shape, DType dtype, int64_t N, int64_t K, WeightFormat format) {
-    return message_of([&] { on.packed_from(Array(shape, dtype, test_device()), N, K, format); });
+    return message_of([&] {
+      test_backend()->packed.from_data(Array(shape, dtype, test_device()), N, K, format);
+    });
   };
   constexpr WeightFormat int8 = WeightFormat::int8, int4 = WeightFormat::int4;
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
@@ -158,31 +160,31 @@ TEST(WeightFormat, DataOfAnotherSizeIsAnError) {
 
 TEST(WeightFormat, Bfloat16MatricesPackToTheSameBytes) {
   on_every_target([] {
-    Backend& on = test_backend();
     const Array w = normal({70, 301}, 9);
-    const auto bytes = bytes_of(on.pack(w, WeightFormat::bf16).data);
-    const Array rounded = on.cast(w, DType::bf16);
-    EXPECT_TRUE(bytes_of(on.pack(rounded, WeightFormat::bf16).data) == bytes);
-    EXPECT_NE(message_of([&] { on.pack(rounded, WeightFormat::int8); }), "");
+    const auto bytes = bytes_of(test_backend()->packed.pack(w, WeightFormat::bf16).data);
+    const Array rounded = test_backend()->elementwise.cast(w, DType::bf16);
+    EXPECT_TRUE(bytes_of(test_backend()->packed.pack(rounded, WeightFormat::bf16).data) == bytes);
+    EXPECT_NE(message_of([&] { test_backend()->packed.pack(rounded, WeightFormat::int8); }), "");
   });
 }
 
 TEST(WeightFormat, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {
   on_every_path([] {
-    Backend& on = test_backend();
     const Array x = normal({65, 200}, 6), bias = normal({100}, 7);
     for (const WeightFormat format : narrow) {
-      const PackedWeight w = on.pack(normal({100, 200}, 8), format);
+      const PackedWeight w = test_backend()->packed.pack(normal({100, 200}, 8), format);
       set_parallel_threads(1);
       std::vector<char> alone;
       for (int64_t i = 0; i < 65; ++i) {
-        const auto row = bytes_of(on.linear_packed(x.slice(i, i + 1), w, bias, gelu_tanh_op));
+        const auto row =
+            bytes_of(test_backend()->packed.linear(x.slice(i, i + 1), w, bias, gelu_tanh_op));
         alone.insert(alone.end(), row.begin(), row.end());
       }
       for (const int threads : {1, 2, 3}) {
         set_parallel_threads(threads);
         for (int64_t M : {1, 2, 10, 12, 13, 25, 65}) {
-          const auto rows = bytes_of(on.linear_packed(x.slice(65 - M, 65), w, bias, gelu_tanh_op));
+          const auto rows =
+              bytes_of(test_backend()->packed.linear(x.slice(65 - M, 65), w, bias, gelu_tanh_op));
           ASSERT_TRUE(std::equal(rows.begin(), rows.end(), alone.end() - long(rows.size())))
               << name_of(format) << ", " << M << " rows, " << threads << " threads";
         }

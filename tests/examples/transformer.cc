@@ -21,7 +21,7 @@ struct Transformer : Module {
     Generator random{1};
     auto draw = [&](const char* name, Parameter& weight, Shape shape) {
       Array values(shape, DType::f32, cpu);
-      backend(values).random_normal(values, 0, 0.05, random.next());
+      backend(values)->random.normal(values, 0, 0.05, random.next());
       add(name, weight, values);
     };
     draw("characters", characters, {V, C}), draw("positions", positions, {T, C});

@@ -75,7 +75,7 @@ void edit(CheckpointFile& content, FuzzedDataProvider& input) {
             input.PickValueInArray({DType::f32, DType::f64, DType::bf16, DType::i32, DType::i8});
         Array values(Shape(std::span<const int64_t>(dims)), dtype, cpu);
         std::vector<char> bytes(values.bytes());
-        backend(values).write(bytes.data(), values);
+        backend(values)->memory.write(bytes.data(), values);
         content.tensors[tensor] = values;
       }
     }

@@ -49,6 +49,8 @@ inline void require(bool ok) {
 }
 
 // Arrays' memory, which libFuzzer's -malloc_limit_mb does not see: inputs have some KB.
-inline void require_little_memory() { require(backend(cpu).memory().peak <= size_t{64} << 20); }
+inline void require_little_memory() {
+  require(backend(cpu)->memory.use().peak <= size_t{64} << 20);
+}
 
 }  // namespace folio

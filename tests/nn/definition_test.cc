@@ -97,7 +97,7 @@ std::unique_ptr<Gpt> drawn(Values& values) {
   uint64_t stream = 0;
   model->parameters([&](const std::string& name, Parameter& p) {
     Array array = empty(p.shape(), DType::f64);
-    backend(array).random_normal(array, 0.1, 0.4, {3, stream++});
+    backend(array)->random.normal(array, 0.1, 0.4, {3, stream++});
     values[name] = to_vector<double>(array);
     p = Parameter::leaf(array);
   });

@@ -193,7 +193,7 @@ TEST(Gpt, PackingGivesTheDenseMemoryBack) {
   for (WeightFormat format :
        {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
     Gpt model(small(), test_device(), 1);
-    [[maybe_unused]] const size_t start = test_backend().memory().live;
+    [[maybe_unused]] const size_t start = test_backend()->memory.use().live;
     model.pack(format);
     size_t matrices = 0, packed = 0;
     model.weights([&](const std::string& name, Weight& weight) {
@@ -204,7 +204,7 @@ TEST(Gpt, PackingGivesTheDenseMemoryBack) {
     });
     EXPECT_GT(matrices, 0u);
 #if !defined(__SANITIZE_ADDRESS__)  // which puts a zone around every block
-    EXPECT_EQ(start - matrices + packed, test_backend().memory().live) << name_of(format);
+    EXPECT_EQ(start - matrices + packed, test_backend()->memory.use().live) << name_of(format);
 #endif
   }
 }
@@ -275,9 +275,9 @@ Trained train_two_steps(bool recompute, DType dtype) {
   model.context().dtype = dtype;
   Trained trained;
   for (int step = 0; step < 2; ++step) {
-    size_t before = test_backend().memory().live;
+    size_t before = test_backend()->memory.use().live;
     Tensor loss = model.loss(tokens(4, 8), tokens(4, 8));
-    trained.kept = test_backend().memory().live - before;
+    trained.kept = test_backend()->memory.use().live - before;
     loss.backward();
     trained.losses.push_back(item(loss.array()));
   }

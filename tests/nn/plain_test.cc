@@ -31,7 +31,7 @@ Array ids(int64_t step) {
 }
 
 std::vector<double> values_of(const Array& x) {
-  return to_vector<double>(backend(x).cast(x, DType::f64));
+  return to_vector<double>(backend(x)->elementwise.cast(x, DType::f64));
 }
 
 // Weights in f64 under f64, and large enough that attention is not uniform.
@@ -40,7 +40,7 @@ void draw(Gpt& model, DType dtype) {
   model.parameters([&](const std::string&, Parameter& p) {
     Array values(p.shape(), dtype == DType::f64 ? DType::f64 : DType::f32, test_device());
     const bool matrix = p.shape().rank() == 2;
-    backend(values).random_normal(values, matrix ? 0 : 0.5, matrix ? 0.3 : 0.1, {7, stream++});
+    backend(values)->random.normal(values, matrix ? 0 : 0.5, matrix ? 0.3 : 0.1, {7, stream++});
     p = Parameter::leaf(values);
   });
   model.context().dtype = dtype;

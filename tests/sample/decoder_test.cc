@@ -94,8 +94,8 @@ TEST(Decoder, ATrimmedCacheIsAnotherModel) {
     size_t width = size_t(layer.v.dim(3)), head = size_t(layer.v.dim(2)) * width;
     for (size_t h = 0; h < v.size(); h += head)
       std::copy(v.begin() + long(h + width), v.begin() + long(h + head), v.begin() + long(h));
-    backend(layer.k).write(k.data(), layer.k);
-    backend(layer.v).write(v.data(), layer.v);
+    backend(layer.k)->memory.write(k.data(), layer.k);
+    backend(layer.v)->memory.write(v.data(), layer.v);
   }
   cache.set_length(0, T - 1);
   std::vector<float> trimmed =

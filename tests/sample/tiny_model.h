@@ -21,8 +21,8 @@ inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V, int64_t n_layer 
   auto model = std::make_unique<Gpt>(config, test_device(), 5);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() == 2)
-      backend(p.array()).random_normal(const_cast<Array&>(p.array()), 0, 0.3,
-                                       {9, uint64_t(p.array().size())});
+      backend(p.array())->random.normal(const_cast<Array&>(p.array()), 0, 0.3,
+                                        {9, uint64_t(p.array().size())});
   });
   return model;
 }

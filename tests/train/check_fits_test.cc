@@ -34,8 +34,8 @@ GptConfig config_of(const TrainOptions& o) {
 
 // The most that Arrays held in a training step.
 double bytes_of_a_step(const TrainOptions& options) {
-  size_t before = test_backend().memory().live;
-  test_backend().forget_peak_memory();
+  size_t before = test_backend()->memory.use().live;
+  test_backend()->memory.forget_peak();
   Gpt model(config_of(options), test_device(), 1);
   model.context().dtype = dtype_named(options.dtype);
   model.context().recompute = options.recompute;
@@ -47,7 +47,7 @@ double bytes_of_a_step(const TrainOptions& options) {
     optimizer.step(1e-3);
     optimizer.zero_grad();
   }
-  return double(test_backend().memory().peak - before);
+  return double(test_backend()->memory.use().peak - before);
 }
 
 // Never more than what a step takes, nor so little that it would say nothing.
@@ -75,12 +75,12 @@ TEST(CheckFits, NamesTheOptionsAndTheBytesNeededAndLeft) {
       message_of([&] { check_fits(config_of(options), options); }),
       AllOf(HasSubstr("n_embd=1099511627776"), HasSubstr("n_layer=4"), HasSubstr("MB are left")));
   options = options_of(int64_t{1} << 40, "bfloat16", true);
-  size_t before = test_backend().memory().peak;
+  size_t before = test_backend()->memory.use().peak;
   EXPECT_THAT(message_of([&] { check_fits(config_of(options), options); }),
               AllOf(HasSubstr("batch_size=1099511627776"), HasSubstr("block_size=64")));
   options.eval_only = true;  // keeps nothing for backward
   check_fits(config_of(options), options);
-  EXPECT_EQ(test_backend().memory().peak, before);
+  EXPECT_EQ(test_backend()->memory.use().peak, before);
 }
 
 }  // namespace

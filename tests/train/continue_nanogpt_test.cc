@@ -103,7 +103,7 @@ TEST(ContinueNanogpt, WithoutAnyPartOfTheStateTheLossesDiffer) {
     spoil(run);
     return distance(run) > 1e-3;
   };
-  auto clear = [](Array array) { backend(array).fill(array, 0); };
+  auto clear = [](Array array) { backend(array)->elementwise.fill(array, 0); };
   EXPECT_TRUE(differs([](folio::Run& run) { run.optimizer->steps = 0; }));
   EXPECT_TRUE(differs([](folio::Run& run) { run.iter += 1; }));
   EXPECT_TRUE(differs([&](folio::Run& run) {

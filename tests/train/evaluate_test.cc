@@ -28,7 +28,7 @@ std::unique_ptr<Gpt> a_model() {
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() != 2) return;
     Array values = p.array();
-    backend(values).random_normal(values, 0, 0.4, {7, uint64_t(values.size())});
+    backend(values)->random.normal(values, 0, 0.4, {7, uint64_t(values.size())});
   });
   return model;
 }

@@ -52,7 +52,8 @@ class Parity : public testing::TestWithParam<size_t> {
   // The norm of the gradients before they were clipped.
   double update(Gpt& gpt, AdamW& optimizer) const {
     Array norm = grad_norm(gpt);
-    optimizer.step(o.at("learning_rate"), backend(norm).clip_scale(norm, o.at("grad_clip")));
+    optimizer.step(o.at("learning_rate"),
+                   backend(norm)->optimizer.clip_scale(norm, o.at("grad_clip")));
     optimizer.zero_grad();
     return item(norm);
   }

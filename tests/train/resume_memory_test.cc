@@ -26,11 +26,11 @@ TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
     bytes = parameter_bytes(*run.model);
     train(run, silent);
   }
-  size_t before = test_backend().memory().live;
+  size_t before = test_backend()->memory.use().live;
   options.init_from = "resume";
-  test_backend().forget_peak_memory();
+  test_backend()->memory.forget_peak();
   folio::Run run(options, {});
-  double taken = double(test_backend().memory().peak - before);
+  double taken = double(test_backend()->memory.use().peak - before);
   EXPECT_GE(taken, 3 * bytes);
   EXPECT_LE(taken, 3.2 * bytes) << "of the parameters, as the issue asks";
   for (const auto& [name, moments] : run.optimizer->moments)
@@ -40,11 +40,11 @@ TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
 TEST(AdamWMoments, TakeMemoryWhenTheyAreFirstNeeded) {
   Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 64},
             test_device(), 1);
-  size_t before = test_backend().memory().live;
+  size_t before = test_backend()->memory.use().live;
   AdamW optimizer(model, {});
-  EXPECT_EQ(test_backend().memory().live, before);
+  EXPECT_EQ(test_backend()->memory.use().live, before);
   optimizer.make_moments();
-  EXPECT_GE(double(test_backend().memory().live - before), 2 * parameter_bytes(model));
+  EXPECT_GE(double(test_backend()->memory.use().live - before), 2 * parameter_bytes(model));
   const Array& m = optimizer.moments.at("transformer.wte.weight").m;
   EXPECT_EQ(to_vector<float>(m), std::vector<float>(size_t(m.size()), 0));
 }

@@ -49,11 +49,15 @@ TEST_F(SizesOf, AFolderHas15UnitsAtMost) {
   }
 }
 
-TEST_F(SizesOf, TheKernelsOfADeviceAreMore) {
+TEST_F(SizesOf, TheContractAndTheKernelsOfADeviceAreMore) {
   add_units("core/cpu", 40);
   EXPECT_THAT(size_violations(root), IsEmpty());
+  add_units("core/backend", 20);
+  EXPECT_THAT(size_violations(root), IsEmpty());
   add_units("core/cpu", 41);
-  EXPECT_THAT(size_violations(root), ElementsAre("core/cpu: 41 units, at most 40"));
+  add_units("core/backend", 21);
+  EXPECT_THAT(size_violations(root),
+              ElementsAre("core/backend: 21 units, at most 20", "core/cpu: 41 units, at most 40"));
 }
 
 }  // namespace

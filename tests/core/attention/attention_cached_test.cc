@@ -26,13 +26,13 @@ Array part_of(const Array& array, int64_t begin, int64_t end) {
 std::vector<double> in_calls(const Array& qkv, int64_t H, DType kept,
                              const std::vector<int64_t>& calls) {
   const int64_t T = qkv.dim(1);
-  KvLayer cache = test_backend().make_kv_layer(1, T, qkv.dim(2) / 3, H, kept);
+  KvLayer cache = test_backend()->kv_cache.make_layer(1, T, qkv.dim(2) / 3, H, kept);
   std::vector<double> rows;
   int64_t position = 0;
   for (int64_t n : calls) {
     Array part = part_of(qkv, position, position + n);
     std::vector<double> y =
-        values_of(test_backend().attention_cached(part, H, cache, positions_of({position})));
+        values_of(test_backend()->kv_cache.attention(part, H, cache, positions_of({position})));
     rows.insert(rows.end(), y.begin(), y.end());
     position += n;
   }
@@ -51,10 +51,10 @@ TEST(CachedAttention, MatchesAttention) {
       Array qkv = array_of(normal_values(s.packed().size(), 9), s.packed(), dtype);
       AttentionReference expected =
           attention_reference(s, values_of(qkv), normal_values(s.rows().size(), 10), {});
-      KvLayer cache = test_backend().make_kv_layer(1, T, s.C(), s.H, kept);
+      KvLayer cache = test_backend()->kv_cache.make_layer(1, T, s.C(), s.H, kept);
       Array y;
       on_every_target([&] {
-        y = test_backend().attention_cached(qkv, s.H, cache, positions_of({0}));
+        y = test_backend()->kv_cache.attention(qkv, s.H, cache, positions_of({0}));
         EXPECT_LE(largest_error(y, expected.y), tolerance);
       });
       EXPECT_EQ(y.shape(), s.rows());
@@ -96,8 +96,8 @@ TEST(CachedAttention, Int8AttendsToThe127thsOfEachPositionsLargest) {
       AttentionReference expected =
           attention_reference(s, values, normal_values(s.rows().size(), 10), {});
       on_every_target([&, dtype = dtype, tolerance = tolerance] {
-        KvLayer cache = test_backend().make_kv_layer(1, s.T, s.C(), s.H, DType::i8);
-        Array y = test_backend().attention_cached(qkv, s.H, cache, positions_of({0}));
+        KvLayer cache = test_backend()->kv_cache.make_layer(1, s.T, s.C(), s.H, DType::i8);
+        Array y = test_backend()->kv_cache.attention(qkv, s.H, cache, positions_of({0}));
         EXPECT_EQ(y.dtype(), dtype);
         EXPECT_LE(largest_error(y, expected.y), tolerance)
             << fmt::format("T {}, D {}, {}", s.T, s.D, dtype);
@@ -191,10 +191,10 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld)
   }
   for (int threads : {1, 2, 3}) {
     set_parallel_threads(threads);
-    KvLayer cache = test_backend().make_kv_layer(B, capacity, C, H, GetParam());
+    KvLayer cache = test_backend()->kv_cache.make_layer(B, capacity, C, H, GetParam());
     const std::vector<double> stale(size_t(B * capacity * 3 * C), std::nan(""));
-    test_backend().attention_cached(array_of(stale, {B, capacity, 3 * C}, DType::f32), H, cache,
-                                    positions_of(std::vector<int64_t>(size_t(B), 0)));
+    test_backend()->kv_cache.attention(array_of(stale, {B, capacity, 3 * C}, DType::f32), H, cache,
+                                       positions_of(std::vector<int64_t>(size_t(B), 0)));
     // Rewind, then feed each its own prefix, token by token; a sequence that is done repeats its
     // last position.
     std::vector<int64_t> positions(size_t(B), 0);
@@ -207,10 +207,10 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld)
         auto at = values.begin() + positions[size_t(b)] * 3 * C;
         step.insert(step.end(), at, at + 3 * C);
       }
-      test_backend().attention_cached(array_of(step, {B, 1, 3 * C}, DType::f32), H, cache,
-                                      positions_of(positions));
+      test_backend()->kv_cache.attention(array_of(step, {B, 1, 3 * C}, DType::f32), H, cache,
+                                         positions_of(positions));
     }
-    std::vector<double> y = values_of(test_backend().attention_cached(
+    std::vector<double> y = values_of(test_backend()->kv_cache.attention(
         array_of(last, {B, 1, 3 * C}, DType::f32), H, cache, positions_of(lengths)));
     for (int64_t b = 0; b < B; ++b) {
       EXPECT_EQ(std::vector<double>(y.begin() + b * C, y.begin() + (b + 1) * C), alone[size_t(b)])
@@ -221,10 +221,10 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchTheThreadsOrWhatTheCacheHeld)
 }
 
 TEST(CachedAttention, ErrorsNameTheNumbers) {
-  KvLayer cache = test_backend().make_kv_layer(2, 10, 8, 2, DType::f32);
+  KvLayer cache = test_backend()->kv_cache.make_layer(2, 10, 8, 2, DType::f32);
   auto message = [&](Shape shape, std::vector<int64_t> positions) -> std::string {
     try {
-      test_backend().attention_cached(
+      test_backend()->kv_cache.attention(
           array_of(std::vector<double>(size_t(shape.size())), shape, DType::f32), 2, cache,
           positions_of(positions));
     } catch (const Error& error) {
@@ -240,7 +240,7 @@ TEST(CachedAttention, ErrorsNameTheNumbers) {
   EXPECT_THAT(message({2, 1, 24}, {-1, 0}), testing::HasSubstr("-1 positions"));
   EXPECT_THAT(message({3, 1, 24}, {0, 0, 0}), testing::HasSubstr("3 sequences"));
   EXPECT_THAT(message({2, 1, 48}, {0, 0}), testing::HasSubstr("2 heads of 8"));
-  EXPECT_THROW(test_backend().make_kv_layer(2, 10, 8, 2, DType::i32), Error);
+  EXPECT_THROW(test_backend()->kv_cache.make_layer(2, 10, 8, 2, DType::i32), Error);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ TEST(Binary, MatchesTheScalarFunctor) {
             const double b = in.bs[partner(i, in.dy.shape(), b_shape)];
             y.push_back(visit_binary(op, [&](auto f) { return f.value(a, b); }));
           }
-          const Array result = backend(in.a).binary(op, in.a, in.b);
+          const Array result = backend(in.a)->broadcast.binary(op, in.a, in.b);
           EXPECT_EQ(result.shape(), in.dy.shape());
           expect_near(result, y, epsilon_of(dtype));
         }
@@ -101,7 +101,7 @@ TEST(Binary, GradientsAreSummedWhereAnOperandIsRepeated) {
           }
           auto expect = [&](Side side, const Array& x, const std::vector<double>& expected,
                             const std::vector<double>& size) {
-            const Array grad = backend(x).binary_grad(op, side, in.a, in.b, in.dy);
+            const Array grad = backend(x)->broadcast.binary_grad(op, side, in.a, in.b, in.dy);
             EXPECT_EQ(grad.shape(), x.shape());
             EXPECT_EQ(grad.dtype(), dtype);
             const auto values = values_of(grad);
@@ -123,17 +123,17 @@ TEST(Binary, SumsNeedShapesAlone) {
   const Array a = Array::shape_only({2, 3}, DType::f32), b = Array::shape_only({3}, DType::f32);
   for (Binary op : {binary<Add>(), binary<Sub>()})
     for (Side side : {Side::a, Side::b})
-      EXPECT_EQ(bytes_of(backend(in.dy).binary_grad(op, side, a, b, in.dy)),
-                bytes_of(backend(in.dy).binary_grad(op, side, in.a, in.b, in.dy)));
+      EXPECT_EQ(bytes_of(backend(in.dy)->broadcast.binary_grad(op, side, a, b, in.dy)),
+                bytes_of(backend(in.dy)->broadcast.binary_grad(op, side, in.a, in.b, in.dy)));
 }
 
 TEST(Binary, SameBitsForAnyThreads) {
   const Operands in({3, 1, 20000}, {7, 1}, DType::f32);
   expect_same_for_any_threads([&] {
-    Backend& device = backend(in.a);
-    return std::vector{device.binary(binary<Div>(), in.a, in.b),
-                       device.binary_grad(binary<Div>(), Side::a, in.a, in.b, in.dy),
-                       device.binary_grad(binary<Div>(), Side::b, in.a, in.b, in.dy)};
+    return std::vector{
+        backend(in.a)->broadcast.binary(binary<Div>(), in.a, in.b),
+        backend(in.a)->broadcast.binary_grad(binary<Div>(), Side::a, in.a, in.b, in.dy),
+        backend(in.a)->broadcast.binary_grad(binary<Div>(), Side::b, in.a, in.b, in.dy)};
   });
 }
 

@@ -88,7 +88,7 @@ class CrossEntropyOf : public testing::TestWithParam<std::tuple<Case, DType>> {
 };
 
 TEST_P(CrossEntropyOf, MatchesDefinition) {
-  CrossEntropy got = test_backend().linear_cross_entropy(X, W, Y, true);
+  CrossEntropy got = test_backend()->losses.linear_cross_entropy(X, W, Y, true);
   Reference want = reference(x, w, targets, c);
   double unit = dtype == DType::f64 ? 1e-11 : 1e-5;
   EXPECT_EQ(got.dx.dtype(), dtype);
@@ -97,11 +97,11 @@ TEST_P(CrossEntropyOf, MatchesDefinition) {
   expect_near(values_of(got.dx), want.dx, dtype == DType::bf16 ? 1e-2 : unit);
   expect_near(values_of(got.dw), want.dw, dtype == DType::bf16 ? 1e-2 : unit);
 
-  CrossEntropy only_loss = test_backend().linear_cross_entropy(X, W, Y, false);
+  CrossEntropy only_loss = test_backend()->losses.linear_cross_entropy(X, W, Y, false);
   EXPECT_EQ(values_of(only_loss.loss), values_of(got.loss));
   EXPECT_FALSE(only_loss.dx.defined() || only_loss.dw.defined());
 
-  CrossEntropy quarter = test_backend().linear_cross_entropy(X, W, Y, true, 0.25);
+  CrossEntropy quarter = test_backend()->losses.linear_cross_entropy(X, W, Y, true, 0.25);
   EXPECT_EQ(values_of(quarter.loss), multiplied(values_of(got.loss), 0.25));
   expect_near(values_of(quarter.dx), multiplied(values_of(got.dx), 0.25), unit);
   expect_near(values_of(quarter.dw), multiplied(values_of(got.dw), 0.25), unit);
@@ -110,7 +110,7 @@ TEST_P(CrossEntropyOf, MatchesDefinition) {
 TEST_P(CrossEntropyOf, BitsDoNotDependOnThreads) {
   auto all = [&](int threads) {
     set_parallel_threads(threads);
-    CrossEntropy got = test_backend().linear_cross_entropy(X, W, Y, true);
+    CrossEntropy got = test_backend()->losses.linear_cross_entropy(X, W, Y, true);
     return std::vector{values_of(got.loss), values_of(got.dx), values_of(got.dw)};
   };
   auto one = all(1);
@@ -132,8 +132,8 @@ TEST(LinearCrossEntropy, GradientsMatchFiniteDifferences) {
   Matrix x = random_matrix(c.m * c.C, 3), w = random_matrix(c.V * c.C, 4);
   Array Y = to_array(some_targets(c.m, c.V), {2, 2});
   auto run = [&](bool with_grad) {
-    return test_backend().linear_cross_entropy(to_array(x, {2, 2, c.C}), to_array(w, {c.V, c.C}), Y,
-                                               with_grad);
+    return test_backend()->losses.linear_cross_entropy(to_array(x, {2, 2, c.C}),
+                                                       to_array(w, {c.V, c.C}), Y, with_grad);
   };
   CrossEntropy exact = run(true);
   EXPECT_EQ(exact.dx.shape(), (Shape{2, 2, c.C}));
@@ -155,8 +155,8 @@ TEST(LinearCrossEntropy, GradientsMatchFiniteDifferences) {
 TEST(LinearCrossEntropy, LargeLogitsDoNotOverflow) {
   Array x = to_array(std::vector<float>{1000, 0}, {1, 2}),
         w = to_array(std::vector<float>{1, 0, -1, 0}, {2, 2});
-  CrossEntropy got =
-      test_backend().linear_cross_entropy(x, w, to_array(std::vector<int32_t>{1}, {1}), true);
+  CrossEntropy got = test_backend()->losses.linear_cross_entropy(
+      x, w, to_array(std::vector<int32_t>{1}, {1}), true);
   EXPECT_EQ(to_vector<float>(got.loss)[0], 2000.0f);
   EXPECT_THAT(to_vector<float>(got.dx), testing::ElementsAre(2, 0));
 }

@@ -51,8 +51,8 @@ TEST(Functors, AnOpThatIsNotInTheListIsAnError) {
   EXPECT_THROW(visit_unary(Unary::none, nothing), Error);
   EXPECT_THROW(visit_binary(Binary(std::tuple_size_v<BinaryOps>), nothing), Error);
   Array x = zeros({2, 3}, DType::f32), w = zeros({4, 3}, DType::f32);
-  EXPECT_THROW(backend(x).linear(x, w, {}, Unary(std::tuple_size_v<UnaryOps>)), Error);
-  EXPECT_THROW(backend(x).unary(Unary::none, x), Error);
+  EXPECT_THROW(backend(x)->products.linear(x, w, {}, Unary(std::tuple_size_v<UnaryOps>)), Error);
+  EXPECT_THROW(backend(x)->elementwise.unary(Unary::none, x), Error);
 }
 
 TEST(Unary, MatchesTheScalarFunctor) {
@@ -71,10 +71,11 @@ TEST(Unary, MatchesTheScalarFunctor) {
             y.push_back(value_of(op, in[i]));
             dx.push_back(grad[i] * slope_of(op, in[i]));
           }
-          expect_near(backend(x).unary(op, x), y, epsilon_of(dtype));
+          expect_near(backend(x)->elementwise.unary(op, x), y, epsilon_of(dtype));
           // GeluTanh multiplies 1 - tanh^2, which cancels, by x^3.
           const double cancels = dtype == DType::bf16 ? 1 : 20;
-          expect_near(backend(x).unary_grad(op, x, dy), dx, cancels * epsilon_of(dtype));
+          expect_near(backend(x)->elementwise.unary_grad(op, x, dy), dx,
+                      cancels * epsilon_of(dtype));
         }
       }
     });
@@ -90,7 +91,7 @@ TEST(Unary, EndsOfTheRangeAreThoseOfTheMathLibrary) {
       for_each_op<std::tuple<Relu, Sigmoid, Tanh, Exp, Log, Square, Sqrt>>([&](auto op) {
         Array x = array_of(ends, {int64_t(ends.size())}, dtype);
         auto in = values_of(x);
-        auto got = values_of(backend(x).unary(unary<decltype(op)>(), x));
+        auto got = values_of(backend(x)->elementwise.unary(unary<decltype(op)>(), x));
         for (size_t i = 0; i < in.size(); ++i) {
           double wanted = op.value(in[i]);
           if (dtype != DType::f64) wanted = double(float(wanted));  // may be infinite, or 0
@@ -111,11 +112,11 @@ TEST(Unary, IsFiniteFarOutAndKeepsNan) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     for (DType dtype : float_dtypes) {
       Array x = array_of({1e4, -1e4, 300, -300, nan}, {5}, dtype), one = zeros({5}, dtype);
-      backend(one).fill(one, 1);
+      backend(one)->elementwise.fill(one, 1);
       auto in = values_of(x);
       for (Unary op : gelus) {
-        auto y = values_of(backend(x).unary(op, x)),
-             dx = values_of(backend(x).unary_grad(op, x, one));
+        auto y = values_of(backend(x)->elementwise.unary(op, x)),
+             dx = values_of(backend(x)->elementwise.unary_grad(op, x, one));
         EXPECT_EQ(std::vector(y.begin(), y.end() - 1), (std::vector<double>{in[0], 0, in[2], 0}));
         EXPECT_EQ(std::vector(dx.begin(), dx.end() - 1), (std::vector<double>{1, 0, 1, 0}));
         EXPECT_TRUE(std::isnan(y[4]) && std::isnan(dx[4]));
@@ -133,7 +134,8 @@ TEST(Add, AddsAndRoundsOnce) {
         auto left = values_of(a), right = values_of(b);
         std::vector<double> sum;
         for (size_t i = 0; i < left.size(); ++i) sum.push_back(left[i] + right[i]);
-        EXPECT_EQ(bytes_of(backend(a).add(a, b)), bytes_of(array_of(sum, {size}, dtype)));
+        EXPECT_EQ(bytes_of(backend(a)->elementwise.add(a, b)),
+                  bytes_of(array_of(sum, {size}, dtype)));
       }
     }
   });
@@ -145,14 +147,14 @@ TEST(Cast, ConvertsEveryPair) {
     for (DType from : float_dtypes) {
       for (DType to : float_dtypes) {
         Array x = array_of(values, {40003}, from);
-        Array y = backend(x).cast(x, to);
+        Array y = backend(x)->elementwise.cast(x, to);
         EXPECT_EQ(y.dtype(), to);
         EXPECT_FALSE(y.shares_storage_with(x));
         EXPECT_EQ(bytes_of(y), bytes_of(array_of(values_of(x), {40003}, to)))
             << name_of(from) << " to " << name_of(to);
       }
     }
-    EXPECT_THROW(test_backend().cast(zeros({2}, DType::i32), DType::f32), Error);
+    EXPECT_THROW(test_backend()->elementwise.cast(zeros({2}, DType::i32), DType::f32), Error);
   });
 }
 
@@ -165,7 +167,7 @@ TEST(Accumulate, AddsEveryPair) {
           Array x = array_of(normal_values(size, 2), {size}, from);
           auto expected = values_of(sum), terms = values_of(x);
           for (size_t i = 0; i < terms.size(); ++i) expected[i] += terms[i];
-          backend(x).accumulate(sum, x);
+          backend(x)->elementwise.accumulate(sum, x);
           expect_near(sum, expected, epsilon_of(into));
         }
       }
@@ -180,13 +182,14 @@ TEST(Scale, MultipliesByANumberOrAScalarArray) {
         Array x = array_of(normal_values(40003, 1), {40003}, dtype);
         auto expected = values_of(x);
         for (double& value : expected) value *= 0.375;
-        Array by_array = backend(x).cast(x, dtype), by_number = backend(x).cast(x, dtype);
-        backend(x).scale(by_array, array_of({0.375}, {}, factor_dtype));
-        backend(x).scale(by_number, 0.375);
+        Array by_array = backend(x)->elementwise.cast(x, dtype),
+              by_number = backend(x)->elementwise.cast(x, dtype);
+        backend(x)->elementwise.scale(by_array, array_of({0.375}, {}, factor_dtype));
+        backend(x)->elementwise.scale(by_number, 0.375);
         expect_near(by_array, expected, epsilon_of(dtype));
         EXPECT_EQ(bytes_of(by_number), bytes_of(by_array));
         auto before = bytes_of(x);
-        backend(x).scale(x, array_of({1}, {}, factor_dtype));
+        backend(x)->elementwise.scale(x, array_of({1}, {}, factor_dtype));
         EXPECT_EQ(bytes_of(x), before);
       }
     }
@@ -196,11 +199,11 @@ TEST(Scale, MultipliesByANumberOrAScalarArray) {
 TEST(Fill, FillsEveryDtype) {
   for (DType dtype : float_dtypes) {
     Array x({100003}, dtype, test_device());
-    backend(x).fill(x, -1.5);
+    backend(x)->elementwise.fill(x, -1.5);
     EXPECT_EQ(values_of(x), std::vector<double>(100003, -1.5));
   }
   Array ids({9}, DType::i32, test_device());
-  backend(ids).fill(ids, -1);
+  backend(ids)->elementwise.fill(ids, -1);
   EXPECT_EQ(to_vector<int32_t>(ids), std::vector<int32_t>(9, -1));
 }
 
@@ -210,10 +213,11 @@ TEST(Unary, BitsDoNotDependOnThePlace) {
     auto values = normal_values(64, 7);
     for (DType dtype : float_dtypes) {
       Array all = array_of(values, {64}, dtype);
-      auto whole = values_of(backend(all).unary(gelu_erf_op, all));
+      auto whole = values_of(backend(all)->elementwise.unary(gelu_erf_op, all));
       for (int64_t begin = 0; begin < 64; begin += 5) {
         for (int64_t end = begin; end <= 64; end += 3) {
-          auto part = values_of(backend(all).unary(gelu_erf_op, all.slice(begin, end)));
+          auto part =
+              values_of(backend(all)->elementwise.unary(gelu_erf_op, all.slice(begin, end)));
           ASSERT_EQ(part, std::vector(whole.begin() + begin, whole.begin() + end));
         }
       }
@@ -224,11 +228,12 @@ TEST(Unary, BitsDoNotDependOnThePlace) {
 TEST(Elementwise, SameBitsForAnyThreads) {
   Array x = array_of(normal_values(100001, 3), {100001}, DType::f32);
   expect_same_for_any_threads([&] {
-    Array sum = backend(x).add(x, x);
-    backend(x).accumulate(sum, x);
-    backend(x).scale(sum, 0.1);
-    return std::vector{sum, backend(x).unary(gelu_tanh_op, x),
-                       backend(x).unary_grad(gelu_erf_op, x, sum), backend(x).cast(x, DType::bf16)};
+    Array sum = backend(x)->elementwise.add(x, x);
+    backend(x)->elementwise.accumulate(sum, x);
+    backend(x)->elementwise.scale(sum, 0.1);
+    return std::vector{sum, backend(x)->elementwise.unary(gelu_tanh_op, x),
+                       backend(x)->elementwise.unary_grad(gelu_erf_op, x, sum),
+                       backend(x)->elementwise.cast(x, DType::bf16)};
   });
 }
 

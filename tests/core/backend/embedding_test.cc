@@ -44,7 +44,7 @@ TEST(Embedding, AddsTheRowsOfTokenAndPosition) {
           expected.push_back(words[size_t(ids[size_t(row)] * C + c)] +
                              places[size_t(place * C + c)]);
         }
-        Array y = backend(tokens).embedding(tokens, wte, wpe, positions_of(first), out);
+        Array y = backend(tokens)->embeddings.embedding(tokens, wte, wpe, positions_of(first), out);
         EXPECT_EQ(y.shape(), (Shape{B, T, C}));
         EXPECT_EQ(bytes_of(y), bytes_of(array_of(expected, {B, T, C}, out)));
       }
@@ -56,16 +56,18 @@ TEST(Embedding, NamesAPositionBeyondTheTable) {
   Array wte = zeros({7, 4}, DType::f32), wpe = zeros({8, 4}, DType::f32);
   Array tokens = zeros({2, 3}, DType::i32);
   auto run = [&](std::vector<int64_t> first) {
-    return message_of(
-        [&] { backend(tokens).embedding(tokens, wte, wpe, positions_of(first), DType::f32); });
+    return message_of([&] {
+      backend(tokens)->embeddings.embedding(tokens, wte, wpe, positions_of(first), DType::f32);
+    });
   };
   std::vector<int64_t> fits{0, 5};
-  EXPECT_NO_THROW(backend(tokens).embedding(tokens, wte, wpe, positions_of(fits), DType::f32));
+  EXPECT_NO_THROW(
+      backend(tokens)->embeddings.embedding(tokens, wte, wpe, positions_of(fits), DType::f32));
   EXPECT_THAT(run({0, 6}), testing::HasSubstr("[6, 9)"));
   EXPECT_THAT(run({-1, 0}), testing::HasSubstr("row 0"));
   EXPECT_THAT(run({0}), testing::HasSubstr("1 first positions for 2 rows"));
   Array long_tokens = zeros({1, 9}, DType::i32);
-  EXPECT_THROW(backend(tokens).embedding(long_tokens, wte, wpe, {}, DType::f32), Error);
+  EXPECT_THROW(backend(tokens)->embeddings.embedding(long_tokens, wte, wpe, {}, DType::f32), Error);
 }
 
 TEST(EmbeddingGrad, SumsTheRowsOfEachToken) {
@@ -84,7 +86,7 @@ TEST(EmbeddingGrad, SumsTheRowsOfEachToken) {
         expected_wpe.resize(size_t((N + 1) * C), 0);
         Array dwte = Array::shape_only({V, C}, dtype), dwpe = Array::shape_only({N + 1, C}, dtype);
         for (double times : {1, 2}) {  // made first, then added to
-          backend(dy).embedding_grad(dy, tokens, dwte, dwpe);
+          backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, dwpe);
           const double close = times * (dtype == DType::f64 ? 1e-13 : 5e-6);
           EXPECT_EQ(dwte.shape(), (Shape{V, C}));
           EXPECT_EQ(dwte.dtype(), dtype == DType::f64 ? DType::f64 : DType::f32);
@@ -102,7 +104,7 @@ TEST(EmbeddingGrad, SameBitsForAnyThreads) {
   expect_same_for_any_threads([&] {
     Array dwte = Array::shape_only({65, 48}, DType::f32);
     Array dwpe = Array::shape_only({1000, 48}, DType::f32);
-    backend(dy).embedding_grad(dy, tokens, dwte, dwpe);
+    backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, dwpe);
     return std::vector{dwte, dwpe};
   });
 }

@@ -16,9 +16,9 @@ void expect_found(T bad) {
     std::vector<T> values(size, T(std::numeric_limits<float>::max()));
     values[1] = T(std::numeric_limits<float>::denorm_min());
     values[2] = T(-0.0f);
-    EXPECT_TRUE(test_backend().all_finite(to_array(values, {int64_t(size)})));
+    EXPECT_TRUE(test_backend()->reductions.all_finite(to_array(values, {int64_t(size)})));
     values[at] = bad;
-    EXPECT_FALSE(test_backend().all_finite(to_array(values, {int64_t(size)}))) << at;
+    EXPECT_FALSE(test_backend()->reductions.all_finite(to_array(values, {int64_t(size)}))) << at;
   }
 }
 
@@ -29,11 +29,12 @@ TEST(AllFinite, FindsNanAndInfinityAnywhere) {
   }
   constexpr int64_t size = 70'001;
   std::vector<bfloat16> values(size, bfloat16(3e38f));
-  EXPECT_TRUE(test_backend().all_finite(to_array(values, {size})));
+  EXPECT_TRUE(test_backend()->reductions.all_finite(to_array(values, {size})));
   values.back() = bfloat16(INFINITY);
-  EXPECT_FALSE(test_backend().all_finite(to_array(values, {size})));
-  EXPECT_TRUE(test_backend().all_finite(to_array(std::vector<int32_t>{0x7f800000, -1}, {2})));
-  EXPECT_TRUE(test_backend().all_finite(to_array(std::vector<float>{}, {0, 3})));
+  EXPECT_FALSE(test_backend()->reductions.all_finite(to_array(values, {size})));
+  EXPECT_TRUE(
+      test_backend()->reductions.all_finite(to_array(std::vector<int32_t>{0x7f800000, -1}, {2})));
+  EXPECT_TRUE(test_backend()->reductions.all_finite(to_array(std::vector<float>{}, {0, 3})));
 }
 
 }  // namespace

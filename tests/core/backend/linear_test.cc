@@ -80,14 +80,15 @@ TEST_P(Linear, ForwardMatchesTripleLoop) {
   for (DType weight : {dtype, sums})
     for (Unary op : {Unary::none, gelu_erf_op, gelu_tanh_op}) {
       Array W = array_of(w, {n, k}, weight), pre;
-      Array y = test_backend().linear(X, W, array_of(bias, {n}, sums), op, &pre);
+      Array y = test_backend()->products.linear(X, W, array_of(bias, {n}, sums), op, &pre);
       Matrix want = sum;
       for (double& value : want) value = act(op, value);
       EXPECT_EQ(y.shape(), (Shape{m, n}));
       EXPECT_EQ(y.dtype(), dtype);
       expect_near(values_of(y), want, dtype, scale);
       if (op != Unary::none) expect_near(values_of(pre), sum, dtype, scale);
-      expect_near(values_of(test_backend().linear(X, W, {}, Unary::none)), plain, dtype, scale);
+      expect_near(values_of(test_backend()->products.linear(X, W, {}, Unary::none)), plain, dtype,
+                  scale);
     }
 }
 
@@ -100,7 +101,7 @@ TEST_P(Linear, GradientsMatchTripleLoop) {
     for (size_t i = 0; i < want.size(); ++i) want[i] *= slope(op, before[i]);
     for (double& value : acted) value = act(op, value);
     Array post;
-    Array dx = test_backend().linear_grad_x(DY, W, op, pre, &post);
+    Array dx = test_backend()->products.linear_grad_x(DY, W, op, pre, &post);
     // finite differences of the slope are good to about 1e-9
     expect_near(values_of(dx), want, dtype, std::sqrt(double(n)) * (op == Unary::none ? 1 : 10));
     if (op != Unary::none) expect_near(values_of(post), acted, dtype, 1);
@@ -109,7 +110,7 @@ TEST_P(Linear, GradientsMatchTripleLoop) {
   Matrix want_dw = product(dy, x, n, k, m, true, false);
   Matrix want_db = product(Matrix(size_t(m), 1.0), dy, 1, n, m, false, false);
   for (double times : {1, 2}) {  // made first, then added to
-    test_backend().linear_grad_w(DY, X, dw, &db);
+    test_backend()->products.linear_grad_w(DY, X, dw, &db);
     EXPECT_EQ(dw.dtype(), sums);
     expect_near(values_of(dw), multiplied(want_dw, times), sums, 4 * times * std::sqrt(double(m)));
     expect_near(values_of(db), multiplied(want_db, times), sums, 4 * times * std::sqrt(double(m)));
@@ -122,10 +123,11 @@ TEST_P(Linear, BitsDoNotDependOnThreads) {
   auto all = [&] {
     std::vector<Matrix> results;
     Array kept, post, dw, db;
-    Backend& on = test_backend();
-    on.linear_grad_w(DY, X, dw, &db);
-    for (const Array& array : {on.linear(X, W, array_of(bias, {n}, sums), gelu_erf_op, &kept), kept,
-                               on.linear_grad_x(DY, W, gelu_erf_op, pre, &post), post, dw, db})
+    test_backend()->products.linear_grad_w(DY, X, dw, &db);
+    for (const Array& array :
+         {test_backend()->products.linear(X, W, array_of(bias, {n}, sums), gelu_erf_op, &kept),
+          kept, test_backend()->products.linear_grad_x(DY, W, gelu_erf_op, pre, &post), post, dw,
+          db})
       if (array.defined()) results.push_back(values_of(array));
     return results;
   };

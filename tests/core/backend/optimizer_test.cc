@@ -18,17 +18,18 @@ TEST(Norm, IsTheLengthOfAllArraysTogether) {
         for (double value : values_of(arrays.back())) squares += value * value;
       }
     }
-    Array norm = test_backend().norm(arrays);
+    Array norm = test_backend()->optimizer.norm(arrays);
     EXPECT_EQ(norm.dtype(), DType::f32);
     EXPECT_NEAR(item(norm) / std::sqrt(squares), 1, 1e-6);
-    EXPECT_EQ(item(test_backend().norm(std::vector{array_of({3, -4}, {2}, DType::f32)})), 5);
-    EXPECT_EQ(item(test_backend().norm({})), 0);
+    EXPECT_EQ(item(test_backend()->optimizer.norm(std::vector{array_of({3, -4}, {2}, DType::f32)})),
+              5);
+    EXPECT_EQ(item(test_backend()->optimizer.norm({})), 0);
   });
 }
 
 TEST(ClipScale, ShortensLongGradientsOnly) {
   auto scale = [](double norm, double limit) {
-    return item(test_backend().clip_scale(array_of({norm}, {}, DType::f32), limit));
+    return item(test_backend()->optimizer.clip_scale(array_of({norm}, {}, DType::f32), limit));
   };
   EXPECT_NEAR(scale(4, 1), 1 / (4 + 1e-6), 1e-7);
   EXPECT_EQ(scale(0.5, 1), 1);
@@ -56,12 +57,14 @@ TEST(AdamW, TakesTheStepsOfTheFormula) {
   Array p = array_of({1}, {1}, DType::f64), m = zeros({1}, DType::f64), v = zeros({1}, DType::f64);
   AdamWStep step{
       .learning_rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 0, .step = 1, .grad_scale = {}};
-  backend(p).adamw(std::vector{AdamWSlot{p, array_of({0.1}, {1}, DType::f64), m, v, 0.5}}, step);
+  backend(p)->optimizer.adamw(
+      std::vector{AdamWSlot{p, array_of({0.1}, {1}, DType::f64), m, v, 0.5}}, step);
   EXPECT_NEAR(item(p), 0.95 - 0.1, 1e-15);  // the first step is the learning rate times the sign
   EXPECT_NEAR(item(m), 0.01, 1e-16);
   EXPECT_NEAR(item(v), 0.0001, 1e-16);
   step.step = 2;
-  backend(p).adamw(std::vector{AdamWSlot{p, array_of({-0.3}, {1}, DType::f64), m, v, 0.5}}, step);
+  backend(p)->optimizer.adamw(
+      std::vector{AdamWSlot{p, array_of({-0.3}, {1}, DType::f64), m, v, 0.5}}, step);
   EXPECT_NEAR(item(m), -0.021, 1e-16);
   EXPECT_NEAR(item(v), 0.000999, 1e-16);
   EXPECT_NEAR(item(p), 0.85 * 0.95 + 0.1 * (0.021 / 0.19) / std::sqrt(0.000999 / 0.0199), 1e-14);
@@ -98,7 +101,7 @@ TEST(AdamW, MatchesTheScalarFormulaOverManySlots) {
           for (size_t i = 0; i < grads.size(); ++i)
             expected[s][i].step(grads[i] * 0.25, step, slot.weight_decay);
         }
-        test_backend().adamw(slots, step);
+        test_backend()->optimizer.adamw(slots, step);
       }
       for (size_t s = 0; s < slots.size(); ++s) {
         std::vector<double> p, m, v;
@@ -119,8 +122,43 @@ TEST(AdamW, KeepsEpsOutsideTheRoot) {
   Array p = zeros({1}, DType::f64), m = zeros({1}, DType::f64), v = zeros({1}, DType::f64);
   AdamWStep step{
       .learning_rate = 1, .beta1 = 0.9, .beta2 = 0.95, .eps = 3, .step = 1, .grad_scale = {}};
-  backend(p).adamw(std::vector{AdamWSlot{p, array_of({1}, {1}, DType::f64), m, v, 0}}, step);
+  backend(p)->optimizer.adamw(std::vector{AdamWSlot{p, array_of({1}, {1}, DType::f64), m, v, 0}},
+                              step);
   EXPECT_NEAR(item(p), -0.25, 1e-15);  // 1 / (sqrt(1) + 3)
+}
+
+TEST(AdamW, WritesTheRoundedValuesToo) {
+  on_every_target([&] {
+    for (int64_t size : {1, 5, 1000, 40003}) {
+      Array p = array_of(normal_values(size, 1), {size}, DType::f32);
+      AdamWSlot slot{p,
+                     array_of(normal_values(size, 2), {size}, DType::f32),
+                     zeros({size}, DType::f32),
+                     zeros({size}, DType::f32),
+                     0.1,
+                     zeros({size}, DType::bf16)};
+      backend(p)->optimizer.adamw(std::vector{slot}, {.learning_rate = 0.01, .grad_scale = {}});
+      EXPECT_EQ(values_of(slot.rounded), values_of(backend(p)->elementwise.cast(p, DType::bf16)));
+    }
+  });
+}
+
+TEST(AdamW, ChangesNothingUnlessTheFiguresAreFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (float figure : {1.0f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN()}) {
+    Array p = array_of({1, 2}, {2}, DType::f32), grad = array_of({1, 1}, {2}, DType::f32);
+    Array m = zeros({2}, DType::f32), v = zeros({2}, DType::f32), rounded = zeros({2}, DType::bf16);
+    const std::vector<Array> figures{to_array(std::vector<float>{0, 1, figure}, {3}),
+                                     to_array(std::vector<float>{2}, {})};
+    for (const auto& order : {figures, std::vector{figures[1], figures[0]}})
+      backend(p)->optimizer.adamw(
+          std::vector{AdamWSlot{p, grad, m, v, 0.1, rounded}},
+          {.learning_rate = 0.1, .grad_scale = {}, .only_if_finite = order});
+    const bool changed = std::isfinite(figure);
+    EXPECT_EQ(values_of(p) != std::vector<double>({1, 2}), changed);
+    for (const Array& array : {m, v, rounded})
+      EXPECT_EQ(values_of(array) != std::vector<double>({0, 0}), changed);
+  }
 }
 
 TEST(Optimizer, SameBitsForAnyThreads) {
@@ -134,9 +172,10 @@ TEST(Optimizer, SameBitsForAnyThreads) {
                        zeros({size}, DType::f32), zeros({size}, DType::f32), 0.1});
       out.push_back(slots.back().param);
     }
-    Array norm = test_backend().norm(grads);
-    AdamWStep step{.learning_rate = 0.01, .grad_scale = test_backend().clip_scale(norm, 1)};
-    test_backend().adamw(slots, step);
+    Array norm = test_backend()->optimizer.norm(grads);
+    AdamWStep step{.learning_rate = 0.01,
+                   .grad_scale = test_backend()->optimizer.clip_scale(norm, 1)};
+    test_backend()->optimizer.adamw(slots, step);
     out.push_back(norm);
     return out;
   });

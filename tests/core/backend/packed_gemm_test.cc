@@ -32,7 +32,7 @@ struct Expected {
 // act(x w^T + bias) in f64.
 std::vector<Expected> expected(const Array& x, const Array& w, const Array& bias, Unary act) {
   const auto to_f64 = [](const Array& a) {
-    return to_vector<double>(backend(a).cast(a, DType::f64));
+    return to_vector<double>(backend(a)->elementwise.cast(a, DType::f64));
   };
   const int64_t M = x.rows(), K = x.dim(-1), N = w.dim(0);
   const auto xs = to_f64(x), ws = to_f64(w);
@@ -72,12 +72,12 @@ class PackedGemm : public testing::TestWithParam<int64_t> {
   template <class T, class W>
   void compare(int64_t M, int64_t N, int64_t K, Unary act, const Array& bias) {
     const Array x = random_array<T>({M, K}, 1), w = random_array<W>({N, K}, 2);
-    Backend& on = test_backend();
-    const Array y = on.linear_packed(x, on.pack(w, WeightFormat::f32), bias, act);
+    const Array y = test_backend()->packed.linear(
+        x, test_backend()->packed.pack(w, WeightFormat::f32), bias, act);
     ASSERT_EQ(y.shape(), Shape({M, N}));
     ASSERT_EQ(y.dtype(), dtype_of<T>);
     const auto want = expected(x, w, bias, act);
-    const auto got = to_vector<double>(on.cast(y, DType::f64));
+    const auto got = to_vector<double>(test_backend()->elementwise.cast(y, DType::f64));
     const double unit = std::numeric_limits<W>::epsilon() / 2;
     const double narrowing = sizeof(T) == 2 ? 1.0 / 256 : 0;
     for (size_t i = 0; i < want.size(); ++i) {
@@ -107,13 +107,12 @@ TEST_P(PackedGemm, MatchesATripleLoop) {
 template <class T, class W>
 void expect_same_rows(int64_t N, int64_t K) {
   constexpr int64_t most = 257;
-  Backend& on = test_backend();
   const Array x = random_array<T>({most, K}, 1), bias = random_array<W>({N}, 3);
-  const PackedWeight w = on.pack(random_array<W>({N, K}, 2), WeightFormat::f32);
+  const PackedWeight w = test_backend()->packed.pack(random_array<W>({N, K}, 2), WeightFormat::f32);
   const auto multiply = [&](int64_t begin, int64_t end) {
-    const Array y = on.linear_packed(x.slice(begin, end), w, bias, gelu_erf_op);
+    const Array y = test_backend()->packed.linear(x.slice(begin, end), w, bias, gelu_erf_op);
     std::vector<std::byte> bytes(y.bytes());
-    on.read(y, bytes.data());
+    test_backend()->memory.read(y, bytes.data());
     return bytes;
   };
   set_parallel_threads(1);
@@ -148,16 +147,17 @@ TEST_P(PackedGemm, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {
 }
 
 TEST_P(PackedGemm, KeepsLeadingDimensionsAndNoRows) {
-  Backend& on = test_backend();
-  const PackedWeight w = on.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
-  EXPECT_EQ(on.linear_packed(random_array<float>({2, 4, 3}, 2), w, {}).shape(), Shape({2, 4, 5}));
-  EXPECT_EQ(on.linear_packed(Array({0, 3}, DType::f32, test_device()), w, {}).shape(),
+  const PackedWeight w =
+      test_backend()->packed.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
+  EXPECT_EQ(test_backend()->packed.linear(random_array<float>({2, 4, 3}, 2), w, {}).shape(),
+            Shape({2, 4, 5}));
+  EXPECT_EQ(test_backend()->packed.linear(Array({0, 3}, DType::f32, test_device()), w, {}).shape(),
             Shape({0, 5}));
 }
 
 TEST_P(PackedGemm, NamesWhatDoesNotFit) {
-  Backend& on = test_backend();
-  const PackedWeight w = on.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
+  const PackedWeight w =
+      test_backend()->packed.pack(random_array<float>({5, 3}, 1), WeightFormat::f32);
   const auto message = [&](auto&& call) -> std::string {
     try {
       call();
@@ -167,11 +167,17 @@ TEST_P(PackedGemm, NamesWhatDoesNotFit) {
     return "";
   };
   EXPECT_EQ(message([&] {
-              on.linear_packed(random_array<float>({2, 4}, 2), w, {});
+              test_backend()->packed.linear(random_array<float>({2, 4}, 2), w, {});
             }),
             "linear_packed: x [2, 4] does not fit a packed weight [5, 3]");
-  EXPECT_NE(message([&] { on.linear_packed(random_array<double>({2, 3}, 2), w, {}); }), "");
-  EXPECT_NE(message([&] { on.pack(random_array<bfloat16>({5, 3}, 1), WeightFormat::f32); }), "");
+  EXPECT_NE(message([&] {
+              test_backend()->packed.linear(random_array<double>({2, 3}, 2), w, {});
+            }),
+            "");
+  EXPECT_NE(message([&] {
+              test_backend()->packed.pack(random_array<bfloat16>({5, 3}, 1), WeightFormat::f32);
+            }),
+            "");
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryTarget, PackedGemm,

@@ -39,12 +39,12 @@ TEST(Reduce, MatchesF64) {
           sums.push_back(double(std::accumulate(run.begin(), run.end(), 0.0L)));
           largest.push_back(*std::max_element(run.begin(), run.end()));
         });
-        const Array sum = backend(x).reduce(Reduction::sum, x, 1);
+        const Array sum = backend(x)->reductions.reduce(Reduction::sum, x, 1);
         EXPECT_EQ(sum.shape(), (Shape{view.outer, 1, view.inner}));
         const double unit = dtype == DType::f64 ? 1e-16 : 1e-7;  // of the n roundings of size 1
         const double rounding = 10 * unit * std::sqrt(double(view.n));
         expect_near(sum, sums, epsilon_of(dtype) + rounding);
-        EXPECT_EQ(values_of(backend(x).reduce(Reduction::max, x, 1)), largest);
+        EXPECT_EQ(values_of(backend(x)->reductions.reduce(Reduction::max, x, 1)), largest);
       }
     }
   });
@@ -56,9 +56,9 @@ TEST(Reduce, ALongSumKeepsItsDigits) {
     const int64_t n = 1 << 22;
     for (const Shape& shape : {Shape{1, n, 1}, Shape{1, n / 4, 4}}) {
       Array x = empty(shape, DType::f32);
-      backend(x).fill(x, 0.1f);
+      backend(x)->elementwise.fill(x, 0.1f);
       const double expected = double(0.1f) * double(shape[1]);
-      for (double sum : values_of(backend(x).reduce(Reduction::sum, x, 1)))
+      for (double sum : values_of(backend(x)->reductions.reduce(Reduction::sum, x, 1)))
         EXPECT_NEAR(sum, expected, 64 * 0x1p-24 * expected);
     }
   });
@@ -73,7 +73,7 @@ TEST(Reduce, ANanIsTheLargest) {
         values[size_t(at)] = nan;
         for (const Shape& shape : {Shape{1, 40, 1}, Shape{1, 20, 2}}) {
           const Array x = array_of(values, shape, dtype);
-          const auto y = values_of(backend(x).reduce(Reduction::max, x, 1));
+          const auto y = values_of(backend(x)->reductions.reduce(Reduction::max, x, 1));
           EXPECT_TRUE(std::isnan(y[size_t(at) % y.size()])) << at;
           EXPECT_EQ(std::count_if(y.begin(), y.end(), [](double top) { return std::isnan(top); }),
                     1);
@@ -102,11 +102,11 @@ TEST(ReduceGrad, GoesToEveryTermOrToTheFirstLargest) {
           of_max[at] = j == first ? grads[size_t(r)] : 0;
         }
       });
-      Backend& device = backend(x);
       const Array shape = Array::shape_only(x.shape(), dtype);
-      EXPECT_EQ(values_of(device.reduce_grad(Reduction::sum, shape, {}, dy, 1)), of_sum);
-      const Array y = device.reduce(Reduction::max, x, 1);
-      EXPECT_EQ(values_of(device.reduce_grad(Reduction::max, x, y, dy, 1)), of_max);
+      EXPECT_EQ(values_of(backend(x)->reductions.reduce_grad(Reduction::sum, shape, {}, dy, 1)),
+                of_sum);
+      const Array y = backend(x)->reductions.reduce(Reduction::max, x, 1);
+      EXPECT_EQ(values_of(backend(x)->reductions.reduce_grad(Reduction::max, x, y, dy, 1)), of_max);
     }
   }
 }
@@ -117,7 +117,7 @@ TEST(Reduce, SameBitsForAnyThreads) {
     for (const View& view : views) {
       const Array x = array_of(normal_values(shape_of(view).size(), 1), shape_of(view), DType::f32);
       for (Reduction op : {Reduction::sum, Reduction::max})
-        all.push_back(backend(x).reduce(op, x, 1));
+        all.push_back(backend(x)->reductions.reduce(op, x, 1));
     }
     return all;
   });

@@ -28,8 +28,8 @@ TEST(Softmax, MatchesF64) {
         const Array x = array_of(normal_values(3 * n, 1, 4), {3, n}, dtype);
         std::vector<double> log_p = log_softmax_of(values_of(x), n), p;
         for (double value : log_p) p.push_back(std::exp(value));
-        expect_near(backend(x).softmax(x, false), p, epsilon_of(dtype));
-        expect_near(backend(x).softmax(x, true), log_p, epsilon_of(dtype));
+        expect_near(backend(x)->rows.softmax(x, false), p, epsilon_of(dtype));
+        expect_near(backend(x)->rows.softmax(x, true), log_p, epsilon_of(dtype));
       }
     }
   });
@@ -42,7 +42,7 @@ TEST(Softmax, GradientsMatchF64) {
         const Array x = array_of(normal_values(3 * n, 1, 4), {3, n}, dtype);
         const Array dy = array_of(normal_values(3 * n, 2), {3, n}, dtype);
         for (bool log : {false, true}) {
-          const Array y = backend(x).softmax(x, log);
+          const Array y = backend(x)->rows.softmax(x, log);
           const auto ys = values_of(y), grads = values_of(dy);
           std::vector<double> dx;
           for (size_t row = 0; row < ys.size(); row += size_t(n)) {
@@ -51,7 +51,7 @@ TEST(Softmax, GradientsMatchF64) {
             for (size_t i = row; i < row + size_t(n); ++i)
               dx.push_back(log ? grads[i] - std::exp(ys[i]) * total : ys[i] * (grads[i] - total));
           }
-          expect_near(backend(x).softmax_grad(y, dy, log), dx, 10 * epsilon_of(dtype));
+          expect_near(backend(x)->rows.softmax_grad(y, dy, log), dx, 10 * epsilon_of(dtype));
         }
       }
     }
@@ -62,15 +62,17 @@ TEST(Softmax, IsFiniteForLargeScoresAndSkipsMinusInfinity) {
   on_every_target([&] {
     for (DType dtype : float_dtypes) {
       const Array x = array_of({9984, -infinity, 9984, -9984, 9984, 9984}, {6}, dtype);
-      EXPECT_EQ(values_of(backend(x).softmax(x, false)),
+      EXPECT_EQ(values_of(backend(x)->rows.softmax(x, false)),
                 (std::vector<double>{0.25, 0, 0.25, 0, 0.25, 0.25}));
-      const auto log_p = values_of(backend(x).softmax(x, true));
+      const auto log_p = values_of(backend(x)->rows.softmax(x, true));
       EXPECT_NEAR(log_p[0], std::log(0.25), epsilon_of(dtype) * 2);
       EXPECT_EQ(log_p[1], -infinity);
       const Array nothing = array_of({-infinity, -infinity}, {2}, dtype);
-      for (double p : values_of(backend(x).softmax(nothing, false))) EXPECT_TRUE(std::isnan(p));
+      for (double p : values_of(backend(x)->rows.softmax(nothing, false)))
+        EXPECT_TRUE(std::isnan(p));
       const Array poisoned = array_of({1, std::nan(""), 2}, {3}, dtype);
-      for (double p : values_of(backend(x).softmax(poisoned, false))) EXPECT_TRUE(std::isnan(p));
+      for (double p : values_of(backend(x)->rows.softmax(poisoned, false)))
+        EXPECT_TRUE(std::isnan(p));
     }
   });
 }
@@ -78,9 +80,9 @@ TEST(Softmax, IsFiniteForLargeScoresAndSkipsMinusInfinity) {
 TEST(CausalMask, ShowsAQueryTheKeysUpToItsOwn) {
   for (DType dtype : float_dtypes) {
     const Array x = array_of({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {2, 2, 3}, dtype);
-    EXPECT_EQ(values_of(backend(x).causal_mask(x, -infinity)),
+    EXPECT_EQ(values_of(backend(x)->rows.causal_mask(x, -infinity)),
               (std::vector<double>{1, 2, -infinity, 4, 5, 6, 7, 8, -infinity, 10, 11, 12}));
-    EXPECT_EQ(values_of(backend(x).causal_mask(x, 0)),
+    EXPECT_EQ(values_of(backend(x)->rows.causal_mask(x, 0)),
               (std::vector<double>{1, 2, 0, 4, 5, 6, 7, 8, 0, 10, 11, 12}));
   }
 }
@@ -88,10 +90,9 @@ TEST(CausalMask, ShowsAQueryTheKeysUpToItsOwn) {
 TEST(Softmax, SameBitsForAnyThreads) {
   const Array x = array_of(normal_values(500 * 333, 1, 4), {500, 333}, DType::f32);
   expect_same_for_any_threads([&] {
-    Backend& device = backend(x);
-    const Array y = device.softmax(x, false), log_y = device.softmax(x, true);
-    return std::vector{y, log_y, device.softmax_grad(y, x, false),
-                       device.softmax_grad(log_y, x, true)};
+    const Array y = backend(x)->rows.softmax(x, false), log_y = backend(x)->rows.softmax(x, true);
+    return std::vector{y, log_y, backend(x)->rows.softmax_grad(y, x, false),
+                       backend(x)->rows.softmax_grad(log_y, x, true)};
   });
 }
 

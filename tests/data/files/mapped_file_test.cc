@@ -167,7 +167,7 @@ TEST(MappedFile, OfWeightsThatBecomesShorterIsAnErrorOfWhoeverReadsThem) {
                         .make =
                             [=] {
                               Array ones({count}, dtype, test_device());
-                              backend(ones).fill(ones, 1);
+                              backend(ones)->elementwise.fill(ones, 1);
                               return ones;
                             }}},
                       {});

@@ -28,7 +28,7 @@ inline void write_contents(const fs::path& path, std::string_view bytes) {
 
 inline std::vector<unsigned char> bytes_of(const Array& array) {
   std::vector<unsigned char> bytes(array.bytes());
-  backend(array).read(array, bytes.data());
+  backend(array)->memory.read(array, bytes.data());
   return bytes;
 }
 
@@ -37,7 +37,7 @@ inline Array patterned(Shape shape, DType dtype) {
   Array array(shape, dtype, test_device());
   std::vector<unsigned char> bytes(array.bytes());
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i * 7 + i / 251);
-  backend(array).write(bytes.data(), array);
+  backend(array)->memory.write(bytes.data(), array);
   return array;
 }
 

@@ -28,7 +28,7 @@ SafetensorsSource source(const std::string& name, const Array& array) {
 
 Array bf16_array(std::vector<float> values) {
   Array wide = to_array(values, {int64_t(values.size())});
-  return backend(wide).cast(wide, DType::bf16);
+  return backend(wide)->elementwise.cast(wide, DType::bf16);
 }
 
 std::vector<SafetensorsSource> four_tensors() {
@@ -82,7 +82,7 @@ TEST(Safetensors, ReadsTheLibrarysBytes) {
   EXPECT_EQ(b.shape(), (Shape{2, 2}));  // the arrays hold the file open
   EXPECT_THAT(to_vector<float>(b), ElementsAre(1, 2, 3, -4));
   EXPECT_EQ(c.dtype(), DType::bf16);
-  EXPECT_THAT(to_vector<float>(backend(c).cast(c, DType::f32)), ElementsAre(1, -2));
+  EXPECT_THAT(to_vector<float>(backend(c)->elementwise.cast(c, DType::f32)), ElementsAre(1, -2));
 }
 
 // A header whose length is not a multiple of four leaves the numbers unaligned.
@@ -96,7 +96,7 @@ TEST(Safetensors, ReadsTensorsThatAreNotAligned) {
     write_file(path, file);
     EXPECT_THAT(to_vector<float>(Safetensors(path).tensor("b")), ElementsAre(1, 2, 3, -4));
     Array c = Safetensors(path).tensor("c");
-    EXPECT_THAT(to_vector<float>(backend(c).cast(c, DType::f32)), ElementsAre(1, -2));
+    EXPECT_THAT(to_vector<float>(backend(c)->elementwise.cast(c, DType::f32)), ElementsAre(1, -2));
   }
 }
 

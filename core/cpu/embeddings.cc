@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/embedding.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/embeddings.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -106,39 +106,13 @@ namespace folio {
 HWY_EXPORT(embedding);
 HWY_EXPORT(embedding_grad);
 
-Array CpuBackend::embedding(const Array& tokens, const Array& wte, const Array& wpe,
-                            const Array& positions, DType dtype) {
-  const int64_t B = tokens.dim(0), T = tokens.dim(1), P = wpe.dim(0);
-  std::span<const int32_t> starts;
-  if (positions.defined()) starts = {positions.data<int32_t>(), size_t(positions.size())};
-  check(!positions.defined() || positions.size() == B,
-        "embedding: {} first positions for {} rows of tokens", positions.size(), B);
-  for (int64_t b = 0; b < B; ++b) {
-    const int64_t first = starts.empty() ? 0 : starts[size_t(b)];
-    check(first >= 0 && first + T <= P,
-          "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
-          first, first + T, P);
-  }
-  Array y({B, T, wte.dim(1)}, dtype, cpu);
-  HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, starts, y);
-  return y;
-}
-
-// The rows that are needed, once each place, as a table of their own.
-Array CpuBackend::embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
-                            const Array& positions, DType dtype) {
-  std::vector<int32_t> places(size_t(tokens.size()));
-  std::iota(places.begin(), places.end(), 0);
-  return embedding(to_array(places, tokens.shape(), cpu), unpack_rows(wte, tokens), wpe, positions,
-                   dtype);
-}
-
 namespace {
 
 // Adds row i of dy to row ids[i] of dw [V, C].
 void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
   if (!dw.defined())
-    dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
+    dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, dy.device());
+  dw.begin_write("embedding_grad");
   const auto V = size_t(dw.dim(0));
   // A counting sort of the places by id; places of one id stay in order.
   std::vector<int64_t> start(V + 1, 0);
@@ -152,15 +126,54 @@ void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
 
 }  // namespace
 
-void CpuBackend::add_rows(const Array& dy, const Array& rows, Array& dx) {
-  add_named_rows(dy, {rows.data<int32_t>(), size_t(rows.size())}, dx);
-}
+namespace {
 
-void CpuBackend::embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) {
-  add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
-  std::vector<int32_t> positions(size_t(tokens.size()));
-  for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));
-  add_named_rows(dy, positions, dwpe);
+class CpuEmbeddingOps final : public EmbeddingOps {
+ public:
+  Array embedding(const Array& tokens, const Array& wte, const Array& wpe, const Array& positions,
+                  DType dtype) override {
+    const int64_t B = tokens.dim(0), T = tokens.dim(1), P = wpe.dim(0);
+    std::span<const int32_t> starts;
+    if (positions.defined()) starts = {positions.data<int32_t>(), size_t(positions.size())};
+    check(!positions.defined() || positions.size() == B,
+          "embedding: {} first positions for {} rows of tokens", positions.size(), B);
+    for (int64_t b = 0; b < B; ++b) {
+      const int64_t first = starts.empty() ? 0 : starts[size_t(b)];
+      check(first >= 0 && first + T <= P,
+            "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
+            first, first + T, P);
+    }
+    Array y({B, T, wte.dim(1)}, dtype, wte.device());
+    HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, starts, y);
+    return y;
+  }
+
+  // The rows that are needed, once each place, as a table of their own.
+  Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                  const Array& positions, DType dtype) override {
+    std::vector<int32_t> places(size_t(tokens.size()));
+    std::iota(places.begin(), places.end(), 0);
+    return embedding(to_array(places, tokens.shape(), tokens.device()),
+                     backend(tokens)->packed.unpack_rows(wte, tokens), wpe, positions, dtype);
+  }
+
+  void add_rows(const Array& dy, const Array& rows, Array& dx) override {
+    add_named_rows(dy, {rows.data<int32_t>(), size_t(rows.size())}, dx);
+  }
+
+  void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
+    add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
+    std::vector<int32_t> positions(size_t(tokens.size()));
+    for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));
+    add_named_rows(dy, positions, dwpe);
+  }
+};
+
+}  // namespace
+
+EmbeddingOps& cpu_embeddings() {
+  static auto& operations = *new CpuEmbeddingOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

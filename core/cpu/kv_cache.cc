@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/attention_cached.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/kv_cache.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include <cstring>
@@ -171,7 +171,7 @@ void attend(const CachedHead<E, S>& head, int64_t begin, int64_t end) {
 template <class E, class S>
 Array cached_of(const Array& qkv, const AttentionShape& s, KvLayer& cache,
                 std::span<const int32_t> positions) {
-  Array y({s.B, s.T, s.C()}, qkv.dtype(), cpu);
+  Array y({s.B, s.T, s.C()}, qkv.dtype(), qkv.device());
   auto head_at = [&](int64_t i) {
     const int64_t b = i / s.H, h = i % s.H;
     return CachedHead<E, S>{s,
@@ -228,43 +228,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace folio {
 
-KvLayer CpuBackend::make_kv_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) {
-  check(dtype != DType::i32,
-        "make_kv_layer: keys and values can be float64, float32, bfloat16 or int8, not {}", dtype);
-  const int64_t D = C / n_head, blocks = (T + 63) / 64;
-  KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype, cpu),
-                Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype, cpu),
-                Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32, cpu), T};
-  for (const Array& part : {layer.k, layer.v, layer.scales})
-    std::memset(part.address(), 0, part.bytes());
-  return layer;
-}
-
 HWY_EXPORT(attention_cached);
-
-Array CpuBackend::attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
-                                   const Array& positions) {
-  const std::span first(positions.data<int32_t>(), size_t(positions.size()));
-  const int64_t B = qkv.dim(0), T = qkv.dim(1);
-  check(cache.k.dim(0) == B && positions.size() == B,
-        "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
-        "and {} positions were given",
-        B, cache.k.dim(0), positions.size());
-  check(cache.k.dim(1) == n_head && cache.k.dim(3) == qkv.dim(2) / 3 / n_head,
-        "attention_cached: {} heads of {} do not fit a cache for {} heads of {}", n_head,
-        qkv.dim(2) / 3 / n_head, cache.k.dim(1), cache.k.dim(3));
-  check((qkv.dtype() == DType::f64) == (cache.k.dtype() == DType::f64),
-        "attention_cached: {} activations need a cache of their own kind, this one holds {}",
-        qkv.dtype(), cache.k.dtype());
-  for (int64_t b = 0; b < B; ++b) {
-    const int64_t position = first[size_t(b)];
-    check(position >= 0 && position + T <= cache.capacity,
-          "attention_cached: sequence {} has {} positions in the cache and {} new ones, but the "
-          "cache holds {}; start it again from a shorter window",
-          b, position, T, cache.capacity);
-  }
-  return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, first);
-}
 
 namespace {
 
@@ -290,17 +254,72 @@ void copy_positions(const Array& from, int64_t from_row, int64_t from_capacity, 
 
 }  // namespace
 
-void CpuBackend::copy_kv(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
-                         int64_t length) {
-  check(0 <= from_row && from_row < from.k.dim(0) && 0 <= to_row && to_row < to.k.dim(0),
-        "copy_kv: sequence {} of {} into {} of {}", from_row, from.k.dim(0), to_row, to.k.dim(0));
-  check(
-      from.k.dim(1) == to.k.dim(1) && 0 <= length && length <= std::min(from.capacity, to.capacity),
-      "copy_kv: {} positions of {} heads into {} heads; the caches hold {} and {} positions",
-      length, from.k.dim(1), to.k.dim(1), from.capacity, to.capacity);
-  copy_positions(from.k, from_row, from.capacity, to.k, to_row, to.capacity, length);
-  copy_positions(from.v, from_row, from.capacity, to.v, to_row, to.capacity, length);
-  copy_positions(from.scales, from_row, from.capacity, to.scales, to_row, to.capacity, length);
+namespace {
+
+class CpuKvCacheOps final : public KvCacheOps {
+ public:
+  KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override {
+    check(dtype != DType::i32,
+          "make_kv_layer: keys and values can be float64, float32, bfloat16 or int8, not {}",
+          dtype);
+    const Device device = RunningOn::device().value();
+    const int64_t D = C / n_head, blocks = (T + 63) / 64;
+    KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype, device),
+                  Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype, device),
+                  Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32, device),
+                  T};
+    for (const Array& part : {layer.k, layer.v, layer.scales})
+      std::memset(part.address(), 0, part.bytes());
+    return layer;
+  }
+
+  Array attention(const Array& qkv, int64_t n_head, KvLayer& cache,
+                  const Array& positions) override {
+    const std::span first(positions.data<int32_t>(), size_t(positions.size()));
+    const int64_t B = qkv.dim(0), T = qkv.dim(1);
+    check(
+        cache.k.dim(0) == B && positions.size() == B,
+        "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
+        "and {} positions were given",
+        B, cache.k.dim(0), positions.size());
+    check(cache.k.dim(1) == n_head && cache.k.dim(3) == qkv.dim(2) / 3 / n_head,
+          "attention_cached: {} heads of {} do not fit a cache for {} heads of {}", n_head,
+          qkv.dim(2) / 3 / n_head, cache.k.dim(1), cache.k.dim(3));
+    check((qkv.dtype() == DType::f64) == (cache.k.dtype() == DType::f64),
+          "attention_cached: {} activations need a cache of their own kind, this one holds {}",
+          qkv.dtype(), cache.k.dtype());
+    for (int64_t b = 0; b < B; ++b) {
+      const int64_t position = first[size_t(b)];
+      check(position >= 0 && position + T <= cache.capacity,
+            "attention_cached: sequence {} has {} positions in the cache and {} new ones, but the "
+            "cache holds {}; start it again from a shorter window",
+            b, position, T, cache.capacity);
+    }
+    for (const Array* part : {&cache.k, &cache.v, &cache.scales})
+      part->begin_write("attention_cached");
+    return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, first);
+  }
+
+  void copy(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
+            int64_t length) override {
+    check(0 <= from_row && from_row < from.k.dim(0) && 0 <= to_row && to_row < to.k.dim(0),
+          "copy_kv: sequence {} of {} into {} of {}", from_row, from.k.dim(0), to_row, to.k.dim(0));
+    check(from.k.dim(1) == to.k.dim(1) && 0 <= length &&
+              length <= std::min(from.capacity, to.capacity),
+          "copy_kv: {} positions of {} heads into {} heads; the caches hold {} and {} positions",
+          length, from.k.dim(1), to.k.dim(1), from.capacity, to.capacity);
+    for (const Array* part : {&to.k, &to.v, &to.scales}) part->begin_write("copy_kv");
+    copy_positions(from.k, from_row, from.capacity, to.k, to_row, to.capacity, length);
+    copy_positions(from.v, from_row, from.capacity, to.v, to_row, to.capacity, length);
+    copy_positions(from.scales, from_row, from.capacity, to.scales, to_row, to.capacity, length);
+  }
+};
+
+}  // namespace
+
+KvCacheOps& cpu_kv_cache() {
+  static auto& operations = *new CpuKvCacheOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

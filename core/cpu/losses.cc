@@ -62,13 +62,13 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
   int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
   const int32_t* target = targets.data<int32_t>();
   int64_t count = count_targets(target, m), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
-  CrossEntropy result{Array({}, dtype_of<A>, cpu), {}, {}};
-  Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64, cpu);
-  Array logits({chunk, V}, dtype_of<A>, cpu), dlogits = logits;
+  CrossEntropy result{Array({}, dtype_of<A>, x.device()), {}, {}};
+  Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64, x.device());
+  Array logits({chunk, V}, dtype_of<A>, x.device()), dlogits = logits;
   if (with_grad) {
-    result.dx = Array(x.shape(), x.dtype(), cpu);
-    result.dw = zeros(w.shape(), dtype_of<A>, cpu);
-    if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>, cpu);
+    result.dx = Array(x.shape(), x.dtype(), x.device());
+    result.dw = zeros(w.shape(), dtype_of<A>, x.device());
+    if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>, x.device());
   }
   Operand wv = operand(weight), wt = operand(weight, true);
   A scale = count > 0 ? A(factor) / A(count) : A(0);
@@ -98,30 +98,43 @@ Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
   std::vector<double> losses(static_cast<size_t>(m));
   for (int64_t i = 0; i < m; i += chunk) {
     int64_t end = std::min(m, i + chunk);
-    Array logits = cpu_backend().linear_packed(rows.slice(i, end), w, {}, Unary::none);
+    Array logits = backend(x)->packed.linear(rows.slice(i, end), w, {}, Unary::none);
     softmax_rows<A, A>(logits.data<A>(), target + i, end - i, w.n, A(1), &losses[size_t(i)],
                        nullptr);
   }
   double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
-  return to_array<A>({A(sum / double(count))}, {}, cpu);
+  return to_array<A>({A(sum / double(count))}, {}, x.device());
 }
 
 }  // namespace
 
-CrossEntropy CpuBackend::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                              bool with_grad, double factor) {
-  if (x.dtype() == DType::f64) return run<double, double, double>(x, w, targets, with_grad, factor);
-  if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad, factor);
-  if (gemm_dtype(DType::bf16) == DType::f32)
-    return run<float, bfloat16, float>(x, w, targets, with_grad, factor);
-  return run<float, bfloat16, bfloat16>(x, w, targets, with_grad, factor);
-}
+namespace {
 
-Array CpuBackend::linear_cross_entropy(const Array& x, const PackedWeight& w,
-                                       const Array& targets) {
-  if (x.dtype() == DType::f64) return packed_loss<double>(x, w, targets);
-  // The logits have the dtype of x: never bf16 here.
-  return packed_loss<float>(x.dtype() == DType::f32 ? x : cast(x, DType::f32), w, targets);
+class CpuLossOps final : public LossOps {
+ public:
+  CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
+                                    bool with_grad, double factor) override {
+    if (x.dtype() == DType::f64)
+      return run<double, double, double>(x, w, targets, with_grad, factor);
+    if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad, factor);
+    if (gemm_dtype(DType::bf16) == DType::f32)
+      return run<float, bfloat16, float>(x, w, targets, with_grad, factor);
+    return run<float, bfloat16, bfloat16>(x, w, targets, with_grad, factor);
+  }
+
+  Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets) override {
+    if (x.dtype() == DType::f64) return packed_loss<double>(x, w, targets);
+    // The logits have the dtype of x: never bf16 here.
+    return packed_loss<float>(
+        x.dtype() == DType::f32 ? x : backend(x)->elementwise.cast(x, DType::f32), w, targets);
+  }
+};
+
+}  // namespace
+
+LossOps& cpu_losses() {
+  static auto& operations = *new CpuLossOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -1,10 +1,11 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/reduce.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/reductions.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/reduce.h"
+#include "core/cpu/packed_blocks.h"
+#include "core/cpu/reductions.h"
 #include "core/cpu/simd-inl.h"
 #include "core/cpu/visit_dtype.h"
 #include "core/parallel.h"
@@ -178,23 +179,85 @@ Array sum_axis(const Array& x, int64_t outer, int64_t n, int64_t inner) {
   return reduced(Reduction::sum, x, AxisView(Shape{outer, n, inner}, 1));
 }
 
-Array CpuBackend::reduce(Reduction op, const Array& x, int axis) {
-  Shape shape = x.shape();
-  shape[axis] = 1;
-  Array y = reduced(op, x, AxisView(x.shape(), axis));
-  return (y.dtype() == x.dtype() ? y : cast(y, x.dtype())).reshape(shape);
+namespace {
+
+// A number is not finite if every bit of its exponent is set. Bits, so that no -ffast-math can
+// decide it, and in lanes of a fixed number, of which compilers make vectors.
+template <class Bits>
+bool finite(const void* numbers, int64_t n, Bits exponent) {
+  constexpr int lanes = 64 / sizeof(Bits);
+  const auto* bits = static_cast<const Bits*>(numbers);
+  Bits found[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int lane = 0; lane < lanes; ++lane)
+      found[lane] |= Bits((bits[i + lane] & exponent) == exponent);
+  for (; i < n; ++i) found[0] |= Bits((bits[i] & exponent) == exponent);
+  return std::ranges::count(found, Bits(0)) == lanes;
 }
 
-Array CpuBackend::reduce_grad(Reduction op, const Array& x, const Array& y, const Array& dy,
-                              int axis) {
-  Array dx(x.shape(), dy.dtype(), dy.device());
-  if (dx.size() == 0) return dx;
-  const AxisView view(x.shape(), axis);
-  visit_dtype(dy.dtype(), "reduce_grad", [&]<class T>(T) {
-    if (op == Reduction::sum) return spread(view, dy.data<T>(), dx.data<T>());
-    spread_to_largest(view, x.data<T>(), y.data<T>(), dy.data<T>(), dx.data<T>());
+template <class Bits>
+bool finite_in_parallel(const Array& x, Bits exponent) {
+  std::atomic<bool> all = true;
+  const auto* bits = static_cast<const Bits*>(x.address());
+  parallel_blocks(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+    if (!finite(bits + begin, end - begin, exponent)) all = false;
   });
-  return dx;
+  return all;
+}
+
+class CpuReductionOps final : public ReductionOps {
+ public:
+  Array reduce(Reduction op, const Array& x, int axis) override {
+    Shape shape = x.shape();
+    shape[axis] = 1;
+    Array y = reduced(op, x, AxisView(x.shape(), axis));
+    return (y.dtype() == x.dtype() ? y : backend(y)->elementwise.cast(y, x.dtype())).reshape(shape);
+  }
+
+  Array reduce_grad(Reduction op, const Array& x, const Array& y, const Array& dy,
+                    int axis) override {
+    Array dx(x.shape(), dy.dtype(), dy.device());
+    if (dx.size() == 0) return dx;
+    const AxisView view(x.shape(), axis);
+    visit_dtype(dy.dtype(), "reduce_grad", [&]<class T>(T) {
+      if (op == Reduction::sum) return spread(view, dy.data<T>(), dx.data<T>());
+      spread_to_largest(view, x.data<T>(), y.data<T>(), dy.data<T>(), dx.data<T>());
+    });
+    return dx;
+  }
+
+  bool all_finite(const Array& x) override {
+    switch (x.dtype()) {
+      case DType::f64:
+        return finite_in_parallel<uint64_t>(x, 0x7ff0000000000000);
+      case DType::f32:
+        return finite_in_parallel<uint32_t>(x, 0x7f800000);
+      case DType::bf16:
+        return finite_in_parallel<uint16_t>(x, 0x7f80);
+      default:
+        return true;  // integers
+    }
+  }
+
+  bool all_finite(const PackedWeight& w) override {
+    if (w.format != WeightFormat::int8 && w.format != WeightFormat::int4) return all_finite(w.data);
+    std::atomic<bool> all = true;
+    const auto* records = static_cast<const char*>(w.data.address());
+    int64_t weights = weight_bytes(w.format), bytes = record_bytes(w.format);
+    parallel_blocks(int64_t(w.data.bytes()) / bytes, 1 << 10, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        if (!finite<uint16_t>(records + i * bytes + weights, block_size, 0x7f80)) all = false;
+    });
+    return all;
+  }
+};
+
+}  // namespace
+
+ReductionOps& cpu_reductions() {
+  static auto& operations = *new CpuReductionOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/softmax.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/rows.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -137,34 +137,47 @@ namespace folio {
 HWY_EXPORT(softmax);
 HWY_EXPORT(softmax_grad);
 
-Array CpuBackend::softmax(const Array& x, bool log) {
-  Array y(x.shape(), x.dtype(), x.device());
-  if (y.size() > 0) HWY_DYNAMIC_DISPATCH(softmax)(x, log, y);
-  return y;
-}
+namespace {
 
-Array CpuBackend::softmax_grad(const Array& y, const Array& dy, bool log) {
-  Array dx(y.shape(), y.dtype(), y.device());
-  if (dx.size() > 0) HWY_DYNAMIC_DISPATCH(softmax_grad)(y, dy, log, dx);
-  return dx;
-}
+class CpuRowOps final : public RowOps {
+ public:
+  Array softmax(const Array& x, bool log) override {
+    Array y(x.shape(), x.dtype(), x.device());
+    if (y.size() > 0) HWY_DYNAMIC_DISPATCH(softmax)(x, log, y);
+    return y;
+  }
 
-Array CpuBackend::causal_mask(const Array& x, double hidden) {
-  Array y(x.shape(), x.dtype(), x.device());
-  if (y.size() == 0) return y;
-  const int64_t T = x.dim(-2), S = x.dim(-1);
-  visit_dtype(x.dtype(), "causal_mask", [&]<class N>(N) {
-    const N* in = x.data<N>();
-    N* out = y.data<N>();
-    parallel_blocks(x.rows(), std::max<int64_t>(1, (1 << 14) / S), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const int64_t seen = S - T + r % T + 1;
-        std::copy_n(in + r * S, seen, out + r * S);
-        std::fill_n(out + r * S + seen, S - seen, N(float(hidden)));
-      }
+  Array softmax_grad(const Array& y, const Array& dy, bool log) override {
+    Array dx(y.shape(), y.dtype(), y.device());
+    if (dx.size() > 0) HWY_DYNAMIC_DISPATCH(softmax_grad)(y, dy, log, dx);
+    return dx;
+  }
+
+  Array causal_mask(const Array& x, double hidden) override {
+    Array y(x.shape(), x.dtype(), x.device());
+    if (y.size() == 0) return y;
+    const int64_t T = x.dim(-2), S = x.dim(-1);
+    visit_dtype(x.dtype(), "causal_mask", [&]<class N>(N) {
+      const N* in = x.data<N>();
+      N* out = y.data<N>();
+      parallel_blocks(x.rows(), std::max<int64_t>(1, (1 << 14) / S),
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t r = begin; r < end; ++r) {
+                          const int64_t seen = S - T + r % T + 1;
+                          std::copy_n(in + r * S, seen, out + r * S);
+                          std::fill_n(out + r * S + seen, S - seen, N(float(hidden)));
+                        }
+                      });
     });
-  });
-  return y;
+    return y;
+  }
+};
+
+}  // namespace
+
+RowOps& cpu_rows() {
+  static auto& operations = *new CpuRowOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

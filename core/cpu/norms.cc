@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/layer_norm.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/norms.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -85,7 +85,7 @@ void layer_norm_grad_of(const Array& dy, const Array& x, const Array& w, const A
   const int64_t C = x.dim(-1), rows = x.rows();
   const int64_t chunk = std::max<int64_t>(32, (rows + 63) / 64);
   const int64_t chunks = std::max<int64_t>(1, (rows + chunk - 1) / chunk);
-  Array partial({chunks, 2, C}, dtype_of<A>, cpu);
+  Array partial({chunks, 2, C}, dtype_of<A>, x.device());
   const Y* grad = dy.data<Y>();
   const T* in = x.data<T>();
   const A *weight = w.data<A>(), *means = mean.data<A>(), *rstds = rstd.data<A>();
@@ -132,28 +132,44 @@ namespace {
 Array in_sum_dtype(const Array& parameter, const Array& x) {
   const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   if (!parameter.defined() || parameter.dtype() == dtype) return parameter;
-  return backend(parameter).cast(parameter, dtype);
+  return backend(parameter)->elementwise.cast(parameter, dtype);
 }
 
 }  // namespace
 
-LayerNormed CpuBackend::layer_norm(const Array& x, const Array& w, const Array& b, double eps,
-                                   DType dtype) {
-  const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
-  LayerNormed out{Array(x.shape(), dtype, cpu), Array({x.rows()}, weight.dtype(), cpu),
-                  Array({x.rows()}, weight.dtype(), cpu)};
-  HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, out);
-  return out;
-}
+namespace {
 
-Array CpuBackend::layer_norm_grad(const Array& dy, const Array& x, const Array& w,
-                                  const Array& mean, const Array& rstd, Array& dw, Array* db) {
-  const Array weight = in_sum_dtype(w, x);
-  if (!dw.defined()) dw = zeros(w.shape(), weight.dtype(), cpu);
-  if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype(), cpu);
-  Array dx(x.shape(), x.dtype(), cpu);
-  HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
-  return dx;
+class CpuNormOps final : public NormOps {
+ public:
+  LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
+                         DType dtype) override {
+    const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
+    LayerNormed out{Array(x.shape(), dtype, x.device()),
+                    Array({x.rows()}, weight.dtype(), x.device()),
+                    Array({x.rows()}, weight.dtype(), x.device())};
+    HWY_DYNAMIC_DISPATCH(layer_norm)(x, weight, bias, eps, out);
+    return out;
+  }
+
+  Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                        const Array& rstd, Array& dw, Array* db) override {
+    const Array weight = in_sum_dtype(w, x);
+    for (Array* sum : {&dw, db}) {
+      if (!sum) continue;
+      if (!sum->defined()) *sum = zeros(w.shape(), weight.dtype(), x.device());
+      sum->begin_write("layer_norm_grad");
+    }
+    Array dx(x.shape(), x.dtype(), x.device());
+    HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
+    return dx;
+  }
+};
+
+}  // namespace
+
+NormOps& cpu_norms() {
+  static auto& operations = *new CpuNormOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

@@ -3,7 +3,7 @@
 // multiply-adds over k, whatever tile, row or thread it falls in, so that decoding a token gives
 // the bits that a prefill of the same row would.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/packed_gemm.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/packed.cc"
 #include <hwy/foreach_target.h>
 // The target must be known before these.
 #include "core/cpu/cpu_backend.h"
@@ -71,7 +71,7 @@ PackedWeight pack_weight(const Array& w, WeightFormat format) {
     const DType dtype = format == WeightFormat::f32    ? w.dtype()
                         : format == WeightFormat::bf16 ? DType::bf16
                                                        : DType::i8;
-    PackedWeight packed{Array(Product::shape(N, K), dtype, cpu), N, K, format};
+    PackedWeight packed{Array(Product::shape(N, K), dtype, w.device()), N, K, format};
     const auto pack_from = [&](const auto* from) {
       parallel_for(packed.data.dim(0), [&](int64_t p) {
         const int64_t row = p * Product::panel;
@@ -104,6 +104,22 @@ void unpack_rows(const PackedWeight& w, const int32_t* rows, Array& to) {
   });
 }
 
+// tile [rows, panel] = act(tile + bias). Once for each type of the sums and width of a panel, as
+// every op is compiled into it.
+template <class T, int panel>
+HWY_NOINLINE void add_bias_and_act(T* tile, int64_t rows, const T* bias_panel, Unary act) {
+  const hn::CappedTag<T, panel> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  const auto apply = [&](auto&& f) HWY_ATTR {
+    for (int64_t i = 0; i < rows * panel; i += lanes) {
+      const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
+      store(f(x), tile + i, Whole());
+    }
+  };
+  if (act == Unary::none) return apply([](auto x) HWY_ATTR { return x; });
+  visit_unary(act, [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
+}
+
 template <class T, int panel>
 struct Epilogue {
   const Array& bias;  // [N] or undefined
@@ -125,20 +141,7 @@ struct Epilogue {
   template <class Y>
   void operator()(T* tile, int64_t rows, const T* bias_panel, int64_t columns, Y* y,
                   int64_t N) const {
-    const hn::CappedTag<T, panel> d;
-    const int64_t lanes = int64_t(hn::Lanes(d));
-    const auto apply = [&](auto&& f) HWY_ATTR {
-      for (int64_t i = 0; i < rows * panel; i += lanes) {
-        const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
-        store(f(x), tile + i, Whole());
-      }
-    };
-    if (act == Unary::none) {
-      apply([](auto x) HWY_ATTR { return x; });
-    } else {
-      visit_activation(
-          act, [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
-    }
+    add_bias_and_act<T, panel>(tile, rows, bias_panel, act);
     for (int64_t r = 0; r < rows; ++r, tile += panel, y += N) {
       for (int64_t j = 0; j < columns; ++j) y[j] = Y(tile[j]);
     }
@@ -204,44 +207,57 @@ HWY_EXPORT(pack_weight);
 HWY_EXPORT(unpack_rows);
 HWY_EXPORT(multiply_packed);
 
-PackedWeight CpuBackend::pack(const Array& w, WeightFormat format) {
-  const bool readable = w.dtype() == DType::f32 ||
-                        (w.dtype() == DType::f64 && format == WeightFormat::f32) ||
-                        (w.dtype() == DType::bf16 && format == WeightFormat::bf16);
-  check(w.shape().rank() == 2 && readable,
-        "pack: {} weights are made from a matrix [N, K] in float32, got {} in {}", format,
-        w.shape(), w.dtype());
-  return HWY_DYNAMIC_DISPATCH(pack_weight)(w, format);
-}
+namespace {
 
-PackedWeight CpuBackend::packed_from(const Array& data, int64_t N, int64_t K, WeightFormat format) {
-  check(format == WeightFormat::int8 || format == WeightFormat::int4,
-        "packed: {} weights have no layout that is the same everywhere; pack them instead", format);
-  Shape shape{blocks_of(N), blocks_of(K), record_bytes(format)};
-  check(data.dtype() == DType::i8 && data.shape() == shape,
-        "packed: a weight [{}, {}] in {} is int8 {}, got {} {}", N, K, format, shape, data.dtype(),
-        data.shape());
-  return {data, N, K, format};
-}
+class CpuPackedOps final : public PackedOps {
+ public:
+  PackedWeight pack(const Array& w, WeightFormat format) override {
+    const bool readable = w.dtype() == DType::f32 ||
+                          (w.dtype() == DType::f64 && format == WeightFormat::f32) ||
+                          (w.dtype() == DType::bf16 && format == WeightFormat::bf16);
+    check(w.shape().rank() == 2 && readable,
+          "pack: {} weights are made from a matrix [N, K] in float32, got {} in {}", format,
+          w.shape(), w.dtype());
+    return HWY_DYNAMIC_DISPATCH(pack_weight)(w, format);
+  }
 
-Array CpuBackend::unpack_rows(const PackedWeight& w, const Array& rows) {
-  Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32, cpu);
-  HWY_DYNAMIC_DISPATCH(unpack_rows)(w, rows.data<int32_t>(), to);
-  return to;
-}
+  PackedWeight from_data(const Array& data, int64_t N, int64_t K, WeightFormat format) override {
+    check(format == WeightFormat::int8 || format == WeightFormat::int4,
+          "packed: {} weights have no layout that is the same everywhere; pack them instead",
+          format);
+    Shape shape{blocks_of(N), blocks_of(K), record_bytes(format)};
+    check(data.dtype() == DType::i8 && data.shape() == shape,
+          "packed: a weight [{}, {}] in {} is int8 {}, got {} {}", N, K, format, shape,
+          data.dtype(), data.shape());
+    return {data, N, K, format};
+  }
 
-Array CpuBackend::linear_packed(const Array& x, const PackedWeight& w, const Array& bias,
-                                Unary act) {
-  check(x.dim(-1) == w.k, "linear_packed: x {} does not fit a packed weight [{}, {}]", x.shape(),
-        w.n, w.k);
-  check((x.dtype() == DType::f64) == (w.data.dtype() == DType::f64),
-        "linear_packed: x in {} does not go with a weight packed from {}; convert one of them",
-        x.dtype(), w.data.dtype());
-  Shape shape = x.shape();
-  shape[-1] = w.n;
-  Array y(shape, x.dtype(), cpu);
-  if (y.size() > 0) HWY_DYNAMIC_DISPATCH(multiply_packed)(x, w, bias, act, y);
-  return y;
+  Array unpack_rows(const PackedWeight& w, const Array& rows) override {
+    Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32,
+             rows.device());
+    HWY_DYNAMIC_DISPATCH(unpack_rows)(w, rows.data<int32_t>(), to);
+    return to;
+  }
+
+  Array linear(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override {
+    check(x.dim(-1) == w.k, "linear_packed: x {} does not fit a packed weight [{}, {}]", x.shape(),
+          w.n, w.k);
+    check((x.dtype() == DType::f64) == (w.data.dtype() == DType::f64),
+          "linear_packed: x in {} does not go with a weight packed from {}; convert one of them",
+          x.dtype(), w.data.dtype());
+    Shape shape = x.shape();
+    shape[-1] = w.n;
+    Array y(shape, x.dtype(), x.device());
+    if (y.size() > 0) HWY_DYNAMIC_DISPATCH(multiply_packed)(x, w, bias, act, y);
+    return y;
+  }
+};
+
+}  // namespace
+
+PackedOps& cpu_packed() {
+  static auto& operations = *new CpuPackedOps;  // outlives every Array, static ones included
+  return operations;
 }
 
 }  // namespace folio

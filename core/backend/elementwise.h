@@ -1,0 +1,22 @@
+#pragma once
+#include "core/array.h"
+#include "core/elementwise.h"
+
+namespace folio {
+
+// What happens to each element by itself.
+class ElementwiseOps {
+ public:
+  virtual ~ElementwiseOps() = default;
+
+  virtual void fill(Array& x, double value) = 0;
+  virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  virtual Array unary(Unary op, const Array& x) = 0;
+  virtual Array unary_grad(Unary op, const Array& x, const Array& dy) = 0;  // dy * slope(x)
+  virtual Array add(const Array& a, const Array& b) = 0;     // dtype of a; b may be bf16 under f32
+  virtual void accumulate(Array& into, const Array& x) = 0;  // into += x; dtypes may differ
+  virtual void scale(Array& x, const Array& factor) = 0;  // x *= factor, a scalar of any float type
+  virtual void scale(Array& x, double factor) = 0;
+};
+
+}  // namespace folio

@@ -1,0 +1,26 @@
+#pragma once
+#include "core/array.h"
+#include "core/backend/packed.h"
+
+namespace folio {
+
+struct CrossEntropy {
+  Array loss;  // [], f32 (f64 for f64): factor times the mean over the targets that are not -1
+  Array dx;    // [..., C], d loss / d x; undefined unless gradients were asked for
+  Array dw;    // [V, C], f32 (f64 for f64), d loss / d w; likewise
+};
+
+// Cross-entropy of logits x w^T against targets, logits never held whole.
+class LossOps {
+ public:
+  virtual ~LossOps() = default;
+
+  // x [..., C], w [V, C], targets [...] i32 (-1: ignored). With `with_grad`, dx and dw too.
+  virtual CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
+                                            bool with_grad, double factor = 1) = 0;
+  // The mean alone -> [].
+  virtual Array linear_cross_entropy(const Array& x, const PackedWeight& w,
+                                     const Array& targets) = 0;
+};
+
+}  // namespace folio

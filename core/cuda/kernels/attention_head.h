@@ -1,0 +1,34 @@
+#pragma once
+// What the attention kernels share: where a head's rows are, and which probabilities are kept.
+#include "core/cuda/gpu.h"
+#include "core/cuda/kernels/attention.h"
+
+namespace folio::cuda {
+
+// A head's columns of the row at position 0: of qkv (`parts` = 3; its keys and values C and 2C
+// further) or y (`parts` = 1). head = b H + h. Rows are parts * C apart.
+template <class E>
+__device__ E* head_rows(E* from, const AttentionSizes& s, int head, int parts) {
+  return from + int64_t(head / s.H) * s.T * parts * s.C() + head % s.H * s.D;
+}
+
+// Bit i: whether the probability of key `key` + i is kept, i < 8.
+__device__ inline uint32_t kept_of_eight(const Dropout& dropout, const AttentionSizes& s, int head,
+                                         int query, int key) {
+  const uint64_t first =
+      (uint64_t(head) * uint64_t(s.T) + uint64_t(query)) * uint64_t(s.T) + uint64_t(key);
+  auto kept = [&](uint64_t block) {
+    const auto words = dropout.stream.block(block);
+    uint32_t bits = 0;
+    for (int i = 0; i < 4; ++i) {
+      bits |= uint32_t((words[size_t(i)] & 0xffff) >= dropout.threshold) << (2 * i);
+      bits |= uint32_t((words[size_t(i)] >> 16) >= dropout.threshold) << (2 * i + 1);
+    }
+    return bits;
+  };
+  uint32_t bits = kept(first / 8);
+  if (first % 8 != 0) bits = (bits | kept(first / 8 + 1) << 8) >> (first % 8);
+  return bits & 0xff;
+}
+
+}  // namespace folio::cuda

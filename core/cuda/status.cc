@@ -1,0 +1,13 @@
+#include "core/cuda/status.h"
+
+#include "core/cuda/gpu.h"
+
+namespace folio::cuda {
+
+void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape& shape) {
+  const dim3 &grid = shape.grid, &block = shape.block;
+  check_status(status, "{} of {} x {} x {} blocks of {} x {} x {} threads with {} bytes shared",
+               kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, shape.shared_bytes);
+}
+
+}  // namespace folio::cuda
