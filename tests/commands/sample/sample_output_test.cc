@@ -141,8 +141,7 @@ TEST(ProbabilityTable, ARowIsReadable) {
 
   Page page;
   SampleOutput output(page.print(), tokenizer, "say:", {.num_samples = 1, .logprobs = 0});
-  std::vector<float> even(257, 0);
-  output.show({0, 'x', even});
+  output.show({0, 'x', [] { return std::vector<float>(257, 0); }});
   output.end(0);
   EXPECT_EQ(page.text(),
             "say:\ntoken            probability       log\n"
