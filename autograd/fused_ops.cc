@@ -5,9 +5,6 @@
 namespace folio {
 namespace {
 
-// The values of w in the dtype of the activations that it multiplies.
-Array dense_values(const Weight& w, DType dtype) { return to_dtype(w.dense.array(), dtype); }
-
 void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor& b) {
   check_values(op, "x", x);
   check_weight(op, "the weight", x, w);
@@ -45,7 +42,7 @@ Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropo
 Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
   check_linear("linear", x, w, b);
   if (w.is_packed()) return backend(x.array())->packed.linear(x.array(), w.packed, b.array(), act);
-  Array values = dense_values(w, x.dtype()), pre;  // pre: the sums before act
+  Array values = w.dense.in(x.dtype()), pre;  // pre: the sums before act
   Array y = backend(x.array())->products.linear(x.array(), values, b.array(), act,
                                                 NoGrad::active() ? nullptr : &pre);
   return record(y, {x, w.dense, b},
@@ -73,7 +70,7 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
   if (w_fc.is_packed() || w_proj.is_packed())
     return linear(linear(x, w_fc, b_fc, act), w_proj, b_proj);
 
-  Array fc_values = dense_values(w_fc, x.dtype()), proj_values = dense_values(w_proj, x.dtype());
+  Array fc_values = w_fc.dense.in(x.dtype()), proj_values = w_proj.dense.in(x.dtype());
   Array h;  // [..., H], before act
   Array y;
   {
@@ -139,13 +136,15 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
   const Shape &V_C = wte.shape(), &P_C = wpe.shape();
   check(V_C.rank() == 2 && P_C.rank() == 2 && V_C[1] == P_C[1],
         "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", V_C, P_C);
-  check(positions.defined() || tokens.dim(1) <= P_C[0],
+  check_ids("embedding", "tokens", tokens, 0, V_C[0]);
+  check(tokens.dim(1) <= P_C[0],
         "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1), P_C[0]);
   if (positions.defined()) {
     check(positions.dtype() == DType::i32 && positions.shape() == Shape{tokens.dim(0)},
           "embedding: tokens {} need first positions [{}] int32, got {} {}", tokens.shape(),
           tokens.dim(0), positions.shape(), positions.dtype());
     check_device("embedding", "the array of positions", tokens, positions);
+    check_ids("embedding", "first positions", positions, 0, P_C[0] - tokens.dim(1) + 1);
   }
   if (wte.is_packed())
     return backend(tokens)->embeddings.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
@@ -176,11 +175,11 @@ Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
 
 Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets, double factor) {
   check_linear("linear_cross_entropy", x, w, {});
-  check(targets.defined(), "linear_cross_entropy: the targets have no values");
-  check(targets.dtype() == DType::i32 && targets.size() == x.array().rows(),
+  check(targets.defined() && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
         targets.shape(), targets.dtype());
   check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
+  check_ids("linear_cross_entropy", "targets", targets, -1, w.shape()[0]);
   if (w.is_packed()) {
     Array loss = backend(x.array())->losses.linear_cross_entropy(x.array(), w.packed, targets);
     backend(x.array())->elementwise.scale(loss, factor);
@@ -188,7 +187,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targe
   }
   bool with_grad = !NoGrad::active() && (x.requires_grad() || w.dense.requires_grad());
   CrossEntropy result = backend(x.array())->losses.linear_cross_entropy(
-      x.array(), dense_values(w, x.dtype()), targets, with_grad, factor);
+      x.array(), w.dense.in(x.dtype()), targets, with_grad, factor);
   return record(result.loss, {x, w.dense}, [dx = result.dx, dw = result.dw](Gradient dy) mutable {
     if (!dy.is_one) {
       backend(dy)->elementwise.scale(dx, dy);

@@ -47,14 +47,19 @@ int check_axis(const char* op, const Tensor& x, int axis) {
   return at;
 }
 
-void check_ids(const char* op, const char* name, const Array& ids, int32_t least, int64_t V) {
+void check_ids(const char* op, const char* name, const Array& ids, int64_t least, int64_t below) {
   check(ids.defined(), "{}: the {} have no values", op, name);
   check(ids.dtype() == DType::i32, "{}: the {} must be int32, got {} {}", op, name, ids.dtype(),
         ids.shape());
-  std::vector<int32_t> host = to_vector<int32_t>(ids);
-  for (size_t i = 0; i < host.size(); ++i)
-    check(least <= host[i] && host[i] < V, "{}: number {} of the {} {} is {}, not in [{}, {})", op,
-          i, name, ids.shape(), host[i], least, V);
+  const std::optional<IdRange>& range = ids.id_range();
+  check(
+      range.has_value(),
+      "{}: nobody has looked at what the {} {} are, so they could be out of range: make them from "
+      "the host's values (token_ids, target_ids or to_array)",
+      op, name, ids.shape());
+  check(ids.size() == 0 || (least <= range->least && range->below <= below),
+        "{}: the {} {} are from {} to {}, but must be from {} to {}", op, name, ids.shape(),
+        range->least, range->below - 1, least, below - 1);
 }
 
 }  // namespace folio

@@ -17,8 +17,8 @@ void check_optional(const char* op, const char* name, const Tensor& x, const Ten
 void check_weight(const char* op, const char* name, const Tensor& x, const Weight& w);
 // `axis` of x, where a negative one counts from the end, counted from 0.
 int check_axis(const char* op, const Tensor& x, int axis);
-// Every one of `ids` (i32) is in [least, V).
-void check_ids(const char* op, const char* name, const Array& ids, int32_t least, int64_t V);
+// `ids` are i32, and known to be in [least, below); nobody looks at them again.
+void check_ids(const char* op, const char* name, const Array& ids, int64_t least, int64_t below);
 
 // x itself if it has that dtype.
 Array to_dtype(Array x, DType dtype);

@@ -62,6 +62,28 @@ void Tensor::assign(const Array& values) {
   array_ = backend(values)->elementwise.cast(values, dtype());
 }
 
+Array Tensor::in(DType dtype) const {
+  if (array_.dtype() == dtype) return array_;
+  if (Array kept = kept_copy(); kept.defined() && kept.dtype() == dtype) return kept;
+  Array copy = backend(array_)->elementwise.cast(array_, dtype);
+  const bool is_leaf = node_ && node_->order == 0;
+  if (is_leaf && !NoGrad::active()) node_->copy = copy, node_->copied = array_.state();
+  return copy;
+}
+
+Array Tensor::kept_copy() const {
+  bool fresh = node_ && node_->copy.shape() == shape() && array_.is_in(node_->copied);
+  return fresh ? node_->copy : Array{};
+}
+
+void Tensor::keep_copy(Array copy) {
+  check(node_ && node_->order == 0 && copy.shape() == shape(),
+        "keep_copy: a copy {} for a tensor of shape {}, which must be a leaf", copy.shape(),
+        shape());
+  node_->copy = std::move(copy);
+  node_->copied = array_.state();
+}
+
 void Tensor::backward() const {
   check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());

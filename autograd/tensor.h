@@ -35,6 +35,14 @@ class Tensor {
   // New values for a leaf, in place of the old: same shape.
   void assign(const Array& values);
 
+  // The values in `dtype`. A leaf keeps the copy for as long as its values stay, so that a weight
+  // is rounded once an update, not once a pass; under NoGrad nothing new is kept.
+  Array in(DType dtype) const;
+  // That copy, for an optimiser that will bring it up to date with the values; undefined if none is
+  // kept. What is then given to keep_copy must be the values of now.
+  Array kept_copy() const;
+  void keep_copy(Array copy);
+
   // Adds d this / d leaf to the gradient of every leaf from which this, a scalar, was computed.
   // Goes through the recorded ops once, the newest first, and frees what each had saved as soon as
   // its gradient is known.
@@ -62,6 +70,8 @@ struct Node {
   Backward backward;                          // one Array an input, undefined if not needed
   std::function<Array()> recompute;           // optional: makes the result again, see Saved
   Array grad;                                 // gradient of the result, summed as it arrives
+  Array copy;                                 // of a leaf, in another dtype, see Tensor::in
+  Array::State copied;                        // the leaf's, when `copy` was made
 };
 
 // While one is alive, on this thread, ops record nothing: inference and evaluation.

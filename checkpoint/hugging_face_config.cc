@@ -1,22 +1,6 @@
 #include "checkpoint/hugging_face_config.h"
 
-#include <map>
-#include <string>
-
-#include "core/check.h"
-
 namespace folio {
-namespace {
-
-std::map<std::string, std::string> in_words(const GptConfig& config) {
-  std::map<std::string, std::string> words;
-  each_field(config, [&](const char* name, const auto& field, auto) {
-    words[name] = fmt::format("{}", field);
-  });
-  return words;
-}
-
-}  // namespace
 
 GptConfig gpt_config(const Gpt2Config& config) {
   return {.block_size = config.n_positions,
@@ -40,11 +24,7 @@ Gpt2Config gpt2_config(const GptConfig& config, int64_t rows) {
                   .digest = {}};
   GptConfig back = gpt_config(gpt2), wanted = config;
   wanted.vocab_size = rows, wanted.dropout = back.dropout, wanted.bias = back.bias;
-  std::map<std::string, std::string> said = in_words(back);
-  for (const auto& [name, value] : in_words(wanted))
-    check(said.at(name) == value,
-          "export: the model has {} = {}; a GPT-2 of Hugging Face's has {}, and cannot say it",
-          name, value, said.at(name));
+  check_comes_back(wanted, back);
   return gpt2;
 }
 

@@ -1,4 +1,7 @@
 #pragma once
+#include <map>
+#include <string>
+
 #include "data/hugging_face/gpt2_config.h"
 #include "nn/gpt_config.h"
 
@@ -10,5 +13,21 @@ GptConfig gpt_config(const Gpt2Config& config);
 // GPT-2: it would not come back as it is. But for dropout, which is for training, and biases: a
 // model without them gets zeros.
 Gpt2Config gpt2_config(const GptConfig& config, int64_t rows);
+
+// Throws Error, naming the field, unless each_field of `model` and of `back`, which is what a
+// reader of its export gets, say the same.
+template <class Config>
+void check_comes_back(const Config& model, const Config& back) {
+  std::map<std::string, std::string> said;
+  each_field(back, [&](const char* name, const auto& field, auto) {
+    said[name] = fmt::format("{}", field);
+  });
+  each_field(model, [&](const char* name, const auto& field, auto) {
+    std::string value = fmt::format("{}", field);
+    check(said.at(name) == value,
+          "export: the model has {} = {}; a GPT-2 of Hugging Face's has {}, and cannot say it",
+          name, value, said.at(name));
+  });
+}
 
 }  // namespace folio

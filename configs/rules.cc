@@ -45,7 +45,9 @@ Rule one_of(std::vector<std::string> names, std::map<std::string, std::string> a
 
 Rule an_activation() {
   std::vector<std::string> names;
-  for_each_op<Activations>([&](auto op) { names.emplace_back(op.name); });
+  for_each_op<UnaryOps>([&](auto op) {
+    if (is_activation(unary<decltype(op)>())) names.emplace_back(op.name);
+  });
   return one_of(std::move(names));
 }
 

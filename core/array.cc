@@ -38,10 +38,22 @@ void Array::refuse_address() const {
                : std::string("the host reads it through backend(x)->memory.read"));
 }
 
-void Array::check_writable(const char* op) const {
+void Array::begin_write(const char* op) const {
   check(!storage_->read_only,
         "{}: would write to an array {} {} that lies in a mapped file; copy it first", op, dtype_,
         shape_);
+  storage_->ids.reset();
+  ++storage_->writes;
+}
+
+const std::optional<IdRange>& Array::id_range() const {
+  static const std::optional<IdRange> unknown;
+  return storage_ ? storage_->ids : unknown;
+}
+
+void Array::set_id_range(IdRange range) const {
+  check(dtype_ == DType::i32, "ids are int32, not {}", dtype_);
+  storage_->ids = range;
 }
 
 Array Array::reshape(Shape shape) const {

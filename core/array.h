@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "core/device.h"
 #include "core/dtype.h"
@@ -7,13 +8,20 @@
 
 namespace folio {
 
+// What is known of the integers in a storage: all are in [least, below).
+struct IdRange {
+  int64_t least = 0, below = 0;
+};
+
 // Memory on one device, from that device's caching allocator; goes back to it when the last Array
 // that shares it is gone.
 struct Storage {
   void* data;
   size_t bytes;
   Device device;
-  bool read_only = false;  // a mapped file: no Backend call writes to it
+  bool read_only = false;           // a mapped file: no Backend call writes to it
+  std::optional<IdRange> ids = {};  // if whoever wrote them has looked; until the next write
+  uint64_t writes = 0;              // that have begun
 };
 
 size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
@@ -47,8 +55,23 @@ class Array {
   Array slice(int64_t begin, int64_t end) const;  // a view of [begin, end) of dimension 0
   bool shares_storage_with(const Array& other) const { return storage_ == other.storage_; }
   bool sole_owner() const { return storage_.use_count() == 1; }  // no other Array sees the storage
-  // Error, naming the operation `op` that would write to it, if the storage is read-only.
-  void check_writable(const char* op) const;
+  // The first thing that an operation does which writes here, `op`: Error if the storage is
+  // read-only. It ends the state that the storage was in, and what was known of its ids.
+  void begin_write(const char* op) const;
+  // What an array holds at one moment: while it is in the same state it has the same values.
+  struct State {
+    std::weak_ptr<const Storage> storage;
+    uint64_t writes = 0;
+  };
+  State state() const { return {storage_, storage_ ? storage_->writes : 0}; }
+  bool is_in(const State& state) const {
+    return storage_ && state.storage.lock() == storage_ && state.writes == storage_->writes;
+  }
+  // Of i32 arrays: kernels look up rows by them and check nothing, so an op refuses an array of
+  // which this is not known or does not fit (see to_array). Views share it. To be set by whoever
+  // has just written the integers and knows them.
+  const std::optional<IdRange>& id_range() const;
+  void set_id_range(IdRange range) const;
 
   // Error unless an operation of this Array's device runs on this thread.
   void* address() const {

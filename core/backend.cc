@@ -1,5 +1,7 @@
 #include "core/backend.h"
 
+#include <algorithm>
+
 namespace folio {
 
 Backend& cpu_backend();  // core/cpu
@@ -55,6 +57,12 @@ BackendCall backend(Device device) {
   return {*registered().at(size_t(device.index)).backend, device};
 }
 
+IdRange range_of(std::span<const int32_t> ids) {
+  if (ids.empty()) return {};
+  const auto [least, most] = std::ranges::minmax(ids);
+  return {least, int64_t{most} + 1};
+}
+
 Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
                 std::string_view what) {
   const int64_t length = shape[-1];
@@ -83,6 +91,7 @@ double item(const Array& scalar) {
 Array full(Shape shape, double value, DType dtype, Device device) {
   Array array(shape, dtype, device);
   backend(device)->elementwise.fill(array, value);
+  if (dtype == DType::i32) array.set_id_range({int64_t(value), int64_t(value) + 1});
   return array;
 }
 
@@ -92,6 +101,7 @@ Array to(const Array& x, Device device) {
   if (x.device() == device) return x;
   Array copy(x.shape(), x.dtype(), device);
   backend(device)->memory.write([&](void* host) { backend(x)->memory.read(x, host); }, copy);
+  if (x.id_range()) copy.set_id_range(*x.id_range());
   return copy;
 }
 

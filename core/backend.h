@@ -23,6 +23,7 @@
 #include "core/backend/random.h"
 #include "core/backend/reductions.h"
 #include "core/backend/rows.h"
+#include "core/backend/sampling.h"
 
 namespace folio {
 
@@ -31,7 +32,7 @@ namespace folio {
 // otherwise, `x` and activations are f64, f32 or bf16, the result is a new Array in the dtype of x,
 // sums are kept in f32 (f64 for f64), and parameters (weights of layer_norm and embedding, biases)
 // may be f32 under a bf16 x. The caller has checked the shapes, and that all Arrays are this
-// device's; ids and targets are in range (see token_ids below). An optional Array may be undefined.
+// device's; ids and targets are in range (Array::id_range). An optional Array may be undefined.
 // Gradients of parameters are f32 (f64 for f64) and are added to what the caller alone owns; one
 // without values, a shape alone or undefined, is made. One stream of work: calls take effect in
 // order, and only those that give the host something (read, all_finite) wait for them.
@@ -60,6 +61,7 @@ struct Operations {
   OptimizerOps& optimizer;
   PackedOps& packed;
   KvCacheOps& kv_cache;
+  SamplingOps& sampling;
   Machine& machine;
 };
 
@@ -100,21 +102,24 @@ Device register_backend(std::string name, Backend& backend);
 BackendCall backend(Device device);
 inline BackendCall backend(const Array& x) { return backend(x.device()); }
 
-// Host values in and out.
+// Host values in and out. Integers are looked at on the way in, for no kernel does:
+// Array::id_range.
+IdRange range_of(std::span<const int32_t> ids);
 template <class T>
 Array to_array(std::span<const T> values, Shape shape, Device device) {
   check(int64_t(values.size()) == shape.size(), "to_array: {} values for shape {}", values.size(),
         shape);
   Array array(shape, dtype_of<T>, device);
   backend(device)->memory.write(values.data(), array);
+  if constexpr (std::is_same_v<T, int32_t>) array.set_id_range(range_of(values));
   return array;
 }
 template <class T>
 Array to_array(const std::vector<T>& values, Shape shape, Device device) {
   return to_array(std::span<const T>(values), shape, device);
 }
-// Ids of a vocabulary from the host, i32: the one place where they are looked at, for no kernel
-// does. Error, which begins with `what`, for one that is not in [0, vocab_size).
+// Ids of a vocabulary from the host, i32. Error, which begins with `what`, for one that is not in
+// [0, vocab_size).
 Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
                 std::string_view what);
 // The same of the targets of a loss, of which -1 is ignored.

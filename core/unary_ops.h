@@ -9,8 +9,8 @@ namespace folio {
 
 // Elementwise functions, said once: the value and its derivative, for any number-like F (float,
 // double, a SIMD vector) with + - * / and the functions below. The CPU kernel, the differentiable
-// op, the row of the gradient-check table and, for an activation, the fused epilogue all follow
-// from an entry here and in one of the lists at the end.
+// op, the row of the gradient-check table, what a product applies to its result while that is in
+// the cache and the model's option all follow from an entry here and in the list at the end.
 //
 // always_inline and const F&: a functor has no target of its own, so it must dissolve in the caller
 // that was compiled for F's SIMD target, and no vector may be passed on the way.
@@ -160,13 +160,9 @@ struct Sqrt {
   }
 };
 
-// Those that a product can apply to its result while that is in the cache: each is compiled into
-// every kind of product, so they are kept apart from the others.
-using Activations = std::tuple<GeluErf, GeluTanh>;
-using UnaryOps = decltype(std::tuple_cat(
-    Activations{}, std::tuple<Relu, Sigmoid, Silu, Tanh, Exp, Log, Square, Sqrt>{}));
+using UnaryOps = std::tuple<GeluErf, GeluTanh, Relu, Sigmoid, Silu, Tanh, Exp, Log, Square, Sqrt>;
 
-// An op's place in UnaryOps, which begins with Activations: how a Backend is told which one to run.
+// An op's place in UnaryOps: how a Backend is told which one to run.
 enum class Unary : int { none = -1 };
 
 template <class Op>
@@ -176,26 +172,26 @@ constexpr Unary unary() {
 inline constexpr Unary gelu_erf_op = unary<GeluErf>();
 inline constexpr Unary gelu_tanh_op = unary<GeluTanh>();
 
-// Calls f(Op{}) for the op that `which` names; the second only for one of Activations. Throws Error
-// for any other, `none` included.
+// Calls f(Op{}) for the op that `which` names. Throws Error for any other, `none` included.
 template <class Function>
 decltype(auto) visit_unary(Unary which, Function&& f) {
   return visit_place<UnaryOps>(int(which), f);
-}
-template <class Function>
-decltype(auto) visit_activation(Unary which, Function&& f) {
-  return visit_place<Activations>(int(which), f);
 }
 
 // "gelu_erf": the name of the op that `which` names.
 inline std::string_view name_of(Unary which) {
   return visit_unary(which, [](auto op) { return std::string_view(op.name); });
 }
-// The one of Activations that has that name; none if there is none.
+// Those that a model may apply between two matrices: of any number they make one.
+inline bool is_activation(Unary which) {
+  return visit_unary(which, [](auto op) { return !std::isnan(op.value(-1.0)); });
+}
+// The activation of that name; none if there is none.
 inline Unary activation_named(std::string_view name) {
   Unary found = Unary::none;
-  for_each_op<Activations>([&](auto op) {
-    if (op.name == name) found = unary<decltype(op)>();
+  for_each_op<UnaryOps>([&](auto op) {
+    const Unary which = unary<decltype(op)>();
+    if (op.name == name && is_activation(which)) found = which;
   });
   return found;
 }

@@ -70,6 +70,7 @@ Tensor Gpt::embed(const Array& tokens, const KvCache* cache) {
 
 Tensor Gpt::blocks(Tensor x, KvCache* cache, bool last_only) {
   const int64_t T = x.dim(1);
+  if (cache) cache->check_room(T);
   const bool recompute = context_.recompute && !context_.watcher && !NoGrad::active();
   for (const auto& block : h_) {
     const bool is_last = block == h_.back();

@@ -28,17 +28,28 @@ class KvCache {
     if (!counted_) {
       std::vector<int32_t> counts(lengths_.begin(), lengths_.end());
       backend(positions_)->memory.write(counts.data(), positions_);
+      positions_.set_id_range({0, length() + 1});
       counted_ = true;
     }
     return positions_;
   }
   int64_t batch() const { return int64_t(lengths_.size()); }
   int64_t length() const { return *std::ranges::max_element(lengths_); }
+  // Error unless every sequence has room for that many more.
+  void check_room(int64_t tokens) const {
+    check(length() + tokens <= capacity,
+          "cannot read {} tokens after {}: the KV cache holds {}; start it again from a shorter "
+          "window",
+          tokens, length(), capacity);
+  }
   void set_length(int64_t row, int64_t length) {
+    check(0 <= length && length <= capacity, "a KV cache for {} tokens cannot hold {}", capacity,
+          length);
     lengths_.at(size_t(row)) = length;
     counted_ = false;
   }
   void advance(int64_t tokens) {
+    check_room(tokens);
     for (int64_t& length : lengths_) length += tokens;
     counted_ = false;
   }

@@ -27,7 +27,7 @@ Decoder::Decoder(Gpt& model, const Options& options)
   if (options_.tokens == 0) options_.tokens = vocab_size();
   check(0 < options_.tokens && options_.tokens <= vocab_size(),
         "decoder: {} tokens, for a model of {}", options_.tokens, vocab_size());
-  logits_.resize(size_t(options.batch_size * vocab_size()));
+  logits_ = Array({options.batch_size, vocab_size()}, DType::f32, model.context().device);
 }
 
 Decoder::Prefix Decoder::prefill(std::vector<int32_t> tokens) {
@@ -54,7 +54,7 @@ void Decoder::add(const Prefix& prefix) {
   add(prefix.tokens);
   int64_t row = size() - 1;
   cache_.copy_row(prefix.cache, 0, row);
-  std::ranges::copy(prefix.logits, logits_.begin() + row * vocab_size());
+  backend(logits_)->layout.copy_block(prefix.logits, 0, logits_, row, 1, 0);
   auto length = int64_t(prefix.tokens.size());
   Sequence& sequence = sequences_.back();
   sequence.start = options_.window.start(length);
@@ -71,8 +71,7 @@ void Decoder::remove(int64_t row) {
   if (row != last) {
     sequences_[size_t(row)] = std::move(sequences_.back());
     cache_.copy_row(cache_, last, row);
-    std::copy_n(logits_.begin() + last * vocab_size(), vocab_size(),
-                logits_.begin() + row * vocab_size());
+    backend(logits_)->layout.copy_block(logits_, last, logits_, row, 1, 0);
   }
   sequences_.pop_back();
 }
@@ -117,7 +116,8 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
           .array();
   for (int64_t b = 0; b < count; ++b) cache_.set_length(row + b, rows.lengths()[size_t(b)]);
   if (logits.dtype() != DType::f32) logits = backend(logits)->elementwise.cast(logits, DType::f32);
-  backend(logits)->memory.read(logits, logits_.data() + row * vocab_size());
+  backend(logits_)->layout.copy_block(logits.reshape({count, vocab_size()}), 0, logits_, row, count,
+                                      0);
   // Not before: a forward pass that was interrupted is made again.
   for (int64_t b = row; b < row + count; ++b) {
     Sequence& sequence = sequences_[size_t(b)];
@@ -125,8 +125,15 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
   }
 }
 
-std::span<const float> Decoder::logits(int64_t row) const {
-  return std::span(logits_).subspan(size_t(row * vocab_size()), size_t(options_.tokens));
+std::vector<float> Decoder::logits(int64_t row) const {
+  std::vector<float> all = to_vector<float>(logits_.slice(row, row + 1));
+  all.resize(size_t(options_.tokens));
+  return all;
+}
+
+std::vector<int32_t> Decoder::draw(const SamplerOptions& options,
+                                   std::span<const RowDraw> rows) const {
+  return draw_tokens(logits_.slice(0, size()), options_.tokens, options, rows);
 }
 
 }  // namespace folio

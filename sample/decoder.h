@@ -5,6 +5,7 @@
 
 #include "nn/gpt.h"
 #include "sample/past_block.h"
+#include "sample/sampler.h"
 
 namespace folio {
 
@@ -31,8 +32,8 @@ class Decoder {
   // A prompt that has been read once, for any number of sequences to start from.
   struct Prefix {
     std::vector<int32_t> tokens;
-    KvCache cache;              // one row
-    std::vector<float> logits;  // [V]
+    KvCache cache;  // one row
+    Array logits;   // [1, V]
   };
   Prefix prefill(std::vector<int32_t> tokens);
 
@@ -46,9 +47,11 @@ class Decoder {
   // Reads the tokens that were added. Error for a sequence without tokens. Interrupted (see
   // core/process/stop.h), it can be called again.
   void step();
-  // Of the token that follows row's, [options.tokens], as of the last step(); valid until the next,
-  // or remove(). Rows of the model without a token are left out here, and so everywhere.
-  std::span<const float> logits(int64_t row) const;
+  // Of the token that follows row's, [options.tokens], as of the last step(), read from the device.
+  // Rows of the model without a token are left out here, and so everywhere.
+  std::vector<float> logits(int64_t row) const;
+  // That token for every row, drawn on the device; Error for logits that are not finite.
+  std::vector<int32_t> draw(const SamplerOptions& options, std::span<const RowDraw> rows) const;
 
   int64_t size() const { return int64_t(sequences_.size()); }
   const std::vector<int32_t>& tokens(int64_t row) const { return sequences_[size_t(row)].tokens; }
@@ -68,7 +71,7 @@ class Decoder {
   Options options_;
   KvCache cache_;
   std::vector<Sequence> sequences_;
-  std::vector<float> logits_;  // [batch_size, V]: of every row of the model
+  Array logits_;  // [batch_size, V] f32: of every row of the model
 };
 
 }  // namespace folio

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "core/parallel.h"
 #include "core/process/stop.h"
 #include "sample/decoder.h"
 
@@ -47,9 +46,9 @@ class Generation {
         result_.prompt_seconds = seconds_since(start);
         start = Clock::now();
       }
-      parallel_for(decoder_.size(), [&](int64_t row) { draw(row); });
+      const std::vector<int32_t> tokens = draw();
       // From the last: a sample that leaves is replaced by one that has been seen.
-      for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row);
+      for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row, tokens[size_t(row)]);
     }
     result_.seconds = seconds_since(start);
     return std::move(result_);
@@ -58,9 +57,7 @@ class Generation {
  private:
   struct Running {
     size_t sample;
-    Sampler sampler;
     int64_t drawn = 0;
-    int32_t token = 0;  // the next, once it is drawn
     SeenTokens seen = {};
   };
 
@@ -94,29 +91,31 @@ class Generation {
         decoder_.add(prompt);
         result_.prompt_tokens += int64_t(prompt.size());
       }
-      running_.push_back({.sample = next_, .sampler = Sampler(options_.sampler)});
+      running_.push_back({.sample = next_});
       if (options_.sampler.repetition_penalty != 1) running_.back().seen.add(prompt);
     }
     if (next_ == prompts_.size()) prefix_.reset();
   }
 
-  void draw(int64_t row) {
-    Running& running = running_[size_t(row)];
-    running.token =
-        running.sampler(decoder_.logits(row), running.seen.distinct(),
-                        RandomStream{options_.seed, running.sample}, uint64_t(running.drawn));
+  // The next token of each row.
+  std::vector<int32_t> draw() const {
+    std::vector<RowDraw> rows;
+    for (const Running& running : running_)
+      rows.push_back({.stream = {options_.seed, running.sample},
+                      .number = uint64_t(running.drawn),
+                      .seen = running.seen.distinct()});
+    return decoder_.draw(options_.sampler, rows);
   }
 
   // The sample in `row` with the token that was drawn for it.
-  void go_on(int64_t row) {
+  void go_on(int64_t row, int32_t token) {
     Running& running = running_[size_t(row)];
-    const int32_t token = running.token;
     ++result_.new_tokens;
     if (token == options_.end_token) return end(row, Ending::end_token);
     decoder_.append(row, std::span(&token, 1));
     ++running.drawn;
-    bool goes_on =
-        !listener_.drawn || listener_.drawn({running.sample, token, decoder_.logits(row)});
+    bool goes_on = !listener_.drawn ||
+                   listener_.drawn({running.sample, token, [&] { return decoder_.logits(row); }});
     if (!goes_on) return end(row, Ending::caller);
     if (running.drawn == options_.max_new_tokens) return end(row, Ending::max_new_tokens);
     if (limit_ && int64_t(decoder_.tokens(row).size()) > *limit_)

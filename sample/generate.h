@@ -35,11 +35,11 @@ struct Sample {
   Ending ending = Ending::max_new_tokens;
 };
 
-// A token of sample `sample` that has just been drawn from logits [tokens].
+// A token of sample `sample` that has just been drawn, from logits [tokens].
 struct Draw {
   size_t sample = 0;
   int32_t token = 0;
-  std::span<const float> logits;
+  std::function<std::vector<float>()> logits;  // reads them from the device
 };
 
 // Who watches samples grow; either may be empty.

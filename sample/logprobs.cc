@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/check.h"
-#include "sample/top_k.h"
 
 namespace folio {
 
@@ -21,10 +21,15 @@ std::vector<TokenProbability> token_probabilities(std::span<const float> logits,
 
   std::vector<TokenProbability> all{{token, probability(logits[size_t(token)])}};
   if (alternatives == 0) return all;
-  std::vector<Candidate> best;
-  top_k(logits, alternatives, best);
-  std::ranges::sort(best, likelier);
-  for (const Candidate& c : best) all.push_back({c.id, probability(c.logit)});
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto end = order.begin() + std::min(alternatives, std::ssize(order));
+  std::partial_sort(order.begin(), end, order.end(), [&](int32_t a, int32_t b) {
+    const float left = logits[size_t(a)], right = logits[size_t(b)];
+    return left != right ? left > right : a < b;  // equal logits are ranked by id
+  });
+  for (auto id = order.begin(); id != end; ++id)
+    all.push_back({*id, probability(logits[size_t(*id)])});
   return all;
 }
 

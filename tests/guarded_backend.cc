@@ -23,6 +23,7 @@ Operations guarded_operations(Memory& memory) {
           .optimizer = cpu.optimizer,
           .packed = cpu.packed,
           .kv_cache = cpu.kv_cache,
+          .sampling = cpu.sampling,
           .machine = cpu.machine};
 }
 

@@ -55,7 +55,7 @@ std::shared_ptr<Storage> GuardedMemory::allocate(size_t bytes) {
 }
 
 void GuardedMemory::write(const void* host, Array& to) {
-  to.check_writable("write");
+  to.begin_write("write");
   if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());
 }
 

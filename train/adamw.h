@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <vector>
 
 #include "nn/gpt.h"
 
@@ -16,8 +17,10 @@ class AdamW {
  public:
   AdamW(Module& module, const AdamWOptions& options);
 
-  // One update with every gradient multiplied by `grad_scale` (undefined: by 1).
-  void step(double learning_rate, const Array& grad_scale = {});
+  // One update with every gradient multiplied by `grad_scale` (undefined: by 1). It changes nothing
+  // but the count of steps unless all of `only_if_finite` (f32) are finite.
+  void step(double learning_rate, const Array& grad_scale = {},
+            const std::vector<Array>& only_if_finite = {});
   void zero_grad();
 
   // What a checkpoint must keep. At first shapes alone, which whoever resumes a run replaces by

@@ -7,7 +7,7 @@ namespace folio {
 struct Step {
   int64_t iter = 0;
   double loss = 0;       // the mean of its micro-batches
-  double grad_norm = 0;  // L2, before clipping; 0 where neither clipping nor the log asks for it
+  double grad_norm = 0;  // L2, before clipping
 };
 
 enum class Finish { done, interrupted };

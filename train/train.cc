@@ -9,15 +9,20 @@
 namespace folio {
 namespace {
 
-// Unless it is kept, what the iteration did to the run is undone: its draws and its gradients.
+// Unless it is kept, what the iteration did to the run is undone: its draws, its gradients and the
+// count of an update that did nothing.
 class Iteration {
  public:
   explicit Iteration(Run& run)
-      : run_(run), masks_(run.model->context().random), batches_(run.batches.generator()) {}
+      : run_(run),
+        masks_(run.model->context().random),
+        batches_(run.batches.generator()),
+        updates_(run.optimizer->steps) {}
   ~Iteration() {
     if (kept_) return;
     run_.model->context().random = masks_;
     run_.batches.set_generator(batches_);
+    run_.optimizer->steps = updates_;
     run_.optimizer->zero_grad();
   }
   Iteration(const Iteration&) = delete;
@@ -30,23 +35,15 @@ class Iteration {
  private:
   Run& run_;
   const Generator masks_, batches_;
+  const int64_t updates_;
   bool kept_ = false;
 };
-
-Step one_iteration(Run& run) {
-  Iteration iteration(run);
-  Step step{.iter = run.iter, .loss = accumulate_gradients(run)};
-  check_finite(run, "loss", step.loss);
-  step.grad_norm = update(run);
-  iteration.keep();
-  return step;
-}
 
 void run_to_the_end(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
   while (run.iter <= options.max_iters) {
     if (run.iter % options.eval_interval == 0) keep(run, evaluate(run, observer), observer);
-    observer.stepped(run, one_iteration(run));
+    observer.stepped(run, train_step(run));
     if (take_save_request()) save_now(run, observer);
     throw_if_stopped();
   }
@@ -62,33 +59,41 @@ void take_folder(Run& run) {
 
 }  // namespace
 
-double accumulate_gradients(Run& run) {
-  Interruptible scope;
-  const TrainOptions& options = run.options;
-  const double share = 1.0 / double(options.gradient_accumulation_steps);
-  double mean = 0;
-  for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro) {
-    Batch batch = run.batches.next(options.batch_size, options.model.block_size,  // x, y: [B, T]
-                                   run.model->context().device);
-    Tensor loss = run.model->loss(batch.x, batch.y, share);
-    loss.backward();
-    mean += item(loss.array());
-  }
-  return mean;
+Step train_step(Run& run) {
+  Iteration iteration(run);
+  const Array losses = accumulate_gradients(run), norm = update(run, losses);
+  Step step{.iter = run.iter};
+  for (float loss : to_vector<float>(losses)) step.loss += double(loss);
+  step.grad_norm = item(norm);
+  check_finite(run, "loss", step.loss);
+  check_finite(run, "gradient's norm", step.grad_norm);
+  iteration.keep();
+  return step;
 }
 
-double update(Run& run) {
+Array accumulate_gradients(Run& run) {
+  Interruptible scope;
   const TrainOptions& options = run.options;
-  double norm = 0;
-  Array clip;  // what every gradient is multiplied by
-  if (options.grad_clip > 0 || run.iter % options.log_interval == 0) {
-    Array l2 = grad_norm(*run.model);
-    norm = item(l2);
-    check_finite(run, "gradient's norm", norm);
-    if (options.grad_clip > 0) clip = backend(l2)->optimizer.clip_scale(l2, options.grad_clip);
+  const Device device = run.model->context().device;
+  const int64_t micros = options.gradient_accumulation_steps;
+  Array losses({micros}, DType::f32, device);
+  for (int64_t micro = 0; micro < micros; ++micro) {
+    Batch batch = run.batches.next(options.batch_size, options.model.block_size, device);  // [B, T]
+    Tensor loss = run.model->loss(batch.x, batch.y, 1.0 / double(micros));
+    loss.backward();
+    backend(losses)->layout.copy_block(loss.array().reshape({1}), 0, losses, micro, 1, 0);
   }
+  return losses;
+}
+
+Array update(Run& run, const Array& losses) {
+  const TrainOptions& options = run.options;
+  Array norm = grad_norm(*run.model), clip;  // clip: what every gradient is multiplied by
+  if (options.grad_clip > 0) clip = backend(norm)->optimizer.clip_scale(norm, options.grad_clip);
+  std::vector<Array> figures{norm};
+  if (losses.defined()) figures.push_back(losses);
   try {
-    run.optimizer->step(learning_rate(run.iter, options), clip);
+    run.optimizer->step(learning_rate(run.iter, options), clip, figures);
   } catch (const std::exception& error) {
     throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
                                 run.iter, error.what(), last_good_state(run)));

@@ -7,14 +7,20 @@ namespace folio {
 // evaluates, saves the state as last.h5 and, if its validation loss is the least since iteration 0,
 // as ckpt.h5. When a stop is requested (core/process/stop.h) it drops the iteration at hand, or the
 // evaluation, and saves the last one that was finished; so it does before it passes on what went
-// wrong. A loss that is not finite, or a norm of the gradient where it is computed, is an Error
-// before the update that would spread it, and without a save. With eval_only it evaluates and
+// wrong. A loss or a gradient that is not finite is an Error without a save, and the update that
+// would have spread it does nothing. With eval_only it evaluates and
 // returns, and writes nothing.
 Finish train(Run& run, Observer& observer);
 
-// Forward and backward of one iteration: gradient_accumulation_steps micro-batches -> mean loss.
-double accumulate_gradients(Run& run);
-// Clips and applies the gradients, then drops them -> their norm, as Step has it.
-double update(Run& run);
+// One iteration, and the only time in it that the host looks at what the device computed: after the
+// update was queued. Throws, and leaves the run as it was, for figures that are not finite.
+Step train_step(Run& run);
+
+// Its two halves, which wait for nothing. Forward and backward -> the loss of each micro-batch over
+// their number, [gradient_accumulation_steps] f32.
+Array accumulate_gradients(Run& run);
+// Clips and applies the gradients, unless they or `losses` (optional) are not finite, and drops
+// them -> their norm before clipping, [] f32.
+Array update(Run& run, const Array& losses = {});
 
 }  // namespace folio

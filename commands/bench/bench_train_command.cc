@@ -127,10 +127,9 @@ int bench_train_command(int argc, char** argv) {
 
   std::vector<double> ms;
   constexpr int warm_up = 3;
-  for (int64_t i = 0; i < bench.iters + warm_up; ++i, ++run.iter) {
+  for (int64_t i = 0; i < bench.iters + warm_up; ++i) {
     auto start = std::chrono::steady_clock::now();
-    accumulate_gradients(run);
-    update(run);
+    train_step(run);
     std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
     if (i >= warm_up) ms.push_back(taken.count());
   }

@@ -23,36 +23,34 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Of the matrices alone, for one token; the head too unless other rows share it.
-double matrix_flops(Gpt& model, bool head) {
-  const GptConfig& c = model.config();
-  double blocks = 12.0 * double(c.n_layer * c.n_embd * c.n_embd);
-  return 2 * (blocks + (head ? double(c.vocab_size * c.n_embd) : 0));
+// Multiply-adds, counted as two, of reading the last `fresh` tokens of a window of `tokens`: all
+// matrices of the blocks, scores and sums over the keys that each token sees, its own among them,
+// and the head for the last row. What last_only spares in the last block counts as done.
+double reading_flops(const GptConfig& c, double fresh, double tokens) {
+  const double C = double(c.n_embd), layers = double(c.n_layer);
+  const double blocks = 12 * layers * C * C, head = double(c.vocab_size) * C;
+  const double keys = tokens - (fresh - 1) / 2;  // on the average
+  return 2 * (fresh * (blocks + 2 * layers * C * keys) + head);
 }
 
-// Scores and sums of one token over `context` keys and values.
-double attention_flops(Gpt& model, double context) {
-  const GptConfig& c = model.config();
-  return 4 * double(c.n_layer * c.n_embd) * context;
-}
+// What a step does for one sample, on the average over the workload's steps.
+struct Step {
+  double tokens = 0;  // that its window holds
+  double flops = 0;
+};
 
-// Reading a window of `tokens` and the head for its last row. What last_only spares in the last
-// block counts as done.
-double window_flops(Gpt& model, double tokens) {
-  return tokens * (matrix_flops(model, false) + attention_flops(model, tokens / 2)) +
-         matrix_flops(model, true) - matrix_flops(model, false);
-}
-
-// Tokens that a step's window holds, on the average over the steps.
-double mean_window(const GptConfig& config, const Workload& w) {
-  ContextWindow window(config.block_size, w.past_block);
-  double sum = 0;
-  int64_t steps = std::max<int64_t>(1, w.new_tokens - 1);
-  for (int64_t i = 0; i < steps; ++i) {
-    int64_t length = w.prompt_tokens + 1 + i;
-    sum += double(length - window.start(length));
+Step mean_step(const GptConfig& config, const Workload& w) {
+  const ContextWindow window(config.block_size, w.past_block);
+  const int64_t steps = std::max<int64_t>(1, w.new_tokens - 1);
+  Step mean;
+  for (int64_t i = 1; i <= steps; ++i) {
+    const int64_t length = w.prompt_tokens + i, start = window.start(length);
+    const bool goes_on = w.kv_cache && start == window.start(length - 1);
+    const double tokens = double(length - start), fresh = goes_on ? 1 : tokens;
+    mean.tokens += tokens / double(steps);
+    mean.flops += reading_flops(config, fresh, tokens) / double(steps);
   }
-  return sum / double(steps);
+  return mean;
 }
 
 double packed_bytes(Gpt& model) {
@@ -71,17 +69,15 @@ size_t peak_bytes(Device device) {
 
 void count_work(Gpt& model, const Workload& w, Timing& timing) {
   const GptConfig& c = model.config();
-  double window = mean_window(c, w);
+  const Step step = mean_step(c, w);
+  const ContextWindow window(c.block_size, w.past_block);
+  const double prompt = double(w.prompt_tokens - window.start(w.prompt_tokens));
   timing.bytes_a_step = packed_bytes(model);
-  timing.flops_a_prompt = window_flops(model, double(std::min(w.prompt_tokens, c.block_size)));
-  if (w.kv_cache) {
-    KvCache one = model.make_cache(1, c.block_size, w.kv_cache_dtype);
-    timing.bytes_a_step += double(w.batch) * window * double(one.bytes()) / double(c.block_size);
-    timing.flops_a_step =
-        double(w.batch) * (matrix_flops(model, true) + attention_flops(model, window));
-  } else {
-    timing.flops_a_step = double(w.batch) * window_flops(model, window);
-  }
+  timing.flops_a_step = double(w.batch) * step.flops;
+  timing.flops_a_prompt = reading_flops(c, prompt, prompt);
+  if (!w.kv_cache) return;
+  KvCache one = model.make_cache(1, c.block_size, w.kv_cache_dtype);
+  timing.bytes_a_step += double(w.batch) * step.tokens * double(one.bytes()) / double(c.block_size);
 }
 
 // One run, and when each of its steps had drawn a token of every sample.

@@ -25,8 +25,9 @@ struct WindowTiming {
 struct Timing {
   double prompt_seconds = 0;  // to the first token
   double step_seconds = 0, min_step_seconds = 0;
-  double bytes_a_step = 0;  // weights, and the keys and values that the cache holds half-way
-  double flops_a_step = 0;  // multiply-adds, counted as two
+  // Of a step on the average: the weights, and the keys and values that the cache holds; and
+  // multiply-adds, counted as two, those of windows that are computed again among them.
+  double bytes_a_step = 0, flops_a_step = 0;
   double flops_a_prompt = 0;
   size_t peak_bytes = 0;  // of the process, in this workload
   size_t kv_cache_bytes = 0;

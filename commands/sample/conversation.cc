@@ -18,7 +18,6 @@ Conversation::Conversation(Gpt& model, std::shared_ptr<const Tokenizer> tokenize
                        .kv_cache = options.kv_cache,
                        .tokens = options.tokens,
                        .kv_cache_dtype = options.kv_cache_dtype}),
-      sampler_(options.sampler),
       newline_(can_spell(*tokenizer_, "\n") ? "\n" : "") {}
 
 bool Conversation::full() const {
@@ -43,9 +42,9 @@ bool Conversation::go_on(const Print& print) {
     for (int64_t i = 0; i < options_.max_new_tokens && !stream.stopped() && !full(); ++i) {
       throw_if_stopped();
       decoder_.step();
-      int32_t token =
-          sampler_(decoder_.logits(0), seen_.distinct(), RandomStream{options_.seed, 0}, drawn_);
-      ++drawn_;
+      const RowDraw draw{
+          .stream = {options_.seed, 0}, .number = drawn_++, .seen = seen_.distinct()};
+      const int32_t token = decoder_.draw(options_.sampler, std::span(&draw, 1))[0];
       if (token == options_.end_token) break;
       decoder_.append(0, std::span(&token, 1));
       seen_.add(std::span(&token, 1));

@@ -47,7 +47,6 @@ class Conversation {
   StopStrings stop_;
   int64_t block_size_;
   Decoder decoder_;
-  Sampler sampler_;
   SeenTokens seen_;
   std::string unread_, newline_;
   uint64_t drawn_ = 0;

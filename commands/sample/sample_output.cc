@@ -24,7 +24,7 @@ bool SampleOutput::show(const Draw& draw) {
   TextStream& stream = pages_[draw.sample].text;
   std::string text = stream.push(draw.token);
   if (logprobs_ >= 0) {
-    text = probability_row(tokenizer_, token_probabilities(draw.logits, draw.token, logprobs_));
+    text = probability_row(tokenizer_, token_probabilities(draw.logits(), draw.token, logprobs_));
   }
   pages_[draw.sample].begun = true;
   add(draw.sample, text);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "core/array.h"
 
@@ -10,11 +11,14 @@ namespace folio {
 struct AdamWSlot {
   Array param, grad, m, v;
   double weight_decay = 0;
+  Array rounded = {};  // optional, bf16: receives the new param too, rounded as a cast rounds
 };
 struct AdamWStep {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   int64_t step = 1;  // counts from 1, for the bias correction
   Array grad_scale;  // [] f32: gradients are multiplied by it first; undefined: by 1
+  std::vector<Array> only_if_finite =
+      {};  // f32: nothing is changed unless every element of them is
 };
 
 class OptimizerOps {

@@ -18,6 +18,7 @@ Backend& cpu_backend() {
                                            .optimizer = cpu_optimizer(),
                                            .packed = cpu_packed(),
                                            .kv_cache = cpu_kv_cache(),
+                                           .sampling = cpu_sampling(),
                                            .machine = cpu_machine()});
   return instance;  // outlives every Array, static ones included
 }

@@ -20,6 +20,7 @@ LossOps& cpu_losses();
 OptimizerOps& cpu_optimizer();
 PackedOps& cpu_packed();
 KvCacheOps& cpu_kv_cache();
+SamplingOps& cpu_sampling();
 Machine& cpu_machine();
 
 }  // namespace folio

@@ -124,7 +124,7 @@ namespace {
 class CpuElementwiseOps final : public ElementwiseOps {
  public:
   void fill(Array& x, double value) override {
-    x.check_writable("fill");
+    x.begin_write("fill");
     auto fill_as = [&](auto as_t) {
       auto* data = x.data<decltype(as_t)>();
       parallel_blocks(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
@@ -168,7 +168,7 @@ class CpuElementwiseOps final : public ElementwiseOps {
   }
 
   void accumulate(Array& into, const Array& x) override {
-    into.check_writable("accumulate");
+    into.begin_write("accumulate");
     HWY_DYNAMIC_DISPATCH(accumulate)(into, x);
   }
 
@@ -178,7 +178,7 @@ class CpuElementwiseOps final : public ElementwiseOps {
   }
 
   void scale(Array& x, double factor) override {
-    x.check_writable("scale");
+    x.begin_write("scale");
     if (factor != 1) HWY_DYNAMIC_DISPATCH(scale)(x, factor);
   }
 };

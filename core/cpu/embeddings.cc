@@ -112,6 +112,7 @@ namespace {
 void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
   if (!dw.defined())
     dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, dy.device());
+  dw.begin_write("embedding_grad");
   const auto V = size_t(dw.dim(0));
   // A counting sort of the places by id; places of one id stay in order.
   std::vector<int64_t> start(V + 1, 0);

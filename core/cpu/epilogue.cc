@@ -26,14 +26,13 @@ void bias_act(const A* sum, const A* bias, int64_t n, Unary act, T* pre, T* y) {
     });
   };
   if (act == Unary::none) return rows([](auto x) HWY_ATTR { return x; });
-  visit_activation(act,
-                   [&](auto op) HWY_ATTR { rows([op](auto x) HWY_ATTR { return op.value(x); }); });
+  visit_unary(act, [&](auto op) HWY_ATTR { rows([op](auto x) HWY_ATTR { return op.value(x); }); });
 }
 
 template <class A, class T>
 void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx) {
   const Tag<A> d;
-  visit_activation(act, [&](auto op) HWY_ATTR {
+  visit_unary(act, [&](auto op) HWY_ATTR {
     for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
       auto x = load(d, pre + i, part);
       auto value = op.value(x);  // beside the slope, so that what both need is computed once

@@ -295,6 +295,8 @@ class CpuKvCacheOps final : public KvCacheOps {
             "cache holds {}; start it again from a shorter window",
             b, position, T, cache.capacity);
     }
+    for (const Array* part : {&cache.k, &cache.v, &cache.scales})
+      part->begin_write("attention_cached");
     return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, first);
   }
 
@@ -306,6 +308,7 @@ class CpuKvCacheOps final : public KvCacheOps {
               length <= std::min(from.capacity, to.capacity),
           "copy_kv: {} positions of {} heads into {} heads; the caches hold {} and {} positions",
           length, from.k.dim(1), to.k.dim(1), from.capacity, to.capacity);
+    for (const Array* part : {&to.k, &to.v, &to.scales}) part->begin_write("copy_kv");
     copy_positions(from.k, from_row, from.capacity, to.k, to_row, to.capacity, length);
     copy_positions(from.v, from_row, from.capacity, to.v, to_row, to.capacity, length);
     copy_positions(from.scales, from_row, from.capacity, to.scales, to_row, to.capacity, length);

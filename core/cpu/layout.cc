@@ -76,7 +76,7 @@ class CpuLayoutOps final : public LayoutOps {
 
   void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin, int64_t n,
                   int axis) override {
-    to.check_writable("copy_block");
+    to.begin_write("copy_block");
     const AxisView source(from.shape(), axis), target(to.shape(), axis);
     const size_t run = size_t(source.inner) * size_of(from.dtype());  // bytes
     const size_t bytes = size_t(n) * run;

@@ -31,12 +31,12 @@ class CpuMemory final : public Memory {
   }
 
   void write(const void* host, Array& to) override {
-    to.check_writable("write");
+    to.begin_write("write");
     if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());
   }
 
   void write(const std::function<void(void* host)>& produce, Array& to) override {
-    to.check_writable("write");
+    to.begin_write("write");
     if (to.size() > 0) produce(to.address());
   }
 

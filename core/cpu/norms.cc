@@ -154,8 +154,11 @@ class CpuNormOps final : public NormOps {
   Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                         const Array& rstd, Array& dw, Array* db) override {
     const Array weight = in_sum_dtype(w, x);
-    if (!dw.defined()) dw = zeros(w.shape(), weight.dtype(), x.device());
-    if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype(), x.device());
+    for (Array* sum : {&dw, db}) {
+      if (!sum) continue;
+      if (!sum->defined()) *sum = zeros(w.shape(), weight.dtype(), x.device());
+      sum->begin_write("layer_norm_grad");
+    }
     Array dx(x.shape(), x.dtype(), x.device());
     HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
     return dx;

@@ -3,6 +3,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -54,7 +55,7 @@ double piece_squares(const Array& x, int64_t begin, int64_t end) {
 }
 
 template <class T>
-void adamw_range(T* p, const T* grad, T* m, T* v, int64_t begin, int64_t end,
+void adamw_range(T* p, const T* grad, T* m, T* v, bfloat16* rounded, int64_t begin, int64_t end,
                  const AdamWFactors& factors) {
   Tag<T> d;
   using F = Simd<Tag<T>>;
@@ -68,17 +69,23 @@ void adamw_range(T* p, const T* grad, T* m, T* v, int64_t begin, int64_t end,
     const F step = mean / (F(hn::Sqrt(square.v)) / root + eps);
     store(mean, m + i, n);
     store(square, v + i, n);
-    store(load(d, p + i, n) * decay - rate * step, p + i, n);
+    const F param = load(d, p + i, n) * decay - rate * step;
+    store(param, p + i, n);
+    if constexpr (std::is_same_v<T, float>) {
+      if (rounded) store(param, rounded + i, n);
+    }
   });
 }
 
 void adamw_piece(const AdamWSlot& slot, int64_t begin, int64_t end, const AdamWFactors& factors) {
   if (slot.param.dtype() == DType::f64) {
     adamw_range(slot.param.data<double>(), slot.grad.data<double>(), slot.m.data<double>(),
-                slot.v.data<double>(), begin, end, factors);
+                slot.v.data<double>(), nullptr, begin, end, factors);
   } else {
     adamw_range(slot.param.data<float>(), slot.grad.data<float>(), slot.m.data<float>(),
-                slot.v.data<float>(), begin, end, factors);
+                slot.v.data<float>(),
+                slot.rounded.defined() ? slot.rounded.data<bfloat16>() : nullptr, begin, end,
+                factors);
   }
 }
 
@@ -106,6 +113,11 @@ std::vector<Piece> pieces_of(size_t arrays, SizeOf size_of) {
 
 namespace {
 
+bool is_finite(const Array& x) {
+  return std::ranges::all_of(std::span(x.data<float>(), size_t(x.size())),
+                             [](float value) { return std::isfinite(value); });
+}
+
 class CpuOptimizerOps final : public OptimizerOps {
  public:
   Array norm(std::span<const Array> arrays) override {
@@ -131,8 +143,10 @@ class CpuOptimizerOps final : public OptimizerOps {
   }
 
   void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override {
+    if (!std::ranges::all_of(step.only_if_finite, is_finite)) return;
     for (const AdamWSlot& slot : slots)
-      for (const Array* written : {&slot.param, &slot.m, &slot.v}) written->check_writable("adamw");
+      for (const Array* written : {&slot.param, &slot.m, &slot.v, &slot.rounded})
+        if (written->defined()) written->begin_write("adamw");
     const double correction1 = 1 - std::pow(step.beta1, double(step.step));
     const double correction2 = 1 - std::pow(step.beta2, double(step.step));
     const AdamWFactors factors{

@@ -104,6 +104,22 @@ void unpack_rows(const PackedWeight& w, const int32_t* rows, Array& to) {
   });
 }
 
+// tile [rows, panel] = act(tile + bias). Once for each type of the sums and width of a panel, as
+// every op is compiled into it.
+template <class T, int panel>
+HWY_NOINLINE void add_bias_and_act(T* tile, int64_t rows, const T* bias_panel, Unary act) {
+  const hn::CappedTag<T, panel> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  const auto apply = [&](auto&& f) HWY_ATTR {
+    for (int64_t i = 0; i < rows * panel; i += lanes) {
+      const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
+      store(f(x), tile + i, Whole());
+    }
+  };
+  if (act == Unary::none) return apply([](auto x) HWY_ATTR { return x; });
+  visit_unary(act, [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
+}
+
 template <class T, int panel>
 struct Epilogue {
   const Array& bias;  // [N] or undefined
@@ -125,20 +141,7 @@ struct Epilogue {
   template <class Y>
   void operator()(T* tile, int64_t rows, const T* bias_panel, int64_t columns, Y* y,
                   int64_t N) const {
-    const hn::CappedTag<T, panel> d;
-    const int64_t lanes = int64_t(hn::Lanes(d));
-    const auto apply = [&](auto&& f) HWY_ATTR {
-      for (int64_t i = 0; i < rows * panel; i += lanes) {
-        const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
-        store(f(x), tile + i, Whole());
-      }
-    };
-    if (act == Unary::none) {
-      apply([](auto x) HWY_ATTR { return x; });
-    } else {
-      visit_activation(
-          act, [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
-    }
+    add_bias_and_act<T, panel>(tile, rows, bias_panel, act);
     for (int64_t r = 0; r < rows; ++r, tile += panel, y += N) {
       for (int64_t j = 0; j < columns; ++j) y[j] = Y(tile[j]);
     }

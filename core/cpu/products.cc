@@ -45,6 +45,7 @@ void add_sum_of_rows(const Array& dy, Array& db) {
   DType sums = sum_dtype(dy.dtype());
   Array partial({blocks + 1, n}, sums, dy.device());
   if (!db.defined()) db = zeros({n}, sums, dy.device());
+  db.begin_write("linear_grad_w");
   visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
     using A = SumOf<T>;
     const T* from = dy.data<T>();
@@ -187,6 +188,7 @@ class CpuProductOps final : public ProductOps {
     int64_t m = dy.rows(), n = dy.dim(-1), k = x.dim(-1);
     bool add = dw.defined();
     if (!add) dw = Array({n, k}, sum_dtype(dy.dtype()), dy.device());
+    dw.begin_write("linear_grad_w");
     parallel_gemm(n, k, m, operand(dy, true), operand(x), dw, add);
     if (db) add_sum_of_rows(dy, *db);
   }

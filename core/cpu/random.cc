@@ -85,7 +85,7 @@ namespace {
 class CpuRandomOps final : public RandomOps {
  public:
   void normal(Array& x, double mean, double std, RandomStream stream) override {
-    x.check_writable("normal");
+    x.begin_write("normal");
     visit_dtype(x.dtype(), "normal", [&](auto t) {
       using T = decltype(t);
       T* data = x.data<T>();

@@ -16,7 +16,7 @@ using cuda::stream;
 class CudaElementwiseOps final : public ElementwiseOps {
  public:
   void fill(Array& x, double value) override {
-    x.check_writable("fill");
+    x.begin_write("fill");
     if (x.dtype() == DType::i32) {
       const std::vector<int32_t> values(size_t(x.size()), int32_t(value));
       return backend(x)->memory.write(values.data(), x);
@@ -73,7 +73,7 @@ class CudaElementwiseOps final : public ElementwiseOps {
   }
 
   void accumulate(Array& into, const Array& x) override {
-    into.check_writable("accumulate");
+    into.begin_write("accumulate");
     visit_dtype(into.dtype(), "accumulate", [&](auto a) {
       visit_dtype(x.dtype(), "accumulate", [&](auto b) {
         using A = decltype(a);
@@ -84,7 +84,7 @@ class CudaElementwiseOps final : public ElementwiseOps {
   }
 
   void scale(Array& x, const Array& factor) override {
-    x.check_writable("scale");
+    x.begin_write("scale");
     visit_dtype(x.dtype(), "scale", [&](auto t) {
       visit_dtype(factor.dtype(), "scale", [&](auto s) {
         using T = decltype(t);
@@ -95,7 +95,7 @@ class CudaElementwiseOps final : public ElementwiseOps {
   }
 
   void scale(Array& x, double factor) override {
-    x.check_writable("scale");
+    x.begin_write("scale");
     if (factor == 1) return;
     visit_dtype(x.dtype(), "scale",
                 [&](auto t) { cuda::scale(x.data<decltype(t)>(), factor, x.size(), stream()); });

@@ -83,7 +83,7 @@ class CudaLayoutOps final : public LayoutOps {
 
   void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin, int64_t n,
                   int axis) override {
-    to.check_writable("copy_block");
+    to.begin_write("copy_block");
     const AxisView source(from.shape(), axis), target(to.shape(), axis);
     const int64_t inner = source.inner;
     visit_width(from.dtype(), [&](auto t) {

@@ -50,13 +50,13 @@ class CudaMemory final : public Memory {
   }
 
   void write(const void* host, Array& to) override {
-    to.check_writable("write");
+    to.begin_write("write");
     staging_.write(to.address(), host, to.bytes(), cuda::stream());
   }
 
   // The host cannot write there: through memory of its own.
   void write(const std::function<void(void* host)>& produce, Array& to) override {
-    to.check_writable("write");
+    to.begin_write("write");
     std::vector<char> bytes(to.bytes());
     if (!bytes.empty()) produce(bytes.data());
     write(bytes.data(), to);

@@ -1,6 +1,7 @@
 #include "data/hugging_face/gpt2_config.h"
 
-#include <array>
+#include <fmt/ranges.h>
+
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
@@ -17,10 +18,13 @@ struct NamedActivation {
   std::string_view name;
   Unary op;
 };
-// The first of an op's names is the one that is written.
-constexpr std::array activations{
-    NamedActivation{"gelu_new", gelu_tanh_op}, NamedActivation{"gelu_pytorch_tanh", gelu_tanh_op},
-    NamedActivation{"gelu_fast", gelu_tanh_op}, NamedActivation{"gelu", gelu_erf_op}};
+// Names in transformers' ACT2FN; the first of an op's is the one that is written.
+constexpr NamedActivation activations[] = {
+    {"gelu_new", gelu_tanh_op},  {"gelu_pytorch_tanh", gelu_tanh_op},
+    {"gelu_fast", gelu_tanh_op}, {"gelu", gelu_erf_op},
+    {"relu", unary<Relu>()},     {"sigmoid", unary<Sigmoid>()},
+    {"silu", unary<Silu>()},     {"swish", unary<Silu>()},
+    {"tanh", unary<Tanh>()}};
 
 // transformers' GPT2Config.attribute_map, the other way round.
 constexpr std::pair<std::string_view, std::string_view> aliases[] = {
@@ -126,8 +130,10 @@ class Reader {
     if (!name) return gelu_tanh_op;
     for (const auto& [known, op] : activations)
       if (*name == known) return op;
-    fail("{}: activation_function {} is not one that folio has: gelu_new (tanh) or gelu (erf)",
-         path_, shown(*name));
+    std::vector<std::string_view> names;
+    for (const auto& [known, op] : activations) names.push_back(known);
+    fail("{}: activation_function {} is not one that folio has: {}", path_, shown(*name),
+         fmt::join(names, ", "));
   }
 
  private:
@@ -176,6 +182,8 @@ std::string config_json(const Gpt2Config& config, int64_t end_token, const std::
   std::string_view activation;
   for (const auto& [name, op] : activations)
     if (op == config.activation && activation.empty()) activation = name;
+  check(!activation.empty(), "export: transformers has no name for the model's activation, {}",
+        config.activation);
   Json end = end_token < 0 ? Json() : Json(end_token);
   Json json{{"architectures", {"GPT2LMHeadModel"}},
             {"model_type", "gpt2"},

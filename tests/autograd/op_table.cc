@@ -24,6 +24,24 @@ void add_unary_rows(std::vector<OpRow>& table) {
   });
 }
 
+// Each of those applied by a product to its result.
+void add_activation_rows(std::vector<OpRow>& table) {
+  for_each_op<UnaryOps>([&](auto op) {
+    const Unary act = unary<decltype(op)>();
+    const std::string variant = act == gelu_erf_op ? "" : fmt::format(":{}", op.name);
+    const bool positive = !is_activation(act);
+    table.push_back({fmt::format("linear:{}", op.name),
+                     {{6, 7}, {5, 7}, {5}},
+                     [act](const Inputs& in) { return linear(in[0], in[1], in[2], act); },
+                     positive});
+    table.push_back(
+        {"feed_forward" + variant,
+         {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
+         [act](const Inputs& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], act); },
+         positive});
+  });
+}
+
 // Those of core/binary_ops.h, for each way in which two shapes can go together.
 void add_binary_rows(std::vector<OpRow>& table) {
   const std::vector<std::pair<std::string, std::vector<Shape>>> shapes{
@@ -155,9 +173,6 @@ std::vector<OpRow> rows_of_fused_ops() {
       {"add_dropout:alone", {{5, 9}}, [](auto& in) { return add_dropout({}, in[0], a_dropout()); }},
       {"add_dropout:off", {{5, 9}, {5, 9}}, [](auto& in) { return add_dropout(in[0], in[1], {}); }},
       {"linear", {{2, 3, 7}, {5, 7}, {5}}, [](auto& in) { return linear(in[0], in[1], in[2]); }},
-      {"linear:act",
-       {{6, 7}, {5, 7}, {5}},
-       [](auto& in) { return linear(in[0], in[1], in[2], gelu_tanh_op); }},
       {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
       {"layer_norm",
        {{2, 3, 10}, {10}, {10}},
@@ -174,12 +189,6 @@ std::vector<OpRow> rows_of_fused_ops() {
       {"attention:dropout",
        {{2, 9, 24}},
        [](auto& in) { return attention(in[0], 2, a_dropout()); }},
-      {"feed_forward",
-       {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
-       [](auto& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], gelu_erf_op); }},
-      {"feed_forward:gelu_tanh",
-       {{2, 3, 4}, {16, 4}, {16}, {4, 16}, {4}},
-       [](auto& in) { return feed_forward(in[0], in[1], in[2], in[3], in[4], gelu_tanh_op); }},
       {"recompute",
        {{3, 4}},
        [](auto& in) { return recompute([](auto& x) { return square(x); }, in[0]); }},
@@ -202,6 +211,7 @@ std::vector<OpRow> rows_of_fused_ops() {
 std::vector<OpRow> op_table() {
   std::vector<OpRow> table;
   add_unary_rows(table);
+  add_activation_rows(table);
   add_binary_rows(table);
   add_matmul_rows(table);
   for (auto& group : {rows_over_axes(), rows_of_shapes(), rows_of_losses(), rows_of_fused_ops()})

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "autograd/ops.h"
 #include "tests/device.h"
 
@@ -101,6 +103,71 @@ TEST(Tape, BackwardFreesWhatItHasWalked) {
     EXPECT_LE(test_backend()->memory.use().live - before,
               (size_t{1} << 18) + 4096);  // x's gradient
   }
+}
+
+// A leaf's values in bf16 are those of a cast, and are cast again after any write to them.
+TEST(Copy, IsKeptUntilTheValuesChange) {
+  Tensor x = Tensor::leaf(to_array(std::vector<float>{1.001f, -2.003f, 0}, {3}));
+  auto rounded = [&] { return backend(x.array())->elementwise.cast(x.array(), DType::bf16); };
+  auto values = [](const Array& array) {
+    return to_vector<float>(backend(array)->elementwise.cast(array, DType::f32));
+  };
+  EXPECT_FALSE(x.kept_copy().defined());
+  const Array first = x.in(DType::bf16);
+  EXPECT_EQ(values(first), values(rounded()));
+  EXPECT_TRUE(x.in(DType::bf16).shares_storage_with(first));
+  EXPECT_TRUE(Tensor(x).kept_copy().shares_storage_with(first));
+  EXPECT_TRUE(x.in(DType::f32).shares_storage_with(x.array()));
+
+  Array array = x.array(), part = array.slice(1, 2);  // a view's writes are writes
+  const std::vector<float> one{5.005f}, three{1.1f, 2.2f, 3.3f};
+  const Array factor = to_array(std::vector<float>{3}, {});
+  const std::function<void()> writes[] = {
+      [&] { backend(part)->memory.write(one.data(), part); },
+      [&] { backend(part)->elementwise.fill(part, 7.007); },
+      [&] {
+        backend(array)->random.normal(array, 0, 1, {1, 2});
+      },
+      [&] { backend(array)->elementwise.scale(array, 1.5); },
+      [&] { backend(array)->elementwise.scale(array, factor); },
+      [&] { backend(part)->elementwise.accumulate(part, to_array(one, {1})); },
+      [&] { backend(array)->layout.copy_block(to_array(one, {1}), 0, array, 2, 1, 0); },
+      [&] { x.assign(to_array(three, {3})); }};
+  for (const auto& write : writes) {
+    const Array before = x.in(DType::bf16);
+    write();
+    EXPECT_FALSE(x.kept_copy().defined());
+    EXPECT_NE(values(x.in(DType::bf16)), values(before));
+    EXPECT_EQ(values(x.in(DType::bf16)), values(rounded()));
+  }
+}
+
+TEST(Copy, NothingNewIsKeptUnderNoGradOrOfWhatIsNoLeaf) {
+  Tensor x = Tensor::leaf(zeros({3}, DType::f32)), constant(zeros({3}, DType::f32));
+  Tensor y = scale(x, 2);
+  {
+    NoGrad no_grad;
+    x.in(DType::bf16);
+  }
+  constant.in(DType::bf16);
+  y.in(DType::bf16);
+  for (const Tensor& tensor : {x, constant, y}) EXPECT_FALSE(tensor.kept_copy().defined());
+  EXPECT_THROW(y.keep_copy(zeros({3}, DType::bf16)), Error);
+  EXPECT_THROW(x.keep_copy(zeros({2}, DType::bf16)), Error);
+  const Array kept = x.in(DType::bf16);
+  NoGrad no_grad;
+  EXPECT_TRUE(x.in(DType::bf16).shares_storage_with(kept));
+}
+
+// A pass in bf16 rounds each matrix once, whatever number of passes there are.
+TEST(Copy, IsWhatTheOpsMultiplyBy) {
+  Tensor w = Tensor::leaf(full({4, 3}, 0.1, DType::f32, test_device()));
+  Tensor x = Tensor::leaf(full({2, 3}, 1, DType::bf16, test_device()));
+  linear(x, w, {});
+  Array copy = w.kept_copy();
+  ASSERT_TRUE(copy.defined());
+  backend(copy)->elementwise.fill(copy, 2);
+  for (bfloat16 value : to_vector<bfloat16>(linear(x, w, {}).array())) EXPECT_EQ(float(value), 6);
 }
 
 }  // namespace

@@ -185,7 +185,9 @@ TEST(TrainOptions, AnActivationIsGivenByItsName) {
   EXPECT_EQ(parse({"--activation=gelu_tanh"}).model.activation, gelu_tanh_op);
   EXPECT_EQ(option_values(parse({"--activation", "gelu_tanh"})).at("activation"),
             OptionValue(std::string("gelu_tanh")));
-  for (std::string other : {"swish", "1", "true"})
+  for (std::string name : {"gelu_erf", "relu", "sigmoid", "silu", "tanh", "exp", "square"})
+    EXPECT_EQ(fmt::format("{}", parse({"--activation=" + name}).model.activation), name);
+  for (std::string other : {"swish", "1", "true", "log", "sqrt", "none"})
     EXPECT_THAT(message_of([&] { parse({"--activation=" + other}); }),
                 AllOf(StartsWith("command line: activation: must be \"gelu_erf\" or \"gelu_tanh\""),
                       HasSubstr(", got \"" + other + "\"")));

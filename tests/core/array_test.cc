@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
+#include <functional>
+
 #include "tests/core/arrays.h"
 #include "tests/device.h"
 #include "tests/guarded_backend.h"
@@ -106,6 +109,43 @@ TEST(Array, ValuesGoInAndOut) {
   EXPECT_EQ(to_vector<int32_t>(x), (std::vector<int32_t>{1, -2, 3}));
   for (DType dtype : float_dtypes) EXPECT_EQ(item(array_of({2.5}, {}, dtype)), 2.5);
   EXPECT_EQ(values_of(zeros({3}, DType::bf16)), std::vector<double>(3, 0));
+}
+
+// What is known of integers from the host, of which a view knows as much.
+TEST(IdRange, IsThatOfTheHostsValues) {
+  auto range = [](const Array& ids) {
+    return std::pair(ids.id_range().value().least, ids.id_range().value().below);
+  };
+  Array ids = to_array(std::vector<int32_t>{4, -1, 7, 0}, {4});
+  EXPECT_EQ(range(ids), std::pair(int64_t{-1}, int64_t{8}));
+  EXPECT_EQ(range(ids.slice(0, 1).reshape({1, 1})), range(ids));
+  EXPECT_EQ(range(to(ids, cpu)), range(ids));
+  EXPECT_EQ(range(full({2}, 3, DType::i32, test_device())), std::pair(int64_t{3}, int64_t{4}));
+  EXPECT_EQ(range(to_array(std::vector<int32_t>{INT32_MAX}, {1})).second, int64_t{1} << 31);
+  EXPECT_TRUE(to_array(std::vector<int32_t>{}, {0}).id_range().has_value());
+  EXPECT_FALSE(empty({2}, DType::i32).id_range().has_value());
+  EXPECT_FALSE(zeros({2}, DType::f32).id_range().has_value());
+  EXPECT_FALSE(Array().id_range().has_value());
+  EXPECT_THROW(zeros({2}, DType::f32).set_id_range({0, 1}), Error);
+}
+
+TEST(IdRange, IsForgottenByAnyWriteThroughAnyView) {
+  const std::vector<int32_t> values{4, 1};
+  const std::function<void(Array&)> writes[] = {
+      [&](Array& x) { backend(x)->memory.write(values.data(), x); },
+      [&](Array& x) {
+        backend(x)->memory.write([&](void* host) { std::memcpy(host, values.data(), x.bytes()); },
+                                 x);
+      },
+      [](Array& x) { backend(x)->elementwise.fill(x, 9); },
+      [](Array& x) {
+        backend(x)->layout.copy_block(to_array(std::vector{5}, {1}), 0, x, 0, 1, 0);
+      }};
+  for (const auto& write : writes) {
+    Array ids = to_array(std::vector<int32_t>{0, 1, 2, 3}, {4}), part = ids.slice(1, 3);
+    write(part);
+    EXPECT_FALSE(ids.id_range().has_value());
+  }
 }
 
 TEST(TokenIds, AreHeldToTheVocabulary) {

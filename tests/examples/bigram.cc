@@ -25,11 +25,11 @@ struct Bigram : Module {
 
 std::string generate(const Bigram& model, const examples::Text& text, int length) {
   NoGrad no_grad;
-  Sampler sample({});
   std::vector<int32_t> ids{0};
-  for (int i = 0; i < length; ++i) {
+  for (uint64_t i = 0; i < uint64_t(length); ++i) {
     Tensor logits = model(to_array(std::vector{ids.back()}, {1, 1}, cpu));
-    ids.push_back(sample(to_vector<float>(logits.array()), {}, {.seed = 1}, uint64_t(i)));
+    const RowDraw row{.stream = {.seed = 1}, .number = i};
+    ids.push_back(draw_tokens(logits.array(), text.vocab_size(), {}, std::span(&row, 1))[0]);
   }
   return text.decode(ids);
 }

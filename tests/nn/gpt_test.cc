@@ -130,6 +130,18 @@ TEST(Gpt, ConfigurationsThatCannotBeAreErrors) {
   }
 }
 
+TEST(Gpt, MoreTokensThanTheCacheHoldsAreRefused) {
+  Gpt model(small(), test_device(), 1);
+  NoGrad no_grad;
+  KvCache cache = model.make_cache(2, 4);
+  model(tokens(2, 3), &cache);
+  EXPECT_THAT([&] { model(tokens(2, 2), &cache); },
+              ThrowsMessage<Error>(HasSubstr("2 tokens after 3: the KV cache holds 4")));
+  model(tokens(2, 1), &cache);
+  EXPECT_THAT([&] { cache.set_length(0, 5); }, ThrowsMessage<Error>(HasSubstr("cannot hold 5")));
+  EXPECT_THROW(cache.set_length(0, -1), Error);
+}
+
 TEST(Gpt, AForwardPassBeforeThereAreWeightsIsAnError) {
   Gpt model(small(), test_device());
   Array tokens = zeros({1, 2}, DType::i32);

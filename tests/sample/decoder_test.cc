@@ -18,18 +18,13 @@ namespace {
 
 ContextWindow window(PastBlock past_block, int64_t keep = 0) { return {T, past_block, keep}; }
 
-std::vector<float> logits_of(const Decoder& decoder, int64_t row) {
-  std::span<const float> logits = decoder.logits(row);
-  return {logits.begin(), logits.end()};
-}
-
 // Logits after `tokens`, by a decoder that reads them at once, alone and without a cache.
 std::vector<float> read_alone(Gpt& model, const Tokens& tokens, const ContextWindow& window,
                               std::optional<DType> dtype = {}) {
   Decoder decoder(model, {.window = window, .kv_cache = false, .kv_cache_dtype = dtype});
   decoder.add(tokens);
   decoder.step();
-  return logits_of(decoder, 0);
+  return decoder.logits(0);
 }
 
 // Each step's logits against an independent forward pass over the window that the step declares.
@@ -45,7 +40,7 @@ TEST(Decoder, EachStepSeesItsDeclaredWindow) {
     for (int64_t step = 0; step < 4 * T; ++step) {
       decoder.step();
       Tokens seen(tokens.begin() + w.start(int64_t(tokens.size())), tokens.end());
-      std::vector<float> expected = plain_logits(*plain, seen), got = logits_of(decoder, 0);
+      std::vector<float> expected = plain_logits(*plain, seen), got = decoder.logits(0);
       for (size_t v = 0; v < size_t(V); ++v)
         ASSERT_NEAR(got[v], expected[v], 1e-4) << "keep " << w.keep << ", step " << step;
       ASSERT_EQ(got, read_alone(*model, tokens, w)) << "keep " << w.keep << ", step " << step;
@@ -127,7 +122,7 @@ TEST(Decoder, EverySequenceIsWhatItIsAlone) {
         decoder.add(random_tokens(1 + int64_t(random() % 40), ++made));
       decoder.step();
       for (int64_t row = decoder.size() - 1; row >= 0; --row) {
-        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w, dtype))
+        ASSERT_EQ(decoder.logits(row), read_alone(*model, decoder.tokens(row), w, dtype))
             << "step " << step << ", row " << row;
         if (random() % 16 == 0)
           decoder.remove(row);
@@ -149,53 +144,15 @@ TEST(Decoder, SequencesThatShareAPrefixGoOnFromIt) {
     Decoder::Prefix prefix = decoder.prefill(random_tokens(length, 9));
     decoder.add(prefix);
     decoder.add(prefix);
-    EXPECT_EQ(logits_of(decoder, 1), read_alone(*model, prefix.tokens, window(PastBlock::block)));
+    EXPECT_EQ(decoder.logits(1), read_alone(*model, prefix.tokens, window(PastBlock::block)));
     decoder.append(1, Tokens{1});
     decoder.append(2, Tokens{2});
     decoder.step();
     for (int64_t row : {0, 1, 2})
-      EXPECT_EQ(logits_of(decoder, row),
+      EXPECT_EQ(decoder.logits(row),
                 read_alone(*model, decoder.tokens(row), window(PastBlock::block)))
           << length << ", row " << row;
   }
-}
-
-// Past block_size too, where windows slide or start again. bf16 rounds an element by 1/512 of
-// itself at most, int8 by 1/254 of its head's largest.
-TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnStream) {
-  auto model = a_model();
-  for (PastBlock past_block : {PastBlock::block, PastBlock::slide}) {
-    std::map<std::optional<DType>, std::vector<float>> streams;
-    for (std::optional<DType> dtype : {std::optional<DType>(), {DType::bf16}, {DType::i8}}) {
-      Decoder decoder(*model, {.window = window(past_block), .kv_cache_dtype = dtype});
-      Tokens tokens = random_tokens(60, 2);
-      decoder.add(Tokens{tokens[0]});
-      for (size_t i = 1; i < tokens.size(); ++i) {
-        decoder.step();
-        std::vector<float> logits = logits_of(decoder, 0);
-        ASSERT_EQ(logits, read_alone(*model, decoder.tokens(0), window(past_block), dtype)) << i;
-        streams[dtype].insert(streams[dtype].end(), logits.begin(), logits.end());
-        decoder.append(0, std::span(tokens).subspan(i, 1));
-      }
-    }
-    const std::vector<float>& f32 = streams[{}];
-    for (auto& [dtype, stream] : streams) {
-      if (!dtype) continue;
-      EXPECT_NE(stream, f32);
-      for (size_t i = 0; i < f32.size(); ++i)
-        EXPECT_NEAR(stream[i], f32[i], 0.2) << name_of(*dtype);
-    }
-  }
-}
-
-TEST(Decoder, ACacheOfAnotherDtypeHasItsOwnSize) {
-  auto model = a_model();
-  auto bytes = [&](DType dtype) {
-    return Decoder(*model, {.window = window(PastBlock::block), .kv_cache_dtype = dtype})
-        .cache_bytes();
-  };
-  EXPECT_EQ(2 * bytes(DType::bf16), bytes(DType::f32));
-  EXPECT_EQ(16 * bytes(DType::i8), 5 * bytes(DType::f32));  // heads of 16: 64 bytes or 16 + 4
 }
 
 // Inside a window's forward pass; the sequences are as they were, and the next step reads all.
@@ -215,7 +172,7 @@ TEST(Decoder, AnInterruptedStepCanBeMadeAgain) {
       }
       decoder.step();
       for (int64_t row : {0, 1}) {
-        ASSERT_EQ(logits_of(decoder, row), read_alone(*model, decoder.tokens(row), w));
+        ASSERT_EQ(decoder.logits(row), read_alone(*model, decoder.tokens(row), w));
         decoder.append(row, random_tokens(step % 3 ? 1 : 2, uint32_t(step)));
       }
     }

@@ -207,11 +207,12 @@ TEST(Generate, IdsWithoutATokenAreNeverDrawn) {
     EXPECT_NE(streams(*wide, batch, options), expected);  // the rows are likely indeed
     options.tokens = V;
     auto note = [&](const Draw& draw) {
-      EXPECT_EQ(std::ssize(draw.logits), V);
+      const std::vector<float> logits = draw.logits();
+      EXPECT_EQ(std::ssize(logits), V);
       double sum = 0;
-      for (const TokenProbability& p : token_probabilities(draw.logits, draw.token, V))
+      for (const TokenProbability& p : token_probabilities(logits, draw.token, V))
         sum += p.probability;
-      sum -= token_probabilities(draw.logits, draw.token, 0)[0].probability;  // it is there twice
+      sum -= token_probabilities(logits, draw.token, 0)[0].probability;  // it is there twice
       EXPECT_NEAR(sum, 1, 1e-9);
       return true;
     };

@@ -15,9 +15,9 @@ using Tokens = std::vector<int32_t>;
 
 // A model whose every position and token matters: its weights are larger than at the start of
 // training. This one runs the layers that train; a_model() the packed ones, of the same weights.
-inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V) {
+inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V, int64_t n_layer = 2) {
   GptConfig config{
-      .block_size = T, .vocab_size = vocab_size, .n_layer = 2, .n_head = 2, .n_embd = 32};
+      .block_size = T, .vocab_size = vocab_size, .n_layer = n_layer, .n_head = 2, .n_embd = 32};
   auto model = std::make_unique<Gpt>(config, test_device(), 5);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() == 2)
@@ -26,8 +26,8 @@ inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V) {
   });
   return model;
 }
-inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V) {
-  auto model = dense_model(vocab_size);
+inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V, int64_t n_layer = 2) {
+  auto model = dense_model(vocab_size, n_layer);
   model->pack(WeightFormat::f32);
   return model;
 }

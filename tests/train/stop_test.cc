@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <functional>
+#include <limits>
+#include <map>
 #include <optional>
 #include <random>
 
@@ -193,9 +195,22 @@ TEST_F(Stopping, ALossThatIsNotFiniteNamesOnlyAStateThatIsThere) {
               HasSubstr("last.h5 has the state of iteration 1."));
 }
 
+// What an update changes, by name: weights, moments and the count of updates.
+std::map<std::string, std::vector<float>> state_of(folio::Run& run) {
+  std::map<std::string, std::vector<float>> all;
+  run.optimizer->make_moments();
+  run.model->parameters([&](const std::string& name, Parameter& parameter) {
+    all[name] = to_vector<float>(parameter.array());
+    all["m of " + name] = to_vector<float>(run.optimizer->moments.at(name).m);
+    all["v of " + name] = to_vector<float>(run.optimizer->moments.at(name).v);
+  });
+  all["steps"] = {float(run.optimizer->steps)};
+  return all;
+}
+
 // The last layer multiplies zeros by numbers near the largest: the loss does not see them, the
 // gradient of what made the zeros does.
-TEST_F(Stopping, AGradientThatIsNotFiniteStopsBeforeTheUpdate) {
+TEST_F(Stopping, AGradientThatIsNotFiniteIsNotApplied) {
   struct Overflowing : Observer {
     void start(folio::Run& run) override {
       run.model->parameters([&](const std::string& name, Parameter& parameter) {
@@ -207,20 +222,13 @@ TEST_F(Stopping, AGradientThatIsNotFiniteStopsBeforeTheUpdate) {
         if (name.ends_with("h.1.mlp.c_proj.weight")) fill(3e38f);
         if (name.ends_with("ln_f.weight")) fill(1000);
       });
-      before = weights(run);
-    }
-    static std::map<std::string, std::vector<float>> weights(folio::Run& run) {
-      std::map<std::string, std::vector<float>> all;
-      run.model->parameters([&](const std::string& name, Parameter& parameter) {
-        all[name] = to_vector<float>(parameter.array());
-      });
-      return all;
+      before = state_of(run);
     }
     std::map<std::string, std::vector<float>> before;
   };
   options.eval_interval = 1000;
   options.model.dropout = 0;
-  for (auto [grad_clip, log_interval] : {std::pair{1.0, 1000}, {0.0, 1}}) {
+  for (auto [grad_clip, log_interval] : {std::pair{1.0, 1000}, {0.0, 1}, {0.0, 1000}}) {
     options.grad_clip = grad_clip, options.log_interval = log_interval;
     folio::Run run(options, {});
     run.iter = 1;  // no evaluation, and no line of the log unless each has one
@@ -229,7 +237,54 @@ TEST_F(Stopping, AGradientThatIsNotFiniteStopsBeforeTheUpdate) {
                 AllOf(HasSubstr("iteration 1: the gradient's norm is "),
                       HasSubstr("stopped before the update. Nothing was saved before.")));
     EXPECT_FALSE(std::filesystem::exists(last()));
-    EXPECT_TRUE(Overflowing::weights(run) == overflowing.before);
+    EXPECT_TRUE(state_of(run) == overflowing.before);
+  }
+}
+
+// Of one micro-batch of the iteration, the first or the last: the figures of the others are finite.
+TEST_F(Stopping, ALossThatIsNotFiniteIsNotApplied) {
+  options.gradient_accumulation_steps = 2;
+  options.grad_clip = 0;
+  options.model.dropout = 0;
+  for (int64_t bad : {0, 1}) {
+    folio::Run run(options, {});
+    accumulate_gradients(run);
+    const auto before = state_of(run);
+    std::vector<float> losses{1, 1};
+    losses[size_t(bad)] = std::numeric_limits<float>::infinity();
+    update(run, to_array(losses, {2}));
+    auto after = state_of(run);
+    EXPECT_EQ(after["steps"][0], before.at("steps")[0] + 1);  // which train_step takes back
+    after["steps"] = before.at("steps");
+    EXPECT_TRUE(after == before);
+    clear();
+  }
+}
+
+// The run in memory is the one that was left by the last iteration that was finished.
+TEST_F(Stopping, ADivergedIterationLeavesTheStateBeforeIt) {
+  options.learning_rate = 1e30;
+  options.decay_lr = false;
+  options.eval_interval = 1000;
+  for (std::string dtype : {"float32", "bfloat16"}) {
+    options.dtype = dtype;
+    folio::Run run(options, {});
+    run.iter = 1;
+    std::map<std::string, std::vector<float>> before;
+    Generator batches, masks;
+    int64_t done = -1;
+    watcher.after_step = [&](int64_t iter) {
+      before = state_of(run);
+      batches = run.batches.generator(), masks = run.model->context().random;
+      done = iter;
+    };
+    EXPECT_THAT(message_of([&] { train(run, watcher); }), HasSubstr("stopped before the update"));
+    ASSERT_GE(done, 1);
+    EXPECT_EQ(run.iter, done + 1);
+    EXPECT_TRUE(state_of(run) == before);
+    EXPECT_EQ(run.batches.generator().drawn, batches.drawn);
+    EXPECT_EQ(run.model->context().random.drawn, masks.drawn);
+    clear();
   }
 }
 

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <nlohmann/json.hpp>
+
 #include "commands/bench/bench_train_command.h"
 #include "core/process/stop.h"
 #include "tests/command.h"
@@ -43,6 +45,23 @@ TEST_F(BenchTrain, AnyVocabularyThatTokenFilesHold) {
     EXPECT_EQ(bench("--vocab_size=" + size),
               "command line: vocab_size: must be 1 to 65535, got " + size);
   EXPECT_TRUE(nothing_left());
+}
+
+// (6 N + 12 L H Q T) D of Chowdhery et al., "PaLM", 2022, appendix B, for D tokens, with N the
+// weights of the matrices and half of the attention, whose other half the causal mask leaves out.
+TEST_F(BenchTrain, CountsTheFlopsOfThePaper) {
+  const nlohmann::json json = nlohmann::json::parse(
+      output_of(bench_train_command,
+                {"--n_layer=3", "--n_head=2", "--n_embd=16", "--block_size=10", "--batch_size=5",
+                 "--gradient_accumulation_steps=2", "--vocab_size=70", "--bias=true", "--iters=1",
+                 "--json", "--device=" + name_of(test_device())}));
+  const double L = 3, H = 2, Q = 8, T = 10, C = H * Q, N = L * 12 * C * C + 70 * C;
+  const double gflop = (6 * N + 12 * L * H * Q * T / 2) * (5 * 2 * T) / 1e9;
+  EXPECT_DOUBLE_EQ(json.at("gflop_per_iteration"), gflop);
+  const double seconds = json.at("median_ms").get<double>() / 1e3;
+  EXPECT_DOUBLE_EQ(json.at("share_of_peak"),
+                   gflop / seconds / json.at("peak_gflops").get<double>());
+  EXPECT_DOUBLE_EQ(json.at("tokens_per_second"), 5 * 2 * T / seconds);
 }
 
 TEST_F(BenchTrain, AStopLeavesNoFolderBehind) {

@@ -141,8 +141,7 @@ TEST(ProbabilityTable, ARowIsReadable) {
 
   Page page;
   SampleOutput output(page.print(), tokenizer, "say:", {.num_samples = 1, .logprobs = 0});
-  std::vector<float> even(257, 0);
-  output.show({0, 'x', even});
+  output.show({0, 'x', [] { return std::vector<float>(257, 0); }});
   output.end(0);
   EXPECT_EQ(page.text(),
             "say:\ntoken            probability       log\n"
@@ -174,7 +173,7 @@ TEST(Conversation, TurnsAreOneText) {
       if (alone.size() > 0) alone.remove(0);
       alone.add(all);
       alone.step();
-      int32_t token = Sampler({})(alone.logits(0), {}, RandomStream{1337, 0}, drawn++);
+      int32_t token = alone.draw({}, std::vector{RowDraw{{1337, 0}, drawn++}})[0];
       if (token == 256) break;
       all.push_back(token);
       expected += characters.push(tokenizer->decode({&token, 1}));

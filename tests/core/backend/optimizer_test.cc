@@ -127,6 +127,40 @@ TEST(AdamW, KeepsEpsOutsideTheRoot) {
   EXPECT_NEAR(item(p), -0.25, 1e-15);  // 1 / (sqrt(1) + 3)
 }
 
+TEST(AdamW, WritesTheRoundedValuesToo) {
+  on_every_target([&] {
+    for (int64_t size : {1, 5, 1000, 40003}) {
+      Array p = array_of(normal_values(size, 1), {size}, DType::f32);
+      AdamWSlot slot{p,
+                     array_of(normal_values(size, 2), {size}, DType::f32),
+                     zeros({size}, DType::f32),
+                     zeros({size}, DType::f32),
+                     0.1,
+                     zeros({size}, DType::bf16)};
+      backend(p)->optimizer.adamw(std::vector{slot}, {.learning_rate = 0.01, .grad_scale = {}});
+      EXPECT_EQ(values_of(slot.rounded), values_of(backend(p)->elementwise.cast(p, DType::bf16)));
+    }
+  });
+}
+
+TEST(AdamW, ChangesNothingUnlessTheFiguresAreFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (float figure : {1.0f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN()}) {
+    Array p = array_of({1, 2}, {2}, DType::f32), grad = array_of({1, 1}, {2}, DType::f32);
+    Array m = zeros({2}, DType::f32), v = zeros({2}, DType::f32), rounded = zeros({2}, DType::bf16);
+    const std::vector<Array> figures{to_array(std::vector<float>{0, 1, figure}, {3}),
+                                     to_array(std::vector<float>{2}, {})};
+    for (const auto& order : {figures, std::vector{figures[1], figures[0]}})
+      backend(p)->optimizer.adamw(
+          std::vector{AdamWSlot{p, grad, m, v, 0.1, rounded}},
+          {.learning_rate = 0.1, .grad_scale = {}, .only_if_finite = order});
+    const bool changed = std::isfinite(figure);
+    EXPECT_EQ(values_of(p) != std::vector<double>({1, 2}), changed);
+    for (const Array& array : {m, v, rounded})
+      EXPECT_EQ(values_of(array) != std::vector<double>({0, 0}), changed);
+  }
+}
+
 TEST(Optimizer, SameBitsForAnyThreads) {
   expect_same_for_any_threads([] {
     std::vector<AdamWSlot> slots;

@@ -135,10 +135,18 @@ TEST_F(Gpt2ConfigFile, ActivationsGoByTransformersNames) {
   for (auto [name, op] : {std::pair{"gelu_new", gelu_tanh_op},
                           {"gelu_pytorch_tanh", gelu_tanh_op},
                           {"gelu_fast", gelu_tanh_op},
-                          {"gelu", gelu_erf_op}})
+                          {"gelu", gelu_erf_op},
+                          {"relu", unary<Relu>()},
+                          {"sigmoid", unary<Sigmoid>()},
+                          {"silu", unary<Silu>()},
+                          {"swish", unary<Silu>()},
+                          {"tanh", unary<Tanh>()}})
     EXPECT_EQ(load({{"activation_function", name}}).activation, op) << name;
-  EXPECT_THAT(error({{"activation_function", "relu"}}),
-              AllOf(HasSubstr(path_), HasSubstr("activation_function \"relu\"")));
+  EXPECT_THAT(
+      error({{"activation_function", "relu2"}}),
+      AllOf(HasSubstr(path_), HasSubstr("activation_function \"relu2\""), HasSubstr("gelu_new, ")));
+  EXPECT_THAT(message_of([] { config_json({.activation = unary<Exp>()}, -1); }),
+              HasSubstr("export: transformers has no name for the model's activation, exp"));
 }
 
 TEST_F(Gpt2ConfigFile, AModelThatFolioWouldComputeOtherwiseIsRefused) {

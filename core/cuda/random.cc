@@ -1,32 +1,10 @@
 #include "core/cuda/cuda_backend.h"
-#include "core/cuda/each.h"
+#include "core/cuda/kernels/dropout.h"
+#include "core/cuda/stream.h"
 #include "core/visit_dtype.h"
 
 namespace folio {
 namespace {
-
-using cuda::each;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-// y = residual + dropout(x); `residual` may be null. A thread does the eight elements whose numbers
-// are in one block of the stream.
-template <class X, class Y>
-void add_dropout_of(const Y* residual, const X* x, const Dropout& dropout, int64_t n, Y* y) {
-  using A = SumOf<Y>;
-  each("add_dropout", (n + 7) / 8, [=, scale = A(dropout.scale())] __device__(int64_t block) {
-    const auto words = dropout.stream.block(uint64_t(block));
-    for (int j = 0; j < 8; ++j) {
-      const int64_t i = block * 8 + j;
-      if (i >= n) return;
-      const uint32_t word = words[size_t(j / 2)];
-      const bool kept = (j % 2 ? word >> 16 : word & 0xffff) >= dropout.threshold;
-      const A value = kept ? A(x[i]) * scale : A(0);
-      y[i] = Y(residual ? A(residual[i]) + value : value);
-    }
-  });
-}
 
 class CudaRandomOps final : public RandomOps {
  public:
@@ -45,8 +23,8 @@ class CudaRandomOps final : public RandomOps {
     visit_stream(y.dtype(), x.dtype(), "add_dropout", [&](auto wide, auto narrow) {
       using Y = decltype(wide);
       using X = decltype(narrow);
-      add_dropout_of<X, Y>(residual.defined() ? residual.data<Y>() : nullptr, x.data<X>(), dropout,
-                           x.size(), y.data<Y>());
+      cuda::add_dropout<Y, X>(residual.defined() ? residual.data<Y>() : nullptr, x.data<X>(),
+                              dropout, y.data<Y>(), x.size(), cuda::stream());
     });
     return y;
   }
@@ -55,9 +33,10 @@ class CudaRandomOps final : public RandomOps {
     if (!dropout.enabled()) return backend(dy)->elementwise.cast(dy, dtype);
     Array dx(dy.shape(), dtype, dy.device());
     visit_stream(dy.dtype(), dx.dtype(), "dropout_grad", [&](auto wide, auto narrow) {
+      using Y = decltype(wide);
       using X = decltype(narrow);
-      add_dropout_of<decltype(wide), X>(nullptr, dy.data<decltype(wide)>(), dropout, dy.size(),
-                                        dx.data<X>());
+      cuda::add_dropout<X, Y>(nullptr, dy.data<Y>(), dropout, dx.data<X>(), dy.size(),
+                              cuda::stream());
     });
     return dx;
   }

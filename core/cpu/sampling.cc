@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/cpu/cpu_backend.h"
+#include "core/parallel.h"
+
+namespace folio {
+namespace {
+
+// A token that may be drawn.
+struct Candidate {
+  int32_t id = 0;
+  float logit = 0;
+  float weight = 0;  // proportional to its probability
+};
+
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+// A uniform number in [0, 1) with 53 random bits.
+double uniform(const RowDraw& row) {
+  auto bits = row.stream.block(row.number);
+  return double((uint64_t(bits[0]) << 21) ^ (bits[1] >> 11)) * 0x1p-53;
+}
+
+struct Largest {
+  int32_t id = 0;
+  bool finite = true;  // all logits are
+};
+
+// The first of the largest logits, and in the same pass, without a branch, whether one is NaN or
+// infinite: those have all bits of the exponent set.
+Largest largest_of(std::span<const float> logits) {
+  size_t best = 0;
+  uint32_t magnitude = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    magnitude = std::max(magnitude, std::bit_cast<uint32_t>(logits[i]) << 1);
+    if (logits[i] > logits[best]) best = i;
+  }
+  return {int32_t(best), magnitude < 0xff000000};
+}
+
+double sum_of_weights(std::span<const Candidate> candidates) {
+  double sum = 0;
+  for (const Candidate& candidate : candidates) sum += double(candidate.weight);
+  return sum;
+}
+
+// The k likeliest of logits [V], in no order; all, if V <= k. One pass, and no memory but `out`'s,
+// of which 2 k is used.
+void top_k(std::span<const float> logits, int64_t k, std::vector<Candidate>& out) {
+  out.clear();
+  k = std::min(k, int64_t(logits.size()));
+  auto keep_k = [&] {
+    std::nth_element(out.begin(), out.begin() + k - 1, out.end(), likelier);
+    out.resize(size_t(k));
+  };
+  // `bar`: the k-th likeliest so far. A later token of the same logit has a higher id, and loses.
+  float bar = -std::numeric_limits<float>::infinity();
+  bool full = false;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (full && !(logits[i] > bar)) continue;
+    out.push_back({.id = int32_t(i), .logit = logits[i]});
+    if (int64_t(out.size()) < 2 * k) continue;
+    keep_k();
+    bar = out.back().logit;
+    full = true;
+  }
+  if (int64_t(out.size()) > k) keep_k();
+}
+
+// Draws from one row after another; it holds nothing but memory to work in.
+class RowSampler {
+ public:
+  int32_t draw(std::span<const float> logits, const SamplerOptions& options, const RowDraw& row) {
+    if (options.repetition_penalty != 1)
+      logits = penalised(logits, row.seen, float(options.repetition_penalty));
+    auto [first, finite] = largest_of(logits);
+    if (!finite) return -1;
+    if (options.temperature == 0) return first;
+
+    choose_candidates(logits, logits[size_t(first)], options);
+    if (options.top_p < 1) keep_top_p(options.top_p);
+    if (options.min_p > 0)
+      std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < options.min_p; });
+
+    double target = uniform(row) * sum_of_weights(candidates_);
+    for (const Candidate& candidate : candidates_) {
+      target -= double(candidate.weight);
+      if (target < 0) return candidate.id;
+    }
+    return candidates_.back().id;
+  }
+
+ private:
+  std::span<const float> penalised(std::span<const float> logits, std::span<const int32_t> seen,
+                                   float penalty);
+  void choose_candidates(std::span<const float> logits, float best, const SamplerOptions& options);
+  void keep_top_p(double top_p);
+
+  std::vector<float> penalised_;
+  std::vector<Candidate> candidates_;
+};
+
+std::span<const float> RowSampler::penalised(std::span<const float> logits,
+                                             std::span<const int32_t> seen, float penalty) {
+  penalised_.assign(logits.begin(), logits.end());
+  constexpr float most = std::numeric_limits<float>::max();
+  for (int32_t token : seen) {
+    if (size_t(token) >= logits.size()) continue;
+    float& logit = penalised_[size_t(token)];
+    if (!std::isfinite(logit)) continue;  // stays so, and is found
+    logit = std::clamp(logit > 0 ? logit / penalty : logit * penalty, -most, most);
+  }
+  return penalised_;
+}
+
+// The tokens that top_k leaves, by id, each weighed against the likeliest, whose logit is `best`.
+void RowSampler::choose_candidates(std::span<const float> logits, float best,
+                                   const SamplerOptions& options) {
+  if (options.top_k > 0 && size_t(options.top_k) < logits.size()) {
+    top_k(logits, options.top_k, candidates_);
+    std::ranges::sort(candidates_, {}, &Candidate::id);
+  } else {
+    candidates_.resize(logits.size());
+    for (size_t i = 0; i < logits.size(); ++i) candidates_[i] = {int32_t(i), logits[i], 0};
+  }
+  parallel_blocks(std::ssize(candidates_), 1 << 12, [&](int64_t begin, int64_t end) {
+    for (Candidate& c : std::span(candidates_).subspan(size_t(begin), size_t(end - begin)))
+      c.weight = std::exp(float((double(c.logit) - double(best)) / options.temperature));
+  });
+}
+
+// Leaves the fewest candidates whose weights reach top_p of all, by id. No full sort: those that
+// cannot be among them go first, then halves are split by likelihood until the end is found.
+void RowSampler::keep_top_p(double top_p) {
+  const double sum = sum_of_weights(candidates_), enough = top_p * sum;
+  // Tokens below half the mean of what may be left out: even all of them together may be.
+  const double low = 0.5 * (1 - top_p) * sum / double(candidates_.size());
+  std::erase_if(candidates_, [&](const Candidate& c) { return double(c.weight) < low; });
+
+  auto at = [&](size_t i) { return candidates_.begin() + std::ptrdiff_t(i); };
+  size_t kept = 0, end = candidates_.size();  // the answer is between
+  double weight = 0;                          // of the first `kept`
+  while (end - kept > 32) {
+    size_t middle = (kept + end) / 2;
+    std::nth_element(at(kept), at(middle), at(end), likelier);
+    double half = sum_of_weights(std::span(candidates_).subspan(kept, middle - kept));
+    if (weight + half >= enough) {
+      end = middle;
+    } else {
+      weight += half;
+      kept = middle;
+    }
+  }
+  std::sort(at(kept), at(end), likelier);
+  while (kept < end && (kept == 0 || weight < enough)) weight += double(candidates_[kept++].weight);
+  candidates_.resize(kept);
+  std::ranges::sort(candidates_, {}, &Candidate::id);
+}
+
+class CpuSamplingOps final : public SamplingOps {
+ public:
+  Array draw(const Array& logits, int64_t tokens, const SamplerOptions& options,
+             std::span<const RowDraw> rows) override {
+    const int64_t B = logits.dim(0), V = logits.dim(1);
+    Array ids({B}, DType::i32, logits.device());
+    const float* from = logits.data<float>();
+    int32_t* to = ids.data<int32_t>();
+    parallel_for(B, [&](int64_t b) {
+      static thread_local RowSampler sampler;
+      to[b] = sampler.draw({from + b * V, size_t(tokens)}, options, rows[size_t(b)]);
+    });
+    return ids;
+  }
+};
+
+}  // namespace
+
+SamplingOps& cpu_sampling() {
+  static auto& operations = *new CpuSamplingOps;
+  return operations;
+}
+
+}  // namespace folio
