@@ -21,6 +21,7 @@ LossOps& cuda_losses();
 OptimizerOps& cuda_optimizer();
 PackedOps& cuda_packed();
 KvCacheOps& cuda_kv_cache();
+SamplingOps& cuda_sampling();
 Machine& cuda_machine();
 
 }  // namespace folio

@@ -93,11 +93,20 @@ __global__ void clip_kernel(const float* norm, double limit, float* scale) {
 struct Rates {
   double learning_rate, corrected_rate, beta1, beta2, eps, root_correction2;
   const float* grad_scale;
+  const int* skip;
 };
+
+__global__ void find_kernel(const float* x, int64_t n, int* found) {
+  bool any = false;
+  for (int64_t i = threadIdx.x; i < n; i += 32) any |= !(std::abs(x[i]) <= 3.4028235e38f);
+  any = __any_sync(all_lanes, any);
+  if (threadIdx.x == 0 && any) *found = 1;
+}
 
 template <class T>
 __global__ void __launch_bounds__(threads)
     adamw_kernel(Table<AdamWParameter<T>> table, Rates rates) {
+  if (rates.skip && *rates.skip != 0) return;
   const int i = entry_of_block(table);
   const AdamWParameter<T>& to = table.entries[i];
   const int64_t begin = (int64_t(blockIdx.x) - table.first_block[i]) * chunk;
@@ -110,8 +119,10 @@ __global__ void __launch_bounds__(threads)
     const T square = to.v[j] * beta2 + g * g * rest2;
     to.m[j] = mean;
     to.v[j] = square;
-    to.param[j] = to.param[j] * decay -
-                  rate * (mean / (std::sqrt(square) / T(rates.root_correction2) + T(rates.eps)));
+    const T param = to.param[j] * decay -
+                    rate * (mean / (std::sqrt(square) / T(rates.root_correction2) + T(rates.eps)));
+    to.param[j] = param;
+    if (to.rounded) to.rounded[j] = bfloat16(float(param));
   }
 }
 
@@ -140,6 +151,10 @@ void clip_scale(const float* norm, double limit, float* scale, cudaStream_t stre
   launch("clip_scale", clip_kernel, {1, 1}, stream, norm, limit, scale);
 }
 
+void find_not_finite(const float* x, int64_t n, int* found, cudaStream_t stream) {
+  launch("adamw's figures", find_kernel, {1, 32}, stream, x, n, found);
+}
+
 template <class T>
 void adamw(std::span<const AdamWParameter<T>> parameters, const AdamWFactors& factors,
            cudaStream_t stream) {
@@ -148,7 +163,7 @@ void adamw(std::span<const AdamWParameter<T>> parameters, const AdamWFactors& fa
   const Rates rates{factors.learning_rate, factors.learning_rate / correction1,
                     factors.beta1,         factors.beta2,
                     factors.eps,           std::sqrt(correction2),
-                    factors.grad_scale};
+                    factors.grad_scale,    factors.skip};
   for_tables(parameters, [&](const Table<AdamWParameter<T>>& table) {
     launch("adamw", adamw_kernel<T>, {unsigned(table.blocks), threads}, stream, table, rates);
   });

@@ -34,12 +34,16 @@ struct AdamWParameter {
   T *m, *v;
   int64_t n;
   double weight_decay;
+  bfloat16* rounded = nullptr;  // receives the new values too; may be null
 };
 struct AdamWFactors {
   double learning_rate, beta1, beta2, eps;
-  int64_t step;             // counts from 1
-  const float* grad_scale;  // of one element, on the device; null: 1
+  int64_t step;               // counts from 1
+  const float* grad_scale;    // of one element, on the device; null: 1
+  const int* skip = nullptr;  // on the device: unless it is 0, nothing is changed; null: 0
 };
+// Sets *found to 1 if one of the n values is NaN or infinite.
+void find_not_finite(const float* x, int64_t n, int* found, cudaStream_t stream);
 // One step of every parameter, of double or float, in one launch for up to 256 of them.
 template <class T>
 void adamw(std::span<const AdamWParameter<T>> parameters, const AdamWFactors& factors,

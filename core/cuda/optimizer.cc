@@ -1,0 +1,85 @@
+#include "core/cuda/kernels/optimizer.h"
+
+#include <vector>
+
+#include "core/cuda/cuda_backend.h"
+#include "core/cuda/stream.h"
+#include "core/visit_dtype.h"
+
+namespace folio {
+namespace {
+
+using cuda::stream;
+
+template <class T>
+void squares(std::span<const Array> arrays, Array& sums) {
+  std::vector<cuda::Values<T>> values;
+  for (const Array& array : arrays) values.push_back({array.data<T>(), array.size()});
+  const std::span<const cuda::Values<T>> all(values);
+  sums = Array({cuda::squares_of(all)}, DType::f64, RunningOn::device().value());
+  cuda::sum_of_squares(all, sums.data<double>(), stream());
+}
+
+template <class T>
+void adamw_of(std::span<const AdamWSlot> slots, const cuda::AdamWFactors& factors) {
+  std::vector<cuda::AdamWParameter<T>> parameters;
+  for (const AdamWSlot& slot : slots)
+    parameters.push_back({slot.param.data<T>(), slot.grad.data<T>(), slot.m.data<T>(),
+                          slot.v.data<T>(), slot.param.size(), slot.weight_decay,
+                          slot.rounded.defined() ? slot.rounded.data<bfloat16>() : nullptr});
+  cuda::adamw(std::span<const cuda::AdamWParameter<T>>(parameters), factors, stream());
+}
+
+class CudaOptimizerOps final : public OptimizerOps {
+ public:
+  // All arrays have the dtype of the first.
+  Array norm(std::span<const Array> arrays) override {
+    Array result({}, DType::f32, RunningOn::device().value()), sums;
+    if (arrays.empty()) return zeros({}, DType::f32, result.device());
+    visit_dtype(arrays.front().dtype(), "norm",
+                [&](auto t) { squares<decltype(t)>(arrays, sums); });
+    cuda::root_of_sums(sums.data<double>(), sums.size(), result.data<float>(), stream());
+    return result;
+  }
+
+  Array clip_scale(const Array& norm, double limit) override {
+    Array scale({}, DType::f32, norm.device());
+    cuda::clip_scale(norm.data<float>(), limit, scale.data<float>(), stream());
+    return scale;
+  }
+
+  void adamw(std::span<const AdamWSlot> slots, const AdamWStep& step) override {
+    if (slots.empty()) return;
+    for (const AdamWSlot& slot : slots)
+      for (const Array* written : {&slot.param, &slot.m, &slot.v, &slot.rounded})
+        if (written->defined()) written->begin_write("adamw");
+    Array skip;
+    if (!step.only_if_finite.empty()) {
+      skip = full({1}, 0, DType::i32, slots.front().param.device());
+      for (const Array& figures : step.only_if_finite)
+        cuda::find_not_finite(figures.data<float>(), figures.size(), skip.data<int32_t>(),
+                              stream());
+    }
+    const cuda::AdamWFactors factors{
+        .learning_rate = step.learning_rate,
+        .beta1 = step.beta1,
+        .beta2 = step.beta2,
+        .eps = step.eps,
+        .step = step.step,
+        .grad_scale = step.grad_scale.defined() ? step.grad_scale.data<float>() : nullptr,
+        .skip = skip.defined() ? skip.data<int32_t>() : nullptr};
+    if (slots.front().param.dtype() == DType::f64)
+      adamw_of<double>(slots, factors);
+    else
+      adamw_of<float>(slots, factors);
+  }
+};
+
+}  // namespace
+
+OptimizerOps& cuda_optimizer() {
+  static auto& operations = *new CudaOptimizerOps;
+  return operations;
+}
+
+}  // namespace folio
