@@ -52,10 +52,15 @@ Rule an_activation() {
 }
 
 Rule a_device() {
-  std::string cpu_only = "folio computes on the CPU, on all its cores; leave --device out";
   std::map<std::string, std::string> advice;
-  for (const char* name : {"cuda", "mps", "gpu", "xpu"}) advice[name] = cpu_only;
-  for (int i = 0; i < 16; ++i) advice[fmt::format("cuda:{}", i)] = cpu_only;
+  for (const char* name : {"mps", "gpu", "xpu"})
+    advice[name] = "folio computes on the CPU, on all its cores; leave --device out";
+  advice["cuda"] =
+      "this build of folio has no CUDA; configure one with cmake -DFOLIO_CUDA=ON (CUDA 13), or "
+      "leave --device out to compute on the CPU";
+  for (int i = 0; i < 16; ++i)
+    advice[fmt::format("cuda:{}", i)] =
+        "folio's name for a GPU is \"cuda\": the first of CUDA_VISIBLE_DEVICES";
   return one_of(device_names(), std::move(advice));
 }
 

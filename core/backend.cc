@@ -4,9 +4,22 @@
 
 namespace folio {
 
-Backend& cpu_backend();  // core/cpu
+Backend& cpu_backend();   // core/cpu
+Backend& cuda_backend();  // core/cuda, in a build that has it
 
 namespace {
+
+#if defined(FOLIO_CUDA)
+constexpr bool has_cuda = true;
+Backend& cuda() { return cuda_backend(); }
+#else
+constexpr bool has_cuda = false;
+Backend& cuda() {
+  fail(
+      "this build of folio has no CUDA; configure one with cmake -DFOLIO_CUDA=ON (CUDA 13), or "
+      "use --device=cpu");
+}
+#endif
 
 struct Registered {
   std::string name;
@@ -39,12 +52,17 @@ std::string name_of(Device device) {
 
 std::vector<std::string> device_names() {
   std::vector<std::string> names{"cpu"};
+  if (has_cuda) names.emplace_back("cuda");
   for (const Registered& device : registered()) names.push_back(device.name);
   return names;
 }
 
 Device device_named(std::string_view name) {
   if (name == "cpu") return cpu;
+  if (name == "cuda" || name == "cuda:0") {
+    cuda();  // Error if there is none
+    return Device(Device::Type::cuda);
+  }
   for (size_t i = 0; i < registered().size(); ++i)
     if (registered()[i].name == name) return Device(Device::Type::registered, int(i));
   fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
@@ -52,8 +70,7 @@ Device device_named(std::string_view name) {
 
 BackendCall backend(Device device) {
   if (device.type == Device::Type::cpu) return {cpu_backend(), device};
-  check(device.type == Device::Type::registered, "this build of folio has no backend for {}",
-        device);
+  if (device.type == Device::Type::cuda) return {cuda(), device};
   return {*registered().at(size_t(device.index)).backend, device};
 }
 

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "tests/device.h"
+#include "tests/emulated_backend.h"
 #include "tests/guarded_backend.h"
 
 namespace folio {
@@ -10,17 +11,31 @@ namespace {
 Device device = cpu;
 }
 Device test_device() { return device; }
+
+namespace {
+
+Device named(std::string_view name) {
+  if (name == "guarded") return guarded_device();
+#if defined(FOLIO_HAS_EMULATOR)  // not beside CUDA itself
+  if (name == "emulated") return emulated_device();
+  if (name.starts_with("emulated-")) {
+    use_schedule(name.substr(name.find('-') + 1));
+    return emulated_device();
+  }
+#endif
+  return device_named(name);
+}
+
+}  // namespace
 }  // namespace folio
 
 // A test program: GoogleTest's options, and --device=NAME, of which "guarded" is
-// guarded_backend.h's.
+// guarded_backend.h's, and "emulated" emulated_backend.h's: "emulated-random" is that with the
+// kernels' threads in random order.
 int main(int argc, char** argv) {
   testing::InitGoogleMock(&argc, argv);
   constexpr std::string_view option = "--device=";
   for (std::string_view argument : std::span(argv + 1, size_t(argc - 1)))
-    if (argument.starts_with(option)) {
-      std::string_view name = argument.substr(option.size());
-      folio::device = name == "guarded" ? folio::guarded_device() : folio::device_named(name);
-    }
+    if (argument.starts_with(option)) folio::device = folio::named(argument.substr(option.size()));
   return RUN_ALL_TESTS();
 }

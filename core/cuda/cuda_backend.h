@@ -24,4 +24,7 @@ KvCacheOps& cuda_kv_cache();
 SamplingOps& cuda_sampling();
 Machine& cuda_machine();
 
+// All of them; the device is CUDA's first, which every thread is on from its start.
+Backend& cuda_backend();
+
 }  // namespace folio
