@@ -92,7 +92,7 @@ struct Plan {
   size_t workspace = 0;
 };
 
-Plan make_plan(const Kind& a, const Kind& b, const Kind& c, int64_t batch) {
+Plan make_plan(const Kind& a, const Kind& b, const Kind& c, int64_t batch, bool with_bias) {
   const bool f64 = a.dtype == DType::f64;
   cublasLtMatmulDesc_t made = nullptr;
   check_blas(cublasLtMatmulDescCreate(&made, f64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
@@ -106,6 +106,12 @@ Plan make_plan(const Kind& a, const Kind& b, const Kind& c, int64_t batch) {
              "CUBLASLT_MATMUL_DESC_TRANSA");
   check_blas(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_TRANSB, &of_b, sizeof of_b),
              "CUBLASLT_MATMUL_DESC_TRANSB");
+  if (with_bias) {
+    const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    check_blas(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue,
+                                              sizeof epilogue),
+               "CUBLASLT_MATMUL_DESC_EPILOGUE");
+  }
 
   cublasLtMatmulPreference_t preferred = nullptr;
   check_blas(cublasLtMatmulPreferenceCreate(&preferred), "cublasLtMatmulPreferenceCreate");
@@ -136,13 +142,17 @@ Plan make_plan(const Kind& a, const Kind& b, const Kind& c, int64_t batch) {
   return plan;
 }
 
-const Plan& plan_of(const Kind& a, const Kind& b, const Kind& c, int64_t batch) {
+// Holds while plans are looked up and used: a bias is an attribute of its plan.
+std::mutex& mutex() {
   static std::mutex mutex;
-  static auto& plans = *new std::map<std::tuple<Kind, Kind, Kind, int64_t>, Plan>;
-  const std::lock_guard lock(mutex);
-  const auto key = std::tuple(a, b, c, batch);
+  return mutex;
+}
+
+const Plan& plan_of(const Kind& a, const Kind& b, const Kind& c, int64_t batch, bool with_bias) {
+  static auto& plans = *new std::map<std::tuple<Kind, Kind, Kind, int64_t, bool>, Plan>;
+  const auto key = std::tuple(a, b, c, batch, with_bias);
   auto found = plans.find(key);
-  if (found == plans.end()) found = plans.emplace(key, make_plan(a, b, c, batch)).first;
+  if (found == plans.end()) found = plans.emplace(key, make_plan(a, b, c, batch, with_bias)).first;
   return found->second;
 }
 
@@ -153,10 +163,16 @@ Kind kind_of(const Matrix& m) {
 }  // namespace
 
 void matmul(const Matrix& a, const Matrix& b, void* c, DType c_dtype, int64_t batch, int64_t c_step,
-            bool accumulate) {
+            bool accumulate, const void* bias) {
   const int64_t M = a.transposed ? a.cols : a.rows, N = b.transposed ? b.rows : b.cols;
+  const std::lock_guard lock(mutex());
   const Plan& plan =
-      plan_of(kind_of(a), kind_of(b), {c_dtype, M, N, c_step, false, alignment_of(c)}, batch);
+      plan_of(kind_of(a), kind_of(b), {c_dtype, M, N, c_step, false, alignment_of(c)}, batch,
+              bias != nullptr);
+  if (bias)
+    check_blas(cublasLtMatmulDescSetAttribute(
+                   plan.description.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
+               "CUBLASLT_MATMUL_DESC_BIAS_POINTER");
   const Array workspace({int64_t(plan.workspace)}, DType::i8, RunningOn::device().value());
   const double one = 1, other = accumulate ? 1 : 0;
   const float narrow_one = 1, narrow_other = float(other);

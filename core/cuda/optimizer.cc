@@ -11,13 +11,16 @@ namespace {
 
 using cuda::stream;
 
+// The sums of the squares in those of the arrays that hold T.
 template <class T>
-void squares(std::span<const Array> arrays, Array& sums) {
+Array squares_in(std::span<const Array> arrays) {
   std::vector<cuda::Values<T>> values;
-  for (const Array& array : arrays) values.push_back({array.data<T>(), array.size()});
+  for (const Array& array : arrays)
+    if (array.dtype() == dtype_of<T>) values.push_back({array.data<T>(), array.size()});
   const std::span<const cuda::Values<T>> all(values);
-  sums = Array({cuda::squares_of(all)}, DType::f64, RunningOn::device().value());
+  Array sums({cuda::squares_of(all)}, DType::f64, RunningOn::device().value());
   cuda::sum_of_squares(all, sums.data<double>(), stream());
+  return sums;
 }
 
 template <class T>
@@ -32,12 +35,17 @@ void adamw_of(std::span<const AdamWSlot> slots, const cuda::AdamWFactors& factor
 
 class CudaOptimizerOps final : public OptimizerOps {
  public:
-  // All arrays have the dtype of the first.
   Array norm(std::span<const Array> arrays) override {
-    Array result({}, DType::f32, RunningOn::device().value()), sums;
-    if (arrays.empty()) return zeros({}, DType::f32, result.device());
-    visit_dtype(arrays.front().dtype(), "norm",
-                [&](auto t) { squares<decltype(t)>(arrays, sums); });
+    const Device device = RunningOn::device().value();
+    const Array parts[] = {squares_in<double>(arrays), squares_in<float>(arrays),
+                           squares_in<bfloat16>(arrays)};
+    Array sums({parts[0].size() + parts[1].size() + parts[2].size()}, DType::f64, device);
+    int64_t at = 0;
+    for (const Array& part : parts) {
+      backend(device)->layout.copy_block(part, 0, sums, at, part.size(), 0);
+      at += part.size();
+    }
+    Array result({}, DType::f32, device);
     cuda::root_of_sums(sums.data<double>(), sums.size(), result.data<float>(), stream());
     return result;
   }

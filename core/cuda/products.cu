@@ -24,14 +24,10 @@ Matrix matrix(const Array& x, bool transposed = false) {
   return {x.address(), x.dtype(), x.rows(), x.dim(-1), transposed};
 }
 
-// y = act(y + bias), with y + bias in `pre`; bias [N] and pre may be null.
-template <class Op, class T, class A>
-void finish_rows(T* y, const A* bias, T* pre, int64_t size, int64_t N) {
-  cuda::each("linear's bias and activation", size, [=] __device__(int64_t i) {
-    const A x = A(y[i]) + (bias ? bias[i % N] : A(0));
-    if (pre) pre[i] = T(x);
-    y[i] = T(Op::value(x));
-  });
+template <class Op, class T, class A = SumOf<T>>
+void activate(const T* x, T* y, int64_t size) {
+  cuda::each("linear's activation", size,
+             [=] __device__(int64_t i) { y[i] = T(Op::value(A(x[i]))); });
 }
 
 // dx = dx slope(pre), and act(pre) in `post`, which may be null.
@@ -43,13 +39,6 @@ void finish_grad(T* dx, const T* pre, T* post, int64_t size) {
     dx[i] = T(A(dx[i]) * Op::slope(x));
   });
 }
-
-struct Same {
-  template <class F>
-  static __device__ F value(const F& x) {
-    return x;
-  }
-};
 
 class CudaProductOps final : public ProductOps {
  public:
@@ -81,18 +70,16 @@ class CudaProductOps final : public ProductOps {
     const bool keep = pre && act != Unary::none;
     if (keep) *pre = Array(y.shape(), y.dtype(), x.device());
     if (y.size() == 0) return y;
-    const Array weight = in(w, x.dtype()), shift = in(bias, sum_dtype(x.dtype()));
-    cuda::matmul(matrix(x), matrix(weight, true), y.address(), y.dtype(), 1, 0, false);
-    if (!shift.defined() && act == Unary::none) return y;
+    // cuBLASLt takes a bias in the result's type.
+    const Array weight = in(w, x.dtype()), shift = in(bias, x.dtype());
+    const Array& sum = keep ? *pre : y;
+    cuda::matmul(matrix(x), matrix(weight, true), sum.address(), x.dtype(), 1, 0, false,
+                 shift.defined() ? shift.address() : nullptr);
+    if (act == Unary::none) return y;
     visit_dtype(x.dtype(), "linear", [&](auto t) {
       using T = decltype(t);
-      using A = SumOf<T>;
-      const A* b = shift.defined() ? shift.data<A>() : nullptr;
-      T* before = keep ? pre->data<T>() : nullptr;
-      if (act == Unary::none) return finish_rows<Same, T, A>(y.data<T>(), b, before, y.size(), N);
-      visit_unary(act, [&](auto op) {
-        finish_rows<decltype(op), T, A>(y.data<T>(), b, before, y.size(), N);
-      });
+      visit_unary(act,
+                  [&](auto op) { activate<decltype(op)>(sum.data<T>(), y.data<T>(), y.size()); });
     });
     return y;
   }

@@ -35,9 +35,9 @@ void softmax_of(const T* x, int64_t rows, int64_t n, bool log, T* y) {
     top = largest_of_warp(top);
     for (int64_t i = lane; i < n; i += 32) sum += std::exp(A(in[i]) - top);
     sum = cuda::sum_of_warp(sum);
-    const A shift = top + std::log(sum);
+    const A log_sum = std::log(sum);
     for (int64_t i = lane; i < n; i += 32)
-      y[row * n + i] = T(log ? A(in[i]) - shift : std::exp(A(in[i]) - top) / sum);
+      y[row * n + i] = T(log ? A(in[i]) - top - log_sum : std::exp(A(in[i]) - top) / sum);
   });
 }
 

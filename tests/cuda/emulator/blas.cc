@@ -94,9 +94,17 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description,
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description,
                                               cublasLtMatmulDescAttributes_t what,
                                               const void* value, size_t bytes) {
-  return set(
-      what == CUBLASLT_MATMUL_DESC_TRANSA ? description->transpose_a : description->transpose_b,
-      value, bytes);
+  switch (what) {
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return set(description->transpose_a, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return set(description->transpose_b, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return set(description->epilogue, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return set(description->bias, value, bytes);
+  }
+  return CUBLAS_STATUS_INVALID_VALUE;
 }
 
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description) {
@@ -179,6 +187,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
   const DeviceMemory& memory = DeviceMemory::get();
   if (!folio::emulator::is_stream(stream) || C != D || !shapes_fit(*description, *a, *b, *d) ||
       !memory.holds(A, extent(*a)) || !memory.holds(B, extent(*b)) || !memory.holds(D, extent(*d)))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  const bool with_bias = description->epilogue == CUBLASLT_EPILOGUE_BIAS;
+  if (with_bias != (description->bias != nullptr) ||
+      (with_bias && !memory.holds(description->bias, size_t(d->rows) * bytes_of(d->type))))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (workspace_bytes < chosen.workspace || !memory.holds(workspace, chosen.workspace) ||
       !aligned(workspace, 16))

@@ -7,6 +7,8 @@ struct cublasLtMatmulDescOpaque_t {
   cublasComputeType_t compute;
   cudaDataType_t scale;
   cublasOperation_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+  const void* bias = nullptr;  // of d's type, a number a row of d
 };
 struct cublasLtMatrixLayoutOpaque_t {  // column-major
   cudaDataType_t type;
