@@ -3,8 +3,8 @@
 #include <mutex>
 #include <string>
 
-#include "core/allocator.h"
 #include "core/backend.h"
+#include "core/devices/allocator.h"
 
 namespace folio {
 

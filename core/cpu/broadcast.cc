@@ -3,12 +3,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "core/broadcast_plan.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/reductions.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/broadcast_plan.h"
+#include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
-#include "core/visit_dtype.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {

@@ -9,8 +9,8 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
-#include "core/visit_dtype.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {

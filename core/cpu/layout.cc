@@ -2,8 +2,8 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/reductions.h"
+#include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
-#include "core/visit_dtype.h"
 
 // Operations that move numbers and change none.
 namespace folio {

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/allocator.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/system_pages.h"
+#include "core/devices/allocator.h"
 #include "core/parallel.h"
 #include "core/process/memory_limit.h"
 

@@ -9,8 +9,8 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
-#include "core/visit_dtype.h"
 
 #ifndef FOLIO_CORE_CPU_OPTIMIZER_ONCE
 #define FOLIO_CORE_CPU_OPTIMIZER_ONCE

@@ -5,7 +5,7 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/scratch.h"
-#include "core/visit_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {

@@ -7,8 +7,8 @@
 #include "core/cpu/packed_blocks.h"
 #include "core/cpu/reductions.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
-#include "core/visit_dtype.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {

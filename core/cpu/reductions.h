@@ -1,6 +1,6 @@
 #pragma once
 #include "core/array.h"
-#include "core/axis_view.h"
+#include "core/devices/axis_view.h"
 
 namespace folio {
 

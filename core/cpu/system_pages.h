@@ -1,5 +1,5 @@
 #pragma once
-#include "core/allocator.h"
+#include "core/devices/allocator.h"
 
 namespace folio {
 

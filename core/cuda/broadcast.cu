@@ -1,10 +1,10 @@
 #include <optional>
 
-#include "core/broadcast_plan.h"
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/cuda/reductions.h"
-#include "core/visit_dtype.h"
+#include "core/devices/broadcast_plan.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {

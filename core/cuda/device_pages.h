@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "core/allocator.h"
+#include "core/devices/allocator.h"
 
 namespace folio::cuda {
 

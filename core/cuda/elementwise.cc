@@ -6,7 +6,7 @@
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/status.h"
 #include "core/cuda/stream.h"
-#include "core/visit_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {

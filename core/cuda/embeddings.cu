@@ -3,7 +3,7 @@
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/cuda/reductions.h"
-#include "core/visit_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
@@ -115,7 +115,7 @@ class CudaEmbeddingOps final : public EmbeddingOps {
   }
 
   Array embedding(const Array&, const PackedWeight&, const Array&, const Array&, DType) override {
-    fail("embedding: packed weights are the CPU's; open the model with --device=cpu");
+    fail("embedding: a CUDA device has no weights packed for inference; use --device=cpu");
   }
 
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {

@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "core/axis_view.h"
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
-#include "core/visit_dtype.h"
+#include "core/devices/axis_view.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {

@@ -5,7 +5,7 @@
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/pack.h"
 #include "core/cuda/matmul_plan.h"
-#include "core/visit_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
@@ -146,7 +146,9 @@ class CudaLossOps final : public LossOps {
   }
 
   Array linear_cross_entropy(const Array&, const PackedWeight&, const Array&) override {
-    fail("linear_cross_entropy: packed weights are the CPU's; evaluate with --device=cpu");
+    fail(
+        "linear_cross_entropy: a CUDA device has no weights packed for inference; use "
+        "--device=cpu");
   }
 };
 

@@ -1,11 +1,11 @@
 #include <vector>
 
-#include "core/allocator.h"
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/device_pages.h"
 #include "core/cuda/staging.h"
 #include "core/cuda/status.h"
 #include "core/cuda/stream.h"
+#include "core/devices/allocator.h"
 
 namespace folio {
 namespace cuda {

@@ -2,7 +2,7 @@
 #include "core/cuda/each.h"
 #include "core/cuda/matmul_plan.h"
 #include "core/cuda/reductions.h"
-#include "core/visit_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {

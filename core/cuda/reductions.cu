@@ -4,11 +4,11 @@
 #include <cmath>
 #include <vector>
 
-#include "core/axis_view.h"
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/pack.h"
-#include "core/visit_dtype.h"
+#include "core/devices/axis_view.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
@@ -169,7 +169,7 @@ class CudaReductionOps final : public ReductionOps {
   }
 
   bool all_finite(const PackedWeight&) override {
-    fail("all_finite: packed weights are the CPU's; open the model with --device=cpu");
+    fail("all_finite: a CUDA device has no weights packed for inference; use --device=cpu");
   }
 };
 

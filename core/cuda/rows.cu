@@ -3,7 +3,7 @@
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/pack.h"
-#include "core/visit_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {

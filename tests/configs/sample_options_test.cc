@@ -110,7 +110,7 @@ TEST(SampleOptions, NanoGptsCommandLineWorks) {
   EXPECT_EQ(parse({"--out_dir=out-x", "--device=cpu", "--compile=False"}).out_dir, "out-x");
   EXPECT_EQ(testing::internal::GetCapturedStderr(),
             "folio: compile: nanoGPT's options that folio does not need; ignored\n");
-  EXPECT_THAT(parse_error({"--device=cuda"}), HasSubstr("folio computes on the CPU"));
+  EXPECT_THAT(parse_error({"--device=cuda"}), HasSubstr("this build of folio has no CUDA"));
   EXPECT_THAT(parse_error({"--dtype=float16"}), HasSubstr("bfloat16 is as small"));
   EXPECT_THAT(parse_error({"--eval_interval=1"}), HasSubstr("an option of `folio train`"));
 }

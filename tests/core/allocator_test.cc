@@ -1,4 +1,4 @@
-#include "core/allocator.h"
+#include "core/devices/allocator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -62,7 +62,7 @@ TEST(CudaBackend, NormalNumbersAreTheCpus) {
     std::vector<char> expected(on_cpu.bytes()), drawn(on_cpu.bytes());
     backend(on_cpu)->memory.read(on_cpu, expected.data());
     backend(on_device)->memory.read(on_device, drawn.data());
-    EXPECT_EQ(drawn, expected) << dtype;
+    EXPECT_EQ(drawn, expected) << fmt::format("{}", dtype);
   }
 }
 

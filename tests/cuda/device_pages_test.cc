@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "core/allocator.h"
+#include "core/devices/allocator.h"
 #include "tests/cuda/device_buffer.h"
 #include "tests/cuda/emulator/emulator.h"
 

@@ -145,7 +145,11 @@ TEST_F(Gpt2ConfigFile, ActivationsGoByTransformersNames) {
   EXPECT_THAT(
       error({{"activation_function", "relu2"}}),
       AllOf(HasSubstr(path_), HasSubstr("activation_function \"relu2\""), HasSubstr("gelu_new, ")));
-  EXPECT_THAT(message_of([] { config_json({.activation = unary<Exp>()}, -1); }),
+  EXPECT_THAT(message_of([] {
+                Gpt2Config config;
+                config.activation = unary<Exp>();
+                config_json(config, -1);
+              }),
               HasSubstr("export: transformers has no name for the model's activation, exp"));
 }
 

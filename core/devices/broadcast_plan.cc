@@ -1,4 +1,4 @@
-#include "core/broadcast_plan.h"
+#include "core/devices/broadcast_plan.h"
 
 namespace folio {
 namespace {
