@@ -169,7 +169,9 @@ class CudaReductionOps final : public ReductionOps {
   }
 
   bool all_finite(const PackedWeight&) override {
-    fail("all_finite: packed weights are the CPU's; open the model with --device=cpu");
+    fail(
+        "all_finite: a CUDA device has no weights packed for inference; open them with "
+        "--device=cpu");
   }
 };
 
