@@ -2,6 +2,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
+#include "core/cuda/kernels/sort.h"
 #include "core/cuda/reductions.h"
 #include "core/devices/visit_dtype.h"
 
@@ -30,18 +31,6 @@ void make_keys(const int32_t* ids, int64_t n, int64_t size, uint64_t* keys) {
   each("embedding_grad's keys", size, [=] __device__(int64_t i) {
     keys[i] = i < n ? uint64_t(uint32_t(ids[i])) << 32 | uint64_t(i) : ~uint64_t{0};
   });
-}
-
-// Batcher's bitonic sort of a power of two of keys; each step a launch, no two threads of which
-// touch one key.
-void sort_keys(uint64_t* keys, int64_t size) {
-  for (int64_t run = 2; run <= size; run *= 2)
-    for (int64_t step = run / 2; step > 0; step /= 2)
-      each("embedding_grad's sort", size / 2, [=] __device__(int64_t pair) {
-        const int64_t i = pair / step * 2 * step + pair % step, j = i + step;
-        const uint64_t a = keys[i], b = keys[j];
-        if ((a > b) == ((i & run) == 0)) keys[i] = b, keys[j] = a;
-      });
 }
 
 constexpr int64_t group = 64;  // rows whose sum is taken in one go
@@ -87,7 +76,7 @@ void add_named_rows(const Array& dy, const Array& ids, Array& dw) {
   const Array keys({size}, DType::f64, dy.device());  // 8 bytes each
   auto* key = static_cast<uint64_t*>(keys.address());
   make_keys(ids.data<int32_t>(), n, size, key);
-  sort_keys(key, size);
+  cuda::sort(key, size, cuda::stream());
   const Array sums({n, C}, dtype, dy.device());
   visit_dtype(dy.dtype(), "add_rows", [&](auto t) {
     using T = decltype(t);

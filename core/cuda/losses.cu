@@ -1,137 +1,192 @@
+#include "core/cuda/losses.h"
+
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/cuda/cuda_backend.h"
-#include "core/cuda/each.h"
 #include "core/cuda/kernels/pack.h"
 #include "core/cuda/matmul_plan.h"
+#include "core/cuda/stream.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
-using cuda::each_row, cuda::sum_of_warp;
+using cuda::load_pack, cuda::store_pack, cuda::Pack;
 
 template <class T>
 using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-// *count = how many of the targets are not -1.
-void count_targets(const int32_t* targets, int64_t m, double* count) {
-  each_row("cross_entropy's targets", 1, [=] __device__(int64_t, int lane) {
-    double mine = 0;
-    for (int64_t i = lane; i < m; i += 32) mine += targets[i] >= 0;
-    mine = sum_of_warp(mine);
-    if (lane == 0) *count = mine;
-  });
-}
-
-// *loss = factor times the mean; no target counts: NaN, as in PyTorch.
+// log of the sum of exp(x): exp is of at most 0, as in Milakov & Gimelshein, "Online normalizer
+// calculation for softmax", 2018. A NaN makes the sum NaN.
 template <class A>
-void average(const double* losses, int64_t m, const double* count, double factor, A* loss) {
-  each_row("cross_entropy's mean", 1, [=] __device__(int64_t, int lane) {
-    double sum = 0;
-    for (int64_t i = lane; i < m; i += 32) sum += losses[i];
-    sum = sum_of_warp(sum);
-    if (lane == 0) *loss = A(factor * (sum / *count));
-  });
-}
+struct LogSum {
+  A top = std::numeric_limits<A>::lowest(), sum = 0;
 
-constexpr int threads = 256;
-
-template <class A>
-struct RowSums {
-  A of_warp[threads / 32];
+  __device__ void add(A x) {
+    if (x > top) {
+      sum = sum * std::exp(top - x) + A(1);
+      top = x;
+    } else {
+      sum += std::exp(x - top);
+    }
+  }
+  __device__ void add(const LogSum& other) {
+    const A larger = other.top > top ? other.top : top;
+    sum = sum * std::exp(top - larger) + other.sum * std::exp(other.top - larger);
+    top = larger;
+  }
 };
 
-// combine over the block; every thread gets it. `sums` may be used again after the next barrier.
-template <class A, class F>
-__device__ A over_block(A x, RowSums<A>& sums, F combine) {
-  for (int lanes = 16; lanes > 0; lanes /= 2)
-    x = combine(x, __shfl_xor_sync(cuda::all_lanes, x, lanes));
+template <class A, int warps>
+struct WarpSums {
+  LogSum<A> of[warps];
+};
+
+// Over the block's threads; every one gets it.
+template <int threads, class A>
+__device__ LogSum<A> over_block(LogSum<A> mine) {
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    LogSum<A> other;
+    other.top = __shfl_xor_sync(cuda::all_lanes, mine.top, lanes);
+    other.sum = __shfl_xor_sync(cuda::all_lanes, mine.sum, lanes);
+    mine.add(other);
+  }
+  auto& warps = cuda::shared<WarpSums<A, threads / 32>>();
+  if (threadIdx.x % 32 == 0) warps.of[threadIdx.x / 32] = mine;
   __syncthreads();
-  if (threadIdx.x % 32 == 0) sums.of_warp[threadIdx.x / 32] = x;
-  __syncthreads();
-  x = sums.of_warp[0];
-  for (int i = 1; i < threads / 32; ++i) x = combine(x, sums.of_warp[i]);
-  return x;
+  LogSum<A> total = warps.of[0];
+  for (int i = 1; i < threads / 32; ++i) total.add(warps.of[i]);
+  return total;
 }
 
-// A block a row of logits [rows, V]: its loss, and in `dlogits`, which may be null or the logits,
-// factor / count times (softmax - one at the target). A row whose target is -1 has neither.
-template <class A, class G>
+// Logits of a row that a thread reads as one; rows begin at multiples of it.
+template <class A>
+constexpr int pack = cuda::pack_size<A>;
+
+// A block a row of logits, V of every `ld`: its loss, and in `dlogits` [rows, ld], which may be
+// null or the logits, factor / count times (softmax - one at the target). A row whose target is -1
+// has neither.
+template <int threads, class A, class G>
 __global__ void __launch_bounds__(threads)
-    softmax_loss_kernel(const A* logits, const int32_t* targets, int64_t V, double factor,
-                        const double* count, double* losses, G* dlogits) {
-  const int64_t row = blockIdx.x;
-  const A* x = logits + row * V;
-  G* to = dlogits ? dlogits + row * V : nullptr;
-  const int32_t target = targets[row];
+    softmax_loss_kernel(const A* logits, const int32_t* targets, int64_t V, int64_t ld,
+                        double factor, const double* count, double* losses, G* dlogits) {
+  constexpr int n = pack<A>;
+  const A* x = logits + blockIdx.x * ld;
+  G* to = dlogits ? dlogits + blockIdx.x * ld : nullptr;
+  const int32_t target = targets[blockIdx.x];
+  const int64_t packed = V / n * n, first = int64_t(threadIdx.x) * n, step = threads * n;
   if (target < 0) {
-    if (threadIdx.x == 0) losses[row] = 0;
+    if (threadIdx.x == 0) losses[blockIdx.x] = 0;
     if (to)
       for (int64_t i = threadIdx.x; i < V; i += threads) to[i] = G(0.0f);
     return;
   }
-  auto& sums = cuda::shared<RowSums<A>>();
-  A top = -INFINITY, sum = 0;
-  for (int64_t i = threadIdx.x; i < V; i += threads) top = x[i] > top || x[i] != x[i] ? x[i] : top;
-  top = over_block(top, sums, [](A a, A b) { return a > b || a != a ? a : b; });
-  for (int64_t i = threadIdx.x; i < V; i += threads) sum += std::exp(x[i] - top);
-  sum = over_block(sum, sums, [](A a, A b) { return a + b; });
-  const A of_target = x[target];
-  __syncthreads();  // before `to`, which may be x, is written
-  if (threadIdx.x == 0) losses[row] = double(std::log(sum) + top - of_target);
+  const A of_target = x[target];  // before `to`, which may be x, is written
+  LogSum<A> mine;
+  for (int64_t i = first; i < packed; i += step)
+    for (const A logit : load_pack<n>(x + i).at) mine.add(logit);
+  if (packed + threadIdx.x < V) mine.add(x[packed + threadIdx.x]);
+  const LogSum<A> all = over_block<threads>(mine);
+  if (threadIdx.x == 0) losses[blockIdx.x] = double(std::log(all.sum) + all.top - of_target);
   if (!to) return;
-  const A scale = A(factor / *count), share = scale / sum;
-  for (int64_t i = threadIdx.x; i < V; i += threads)
-    to[i] = G(std::exp(x[i] - top) * share - (i == target ? scale : A(0)));
+  const A scale = A(factor / *count), share = scale / all.sum;
+  auto grad = [&](A logit, int64_t i) {
+    return G(std::exp(logit - all.top) * share - (i == target ? scale : A(0)));
+  };
+  for (int64_t i = first; i < packed; i += step) {
+    const auto from = load_pack<n>(x + i);
+    Pack<G, n> out;
+    for (int j = 0; j < n; ++j) out.at[j] = grad(from.at[j], i + j);
+    store_pack(to + i, out);
+  }
+  if (const int64_t i = packed + threadIdx.x; i < V) to[i] = grad(x[i], i);
 }
 
-// Rows whose logits are held at once: at most 1 GiB of f32 unless V alone is larger, in equal
-// parts.
-int64_t chunk_rows(int64_t m, int64_t V) {
-  const int64_t most = std::max<int64_t>(32, (int64_t(1) << 28) / V);
-  const int64_t chunks = (m + most - 1) / most;
+constexpr int sum_threads = 512;
+
+struct Sums {
+  double of_warp[sum_threads / 32];
+};
+
+// The sum of f(i) for i in [0, n) by the one block; every thread gets it.
+template <class F>
+__device__ double sum_over_block(int64_t n, F f) {
+  double mine = 0;
+  for (int64_t i = threadIdx.x; i < n; i += sum_threads) mine += f(i);
+  mine = cuda::sum_of_warp(mine);
+  auto& sums = cuda::shared<Sums>();
+  if (threadIdx.x % 32 == 0) sums.of_warp[threadIdx.x / 32] = mine;
+  __syncthreads();
+  double total = 0;
+  for (const double sum : sums.of_warp) total += sum;
+  return total;
+}
+
+// *count = how many of the m targets are not -1.
+__global__ void __launch_bounds__(sum_threads)
+    count_kernel(const int32_t* targets, int64_t m, double* count) {
+  const double sum = sum_over_block(m, [&](int64_t i) { return targets[i] >= 0 ? 1.0 : 0.0; });
+  if (threadIdx.x == 0) *count = sum;
+}
+
+// *loss = factor times the mean; no target counts: NaN, as in PyTorch.
+template <class A>
+__global__ void __launch_bounds__(sum_threads)
+    mean_kernel(const double* losses, int64_t m, const double* count, double factor, A* loss) {
+  const double sum = sum_over_block(m, [&](int64_t i) { return losses[i]; });
+  if (threadIdx.x == 0) *loss = A(factor * (sum / *count));
+}
+
+// Rows whose logits are held at once, in equal parts.
+int64_t chunk_rows(int64_t m, int64_t V, int64_t most) {
+  const int64_t most_rows = std::max<int64_t>(32, most / V);
+  const int64_t chunks = (m + most_rows - 1) / most_rows;
   return ((m + chunks - 1) / chunks + 7) / 8 * 8;
 }
 
 template <class T, class A = SumOf<T>>
 CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets, bool with_grad,
-                           double factor) {
+                           double factor, int64_t most) {
   const int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
-  const int64_t chunk = chunk_rows(std::max<int64_t>(m, 1), V);
+  const int64_t ld = (V + 127) / 128 * 128;  // an odd V is no multiple of what is read at once
+  const int64_t chunk = chunk_rows(std::max<int64_t>(m, 1), V, most);
   const Device device = x.device();
   CrossEntropy result{Array({}, dtype_of<A>, device), {}, {}};
   const Array losses({m}, DType::f64, device), count({}, DType::f64, device);
-  const Array logits({chunk, V}, dtype_of<A>, device);
-  const Array rows = x.reshape({m, C});
-  Array dlogits;
+  const Array logits({chunk, ld}, dtype_of<A>, device), rows = x.reshape({m, C});
+  Array dlogits, dx;
   if (with_grad) {
-    dlogits = std::is_same_v<A, T> ? logits : Array({chunk, V}, x.dtype(), device);
+    dlogits = std::is_same_v<A, T> ? logits : Array({chunk, ld}, x.dtype(), device);
     result.dx = Array(x.shape(), x.dtype(), device);
     result.dw = Array(w.shape(), dtype_of<A>, device);
+    dx = result.dx.reshape({m, C});
     if (m == 0) backend(x)->elementwise.fill(result.dw, 0);
   }
-  count_targets(targets.data<int32_t>(), m, count.data<double>());
+  const cudaStream_t stream = cuda::stream();
+  cuda::launch("cross_entropy's count", count_kernel, {1, sum_threads}, stream,
+               targets.data<int32_t>(), m, count.data<double>());
+  const cuda::Matrix weight{w.address(), w.dtype(), V, C},
+      weight_transposed{w.address(), w.dtype(), V, C, true};
   for (int64_t i = 0; i < m; i += chunk) {
     const int64_t n = std::min(chunk, m - i);
-    const cuda::Matrix xs{rows.slice(i, i + n).address(), x.dtype(), n, C},
-        weight{w.address(), w.dtype(), V, C};
-    cuda::Matrix transposed = weight;
-    transposed.transposed = true;
-    cuda::matmul(xs, transposed, logits.address(), dtype_of<A>, 1, 0, false);
-    cuda::launch("cross_entropy", softmax_loss_kernel<A, T>, {unsigned(n), threads}, cuda::stream(),
-                 logits.data<A>(), targets.data<int32_t>() + i, V, factor, count.data<double>(),
+    const cuda::Matrix xs{rows.slice(i, i + n).address(), x.dtype(), n, C};
+    cuda::matmul(xs, weight_transposed, {logits.address(), dtype_of<A>, n, V, false, 0, ld});
+    const bool narrow = V <= 1024;  // a warp is enough for a row
+    cuda::launch("cross_entropy",
+                 narrow ? softmax_loss_kernel<32, A, T> : softmax_loss_kernel<512, A, T>,
+                 {unsigned(n), narrow ? 32u : 512u}, stream, logits.data<A>(),
+                 targets.data<int32_t>() + i, V, ld, factor, count.data<double>(),
                  losses.data<double>() + i, with_grad ? dlogits.data<T>() : nullptr);
     if (!with_grad) continue;
-    const cuda::Matrix dy{dlogits.address(), x.dtype(), n, V};
-    cuda::matmul(dy, weight, result.dx.reshape({m, C}).slice(i, i + n).address(), x.dtype(), 1, 0,
-                 false);
-    cuda::Matrix dy_transposed = dy;
-    dy_transposed.transposed = true;
-    cuda::matmul(dy_transposed, xs, result.dw.address(), dtype_of<A>, 1, 0, i > 0);
+    const cuda::Matrix dy{dlogits.address(), x.dtype(), n, V, false, 0, ld},
+        dy_transposed{dlogits.address(), x.dtype(), n, V, true, 0, ld};
+    cuda::matmul(dy, weight, {dx.slice(i, i + n).address(), x.dtype(), n, C});
+    cuda::matmul(dy_transposed, xs, {result.dw.address(), dtype_of<A>, V, C}, 1, i > 0);
   }
-  average(losses.data<double>(), m, count.data<double>(), factor, result.loss.data<A>());
+  cuda::launch("cross_entropy's mean", mean_kernel<A>, {1, sum_threads}, stream,
+               losses.data<double>(), m, count.data<double>(), factor, result.loss.data<A>());
   return result;
 }
 
@@ -139,10 +194,7 @@ class CudaLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                     bool with_grad, double factor) override {
-    const Array weight = w.dtype() == x.dtype() ? w : backend(w)->elementwise.cast(w, x.dtype());
-    return visit_dtype(x.dtype(), "linear_cross_entropy", [&](auto t) {
-      return cross_entropy<decltype(t)>(x, weight, targets, with_grad, factor);
-    });
+    return cuda::linear_cross_entropy(x, w, targets, with_grad, factor, int64_t{1} << 28);
   }
 
   Array linear_cross_entropy(const Array&, const PackedWeight&, const Array&) override {
@@ -153,6 +205,14 @@ class CudaLossOps final : public LossOps {
 };
 
 }  // namespace
+
+CrossEntropy cuda::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
+                                        bool with_grad, double factor, int64_t most) {
+  const Array weight = w.dtype() == x.dtype() ? w : backend(w)->elementwise.cast(w, x.dtype());
+  return visit_dtype(x.dtype(), "linear_cross_entropy", [&](auto t) {
+    return cross_entropy<decltype(t)>(x, weight, targets, with_grad, factor, most);
+  });
+}
 
 LossOps& cuda_losses() {
   static auto& operations = *new CudaLossOps;

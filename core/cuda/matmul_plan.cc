@@ -2,6 +2,7 @@
 
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <bit>
 #include <map>
 #include <memory>
@@ -62,7 +63,7 @@ uint32_t alignment_of(const void* address) {
 // A matrix as cuBLASLt sees it: column-major, so the transpose of ours.
 struct Kind {
   DType dtype;
-  int64_t rows, cols, step;  // `cols` numbers next to each other
+  int64_t rows, cols, ld, step;  // `cols` numbers next to each other
   bool transposed;
   uint32_t alignment;
   auto operator<=>(const Kind&) const = default;
@@ -71,8 +72,9 @@ struct Kind {
 Layout layout_of(const Kind& kind, int64_t batch) {
   cublasLtMatrixLayout_t made = nullptr;
   check_blas(cublasLtMatrixLayoutCreate(&made, type_of(kind.dtype), uint64_t(kind.cols),
-                                        uint64_t(kind.rows), kind.cols),
-             "cublasLtMatrixLayoutCreate of [{}, {}]", kind.rows, kind.cols);
+                                        uint64_t(kind.rows), kind.ld),
+             "cublasLtMatrixLayoutCreate of [{}, {}], a row every {}", kind.rows, kind.cols,
+             kind.ld);
   Layout layout(made);
   const auto count = int32_t(batch);
   check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
@@ -157,11 +159,18 @@ const Plan& plan_of(const Kind& a, const Kind& b, const Kind& c, int64_t batch, 
 }
 
 Kind kind_of(const Matrix& m) {
-  return {m.dtype, m.rows, m.cols, m.step, m.transposed, alignment_of(m.data)};
+  return {m.dtype,
+          m.rows,
+          m.cols,
+          m.ld > 0 ? m.ld : m.cols,
+          m.step,
+          m.transposed,
+          alignment_of(m.data)};
 }
 
 }  // namespace
 
+<<<<<<< HEAD
 void matmul(const Matrix& a, const Matrix& b, void* c, DType c_dtype, int64_t batch, int64_t c_step,
             bool accumulate, const void* bias) {
   const int64_t M = a.transposed ? a.cols : a.rows, N = b.transposed ? b.rows : b.cols;
@@ -173,6 +182,10 @@ void matmul(const Matrix& a, const Matrix& b, void* c, DType c_dtype, int64_t ba
     check_blas(cublasLtMatmulDescSetAttribute(
                    plan.description.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
                "CUBLASLT_MATMUL_DESC_BIAS_POINTER");
+=======
+void matmul(const Matrix& a, const Matrix& b, const Matrix& c, int64_t batch, bool accumulate) {
+  const Plan& plan = plan_of(kind_of(a), kind_of(b), kind_of(c), batch);
+>>>>>>> ctrain
   const Array workspace({int64_t(plan.workspace)}, DType::i8, RunningOn::device().value());
   const double one = 1, other = accumulate ? 1 : 0;
   const float narrow_one = 1, narrow_other = float(other);
@@ -181,8 +194,8 @@ void matmul(const Matrix& a, const Matrix& b, void* c, DType c_dtype, int64_t ba
       cublasLtMatmul(handle(), plan.description.get(),
                      f64 ? static_cast<const void*>(&one) : &narrow_one, b.data, plan.a.get(),
                      a.data, plan.b.get(), f64 ? static_cast<const void*>(&other) : &narrow_other,
-                     c, plan.c.get(), c, plan.c.get(), &plan.algorithm, workspace.address(),
-                     plan.workspace, stream()),
+                     c.data, plan.c.get(), c.data, plan.c.get(), &plan.algorithm,
+                     workspace.address(), plan.workspace, stream()),
       "multiplying {} [{}, {}]{} by [{}, {}]{}, {} times", a.dtype, a.rows, a.cols,
       a.transposed ? "^T" : "", b.rows, b.cols, b.transposed ? "^T" : "", batch);
 }

@@ -50,7 +50,7 @@ class CudaProductOps final : public ProductOps {
     if (y.size() == 0) return y;
     if (a.dim(transpose_a ? -2 : -1) == 0) return zeros(shape, a.dtype(), a.device());
     if (b.shape().rank() == 2 && !transpose_a) {  // the rows of all a are one matrix
-      cuda::matmul(matrix(a), matrix(b, transpose_b), y.address(), y.dtype(), 1, 0, false);
+      cuda::matmul(matrix(a), matrix(b, transpose_b), matrix(y));
       return y;
     }
     auto batch_of = [](const Array& x, bool transposed) {
@@ -58,9 +58,8 @@ class CudaProductOps final : public ProductOps {
       return Matrix{x.address(), x.dtype(),  x.dim(-2),
                     x.dim(-1),   transposed, x.shape().rank() > 2 ? size : 0};
     };
-    const int64_t step = shape[-2] * shape[-1];
-    cuda::matmul(batch_of(a, transpose_a), batch_of(b, transpose_b), y.address(), y.dtype(),
-                 y.size() / step, step, false);
+    cuda::matmul(batch_of(a, transpose_a), batch_of(b, transpose_b), batch_of(y, false),
+                 y.size() / (shape[-2] * shape[-1]));
     return y;
   }
 
@@ -70,12 +69,18 @@ class CudaProductOps final : public ProductOps {
     const bool keep = pre && act != Unary::none;
     if (keep) *pre = Array(y.shape(), y.dtype(), x.device());
     if (y.size() == 0) return y;
+<<<<<<< HEAD
     // cuBLASLt takes a bias in the result's type.
     const Array weight = in(w, x.dtype()), shift = in(bias, x.dtype());
     const Array& sum = keep ? *pre : y;
     cuda::matmul(matrix(x), matrix(weight, true), sum.address(), x.dtype(), 1, 0, false,
                  shift.defined() ? shift.address() : nullptr);
     if (act == Unary::none) return y;
+=======
+    const Array weight = in(w, x.dtype()), shift = in(bias, sum_dtype(x.dtype()));
+    cuda::matmul(matrix(x), matrix(weight, true), matrix(y));
+    if (!shift.defined() && act == Unary::none) return y;
+>>>>>>> ctrain
     visit_dtype(x.dtype(), "linear", [&](auto t) {
       using T = decltype(t);
       visit_unary(act,
@@ -91,7 +96,7 @@ class CudaProductOps final : public ProductOps {
     if (keep) *post = Array(dx.shape(), dx.dtype(), dx.device());
     if (dx.size() == 0) return dx;
     const Array weight = in(w, dy.dtype());
-    cuda::matmul(matrix(dy), matrix(weight), dx.address(), dx.dtype(), 1, 0, false);
+    cuda::matmul(matrix(dy), matrix(weight), matrix(dx));
     if (act == Unary::none) return dx;
     visit_dtype(dy.dtype(), "linear_grad_x", [&](auto t) {
       using T = decltype(t);
@@ -109,7 +114,7 @@ class CudaProductOps final : public ProductOps {
     const bool add = dw.defined() && M > 0;
     if (!dw.defined())
       dw = M > 0 ? Array({N, K}, sums, dy.device()) : zeros({N, K}, sums, dy.device());
-    if (M > 0) cuda::matmul(matrix(dy, true), matrix(x), dw.address(), sums, 1, 0, add);
+    if (M > 0) cuda::matmul(matrix(dy, true), matrix(x), matrix(dw), 1, add);
     if (!db) return;
     if (!db->defined()) *db = zeros({N}, sums, dy.device());
     backend(dy)->elementwise.accumulate(*db, cuda::sum_axis(dy, 1, M, N));
