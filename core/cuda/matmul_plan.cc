@@ -170,22 +170,14 @@ Kind kind_of(const Matrix& m) {
 
 }  // namespace
 
-<<<<<<< HEAD
-void matmul(const Matrix& a, const Matrix& b, void* c, DType c_dtype, int64_t batch, int64_t c_step,
-            bool accumulate, const void* bias) {
-  const int64_t M = a.transposed ? a.cols : a.rows, N = b.transposed ? b.rows : b.cols;
+void matmul(const Matrix& a, const Matrix& b, const Matrix& c, int64_t batch, bool accumulate,
+            const void* bias) {
   const std::lock_guard lock(mutex());
-  const Plan& plan =
-      plan_of(kind_of(a), kind_of(b), {c_dtype, M, N, c_step, false, alignment_of(c)}, batch,
-              bias != nullptr);
+  const Plan& plan = plan_of(kind_of(a), kind_of(b), kind_of(c), batch, bias != nullptr);
   if (bias)
     check_blas(cublasLtMatmulDescSetAttribute(
                    plan.description.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
                "CUBLASLT_MATMUL_DESC_BIAS_POINTER");
-=======
-void matmul(const Matrix& a, const Matrix& b, const Matrix& c, int64_t batch, bool accumulate) {
-  const Plan& plan = plan_of(kind_of(a), kind_of(b), kind_of(c), batch);
->>>>>>> ctrain
   const Array workspace({int64_t(plan.workspace)}, DType::i8, RunningOn::device().value());
   const double one = 1, other = accumulate ? 1 : 0;
   const float narrow_one = 1, narrow_other = float(other);

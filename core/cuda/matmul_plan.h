@@ -16,23 +16,13 @@ struct Matrix {
   int64_t ld = 0;  // elements from a row to the next; 0: cols
 };
 
-<<<<<<< HEAD
 // c (+)= a b + bias for each of `batch` pairs, by cuBLASLt: a [M, K], b [K, N] and c [M, N] once
-// what is transposed is transposed; bias [N], in c's type, may be null. f64, f32, or bf16 with f32
-// sums; c may be f32 under bf16 operands. How a product is computed is decided once for each kind
-// (shapes, types, alignment) by cuBLASLt's heuristic, among ways that never add to a result in an
-// order of chance: the same bytes run after run on one kind of GPU. Error, naming shapes and
-// status, where cuBLASLt cannot.
-void matmul(const Matrix& a, const Matrix& b, void* c, DType c_dtype, int64_t batch, int64_t c_step,
-            bool accumulate, const void* bias = nullptr);
-=======
-// c (+)= a b for each of `batch` pairs, by cuBLASLt: a [M, K], b [K, N] and c [M, N] once what is
-// transposed is transposed, which c is not. f64, f32, or bf16 with f32 sums; c may be f32 under
-// bf16 operands. How a product is computed is decided once for each kind (shapes, types, alignment)
-// by cuBLASLt's heuristic, among ways that never add to a result in an order of chance: the same
-// bytes run after run on one kind of GPU. Error, naming shapes and status, where cuBLASLt cannot.
+// what is transposed is transposed, which c is not; bias [N], in c's type, may be null. f64, f32,
+// or bf16 with f32 sums; c may be f32 under bf16 operands. How a product is computed is decided
+// once for each kind (shapes, types, alignment) by cuBLASLt's heuristic, among ways that never add
+// to a result in an order of chance: the same bytes run after run on one kind of GPU. Error, naming
+// shapes and status, where cuBLASLt cannot.
 void matmul(const Matrix& a, const Matrix& b, const Matrix& c, int64_t batch = 1,
-            bool accumulate = false);
->>>>>>> ctrain
+            bool accumulate = false, const void* bias = nullptr);
 
 }  // namespace folio::cuda

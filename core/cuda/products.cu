@@ -69,18 +69,12 @@ class CudaProductOps final : public ProductOps {
     const bool keep = pre && act != Unary::none;
     if (keep) *pre = Array(y.shape(), y.dtype(), x.device());
     if (y.size() == 0) return y;
-<<<<<<< HEAD
     // cuBLASLt takes a bias in the result's type.
     const Array weight = in(w, x.dtype()), shift = in(bias, x.dtype());
     const Array& sum = keep ? *pre : y;
-    cuda::matmul(matrix(x), matrix(weight, true), sum.address(), x.dtype(), 1, 0, false,
+    cuda::matmul(matrix(x), matrix(weight, true), matrix(sum), 1, false,
                  shift.defined() ? shift.address() : nullptr);
     if (act == Unary::none) return y;
-=======
-    const Array weight = in(w, x.dtype()), shift = in(bias, sum_dtype(x.dtype()));
-    cuda::matmul(matrix(x), matrix(weight, true), matrix(y));
-    if (!shift.defined() && act == Unary::none) return y;
->>>>>>> ctrain
     visit_dtype(x.dtype(), "linear", [&](auto t) {
       using T = decltype(t);
       visit_unary(act,

@@ -12,7 +12,7 @@ namespace {
 class Losses : public Observer {
  public:
   explicit Losses(std::vector<double>& losses) : losses_(losses) {}
-  void stepped(const Run&, const Step& step) override { losses_.push_back(step.loss); }
+  void stepped(const folio::Run&, const Step& step) override { losses_.push_back(step.loss); }
 
  private:
   std::vector<double>& losses_;
@@ -32,7 +32,7 @@ class Devices : public testing::Test {
     OptionOrigins given{{"device", "the test"}, {"max_iters", "the test"}};
     if (!losses.empty()) now.init_from = "resume";
     Losses observer(losses);
-    Run run(now, given);
+    folio::Run run(now, given);
     train(run, observer);
   }
   std::vector<double> losses_on(const std::string& device) {
