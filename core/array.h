@@ -27,7 +27,7 @@ struct Storage {
 size_t bytes_of(const Shape& shape, DType dtype);  // Error where that overflows
 
 // A dense, row-major block of numbers on a device. Copies share storage, as do views; there are no
-// strides, so an Array is always contiguous and `reshape` and `rows` are always free. Only the
+// strides, so an Array is always contiguous and `reshape` and `slice` are always free. Only the
 // operations of its device see the address; the host reads through `read` in backend/memory.h.
 class Array {
  public:

@@ -129,7 +129,7 @@ double Gpt::training_flops_per_token() {
     if (matrix) matrices += double(parameter.array().size());
   });
   double attention = double(config_.n_layer * config_.n_embd * config_.block_size);
-  return 6 * (matrices + attention);  // scores and values: 2 T C / 2 multiply-adds each a token
+  return 6 * (matrices + attention);  // scores and values: T C / 2 each a token
 }
 
 KvCache Gpt::make_cache(int64_t B, int64_t capacity, std::optional<DType> dtype) const {

@@ -7,7 +7,8 @@
 namespace folio {
 
 // The keys and values that attention has seen, a layer at a time, for B sequences that may have
-// different lengths. Passed to the model by whoever generates; attention alone reads and writes it.
+// different lengths. Passed to the model by whoever generates: attention writes keys and
+// values, Gpt::blocks advances the lengths.
 class KvCache {
  public:
   // Room for B sequences of up to `capacity` tokens.

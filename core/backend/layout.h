@@ -5,7 +5,7 @@
 
 namespace folio {
 
-// What moves numbers and changes none.
+// What rearranges elements; `transpose` may cast them on the way.
 class LayoutOps {
  public:
   virtual ~LayoutOps() = default;
