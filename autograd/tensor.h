@@ -35,11 +35,11 @@ class Tensor {
   // New values for a leaf, in place of the old: same shape.
   void assign(const Array& values);
 
-  // The values in `dtype`. A leaf keeps the copy for as long as its values stay, so that a weight
-  // is rounded once an update, not once a pass; under NoGrad nothing new is kept.
+  // The values in `dtype`. A leaf keeps the converted copy until its values are next written, so
+  // that a weight is rounded once an update, not once a pass. Under NoGrad no new copy is kept.
   Array in(DType dtype) const;
-  // That copy, for an optimiser that will bring it up to date with the values; undefined if none is
-  // kept. What is then given to keep_copy must be the values of now.
+  // That copy; undefined if there is none. An optimiser takes it, writes the new values to both,
+  // and gives it back with keep_copy, which trusts that it equals the values at that moment.
   Array kept_copy() const;
   void keep_copy(Array copy);
 

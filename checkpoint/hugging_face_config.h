@@ -14,8 +14,8 @@ GptConfig gpt_config(const Gpt2Config& config);
 // model without them gets zeros.
 Gpt2Config gpt2_config(const GptConfig& config, int64_t rows);
 
-// Throws Error, naming the field, unless each_field of `model` and of `back`, which is what a
-// reader of its export gets, say the same.
+// `back` is what a reader of the model's export would get. Throws Error, naming the field, if one
+// of its fields (each_field) differs from the model's.
 template <class Config>
 void check_comes_back(const Config& model, const Config& back) {
   std::map<std::string, std::string> said;

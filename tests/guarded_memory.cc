@@ -46,14 +46,6 @@ void GuardedPages::protect(int how) {
   std::abort();
 }
 
-std::shared_ptr<Storage> GuardedMemory::allocate(size_t bytes) {
-  return {new Storage{.data = allocator_.allocate(bytes), .bytes = bytes, .device = device_},
-          [this](Storage* storage) {
-            allocator_.free(storage->data);
-            delete storage;
-          }};
-}
-
 void GuardedMemory::write(const void* host, Array& to) {
   to.begin_write("write");
   if (to.size() > 0) std::memcpy(to.address(), host, to.bytes());

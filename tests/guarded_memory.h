@@ -32,10 +32,9 @@ class GuardedPages final : public Pages {
 // The memory of the guarded device. It copies: no host ever writes there by itself.
 class GuardedMemory final : public Memory {
  public:
-  void serve(Device device) { device_ = device; }
   GuardedPages& pages() { return pages_; }
 
-  std::shared_ptr<Storage> allocate(size_t bytes) override;
+  std::shared_ptr<Storage> allocate(size_t bytes) override { return allocator_.storage(bytes); }
   MemoryUse use() const override { return allocator_.use(); }
   void forget_peak() override { allocator_.forget_peak(); }
   uint64_t available() const override { return backend(cpu)->memory.available(); }
@@ -46,7 +45,6 @@ class GuardedMemory final : public Memory {
  private:
   GuardedPages& pages_ = *new GuardedPages;
   CachingAllocator allocator_{std::unique_ptr<Pages>(&pages_)};
-  Device device_ = cpu;
 };
 
 }  // namespace folio

@@ -8,8 +8,7 @@ namespace folio {
 // as ckpt.h5. When a stop is requested (core/process/stop.h) it drops the iteration at hand, or the
 // evaluation, and saves the last one that was finished; so it does before it passes on what went
 // wrong. A loss or a gradient that is not finite is an Error without a save, and the update that
-// would have spread it does nothing. With eval_only it evaluates and
-// returns, and writes nothing.
+// would have spread it does nothing. With eval_only it evaluates and returns, and writes nothing.
 Finish train(Run& run, Observer& observer);
 
 // One iteration, and the only time in it that the host looks at what the device computed: after the

@@ -25,8 +25,8 @@ struct WindowTiming {
 struct Timing {
   double prompt_seconds = 0;  // to the first token
   double step_seconds = 0, min_step_seconds = 0;
-  // Of a step on the average: the weights, and the keys and values that the cache holds; and
-  // multiply-adds, counted as two, those of windows that are computed again among them.
+  // Averages over the steps. Bytes: of the weights, and of the keys and values in the cache.
+  // Multiply-adds count as two; those that compute a window again are included.
   double bytes_a_step = 0, flops_a_step = 0;
   double flops_a_prompt = 0;
   size_t peak_bytes = 0;  // of the process, in this workload

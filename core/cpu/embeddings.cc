@@ -9,6 +9,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
 
@@ -110,8 +111,7 @@ namespace {
 
 // Adds row i of dy to row ids[i] of dw [V, C].
 void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
-  if (!dw.defined())
-    dw = zeros(dw.shape(), dy.dtype() == DType::f64 ? DType::f64 : DType::f32, dy.device());
+  if (!dw.defined()) dw = zeros(dw.shape(), sum_dtype(dy.dtype()), dy.device());
   dw.begin_write("embedding_grad");
   const auto V = size_t(dw.dim(0));
   // A counting sort of the places by id; places of one id stay in order.
@@ -123,10 +123,6 @@ void add_named_rows(const Array& dy, std::span<const int32_t> ids, Array& dw) {
   for (size_t i = 0; i < ids.size(); ++i) rows_of[size_t(next[size_t(ids[i])]++)] = int32_t(i);
   HWY_DYNAMIC_DISPATCH(embedding_grad)(dy, start, rows_of, dw);
 }
-
-}  // namespace
-
-namespace {
 
 class CpuEmbeddingOps final : public EmbeddingOps {
  public:

@@ -252,10 +252,6 @@ void copy_positions(const Array& from, int64_t from_row, int64_t from_capacity, 
   });
 }
 
-}  // namespace
-
-namespace {
-
 class CpuKvCacheOps final : public KvCacheOps {
  public:
   KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override {

@@ -2,6 +2,7 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/reductions.h"
+#include "core/devices/exchange.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
 
@@ -21,11 +22,6 @@ void transpose_columns(const From* x, int64_t x_row, To* y, int64_t y_row, int64
       for (int64_t r = top; r < bottom; ++r) y[c * y_row + r] = To(x[r * x_row + c]);
   }
 }
-
-// x [A, M, B, N, C] -> y [A, N, B, M, C]
-struct Exchange {
-  int64_t A, M, B, N, C;
-};
 
 template <class From, class To>
 void exchange(const Exchange& s, const From* x, To* y) {
@@ -52,10 +48,6 @@ void exchange(const Exchange& s, const From* x, To* y) {
   });
 }
 
-}  // namespace
-
-namespace {
-
 class CpuLayoutOps final : public LayoutOps {
  public:
   Array transpose(const Array& x, int i, int j, DType dtype) override {
@@ -63,10 +55,7 @@ class CpuLayoutOps final : public LayoutOps {
     std::swap(shape[i], shape[j]);
     Array y(shape, dtype, x.device());
     if (y.size() == 0) return y;
-    const auto [first, second] = std::minmax(i, j);
-    const AxisView outer(x.shape(), first), inner(x.shape(), second);
-    const int64_t between = first == second ? 1 : inner.outer / outer.outer / outer.n;
-    const Exchange sizes{outer.outer, first == second ? 1 : outer.n, between, inner.n, inner.inner};
+    const Exchange sizes(x.shape(), i, j);
     visit_dtype(x.dtype(), "transpose", [&]<class From>(From) {
       visit_dtype(dtype, "transpose",
                   [&]<class To>(To) { exchange(sizes, x.data<From>(), y.data<To>()); });

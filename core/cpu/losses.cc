@@ -106,10 +106,6 @@ Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
   return to_array<A>({A(sum / double(count))}, {}, x.device());
 }
 
-}  // namespace
-
-namespace {
-
 class CpuLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,

@@ -173,10 +173,6 @@ double bf16_matrix_flops() {
   });
 }
 
-}  // namespace
-
-namespace {
-
 class CpuMachine final : public Machine {
  public:
   MachinePeak measure_peak() override {

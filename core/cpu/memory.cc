@@ -13,13 +13,7 @@ namespace {
 
 class CpuMemory final : public Memory {
  public:
-  std::shared_ptr<Storage> allocate(size_t bytes) override {
-    return {new Storage{.data = allocator_.allocate(bytes), .bytes = bytes, .device = cpu},
-            [this](Storage* storage) {
-              allocator_.free(storage->data);
-              delete storage;
-            }};
-  }
+  std::shared_ptr<Storage> allocate(size_t bytes) override { return allocator_.storage(bytes); }
 
   MemoryUse use() const override { return allocator_.use(); }
 

@@ -5,6 +5,7 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
 
@@ -128,22 +129,12 @@ HWY_EXPORT(layer_norm_grad);
 
 namespace {
 
-// A parameter in the dtype that sums over an `x` are kept in.
-Array in_sum_dtype(const Array& parameter, const Array& x) {
-  const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  if (!parameter.defined() || parameter.dtype() == dtype) return parameter;
-  return backend(parameter)->elementwise.cast(parameter, dtype);
-}
-
-}  // namespace
-
-namespace {
-
 class CpuNormOps final : public NormOps {
  public:
   LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                          DType dtype) override {
-    const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
+    const DType sums = sum_dtype(x.dtype());
+    const Array weight = in_dtype(w, sums), bias = in_dtype(b, sums);
     LayerNormed out{Array(x.shape(), dtype, x.device()),
                     Array({x.rows()}, weight.dtype(), x.device()),
                     Array({x.rows()}, weight.dtype(), x.device())};
@@ -153,7 +144,7 @@ class CpuNormOps final : public NormOps {
 
   Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                         const Array& rstd, Array& dw, Array* db) override {
-    const Array weight = in_sum_dtype(w, x);
+    const Array weight = in_dtype(w, sum_dtype(x.dtype()));
     for (Array* sum : {&dw, db}) {
       if (!sum) continue;
       if (!sum->defined()) *sum = zeros(w.shape(), weight.dtype(), x.device());

@@ -109,10 +109,6 @@ std::vector<Piece> pieces_of(size_t arrays, SizeOf size_of) {
   return pieces;
 }
 
-}  // namespace
-
-namespace {
-
 bool is_finite(const Array& x) {
   return std::ranges::all_of(std::span(x.data<float>(), size_t(x.size())),
                              [](float value) { return std::isfinite(value); });

@@ -12,6 +12,7 @@
 #include "core/cpu/packed_pairs-inl.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/sum_dtype.h"
 #include "core/parallel.h"
 
 #ifndef FOLIO_CORE_CPU_PACKED_GEMM_SHARED
@@ -233,8 +234,7 @@ class CpuPackedOps final : public PackedOps {
   }
 
   Array unpack_rows(const PackedWeight& w, const Array& rows) override {
-    Array to({rows.size(), w.k}, w.data.dtype() == DType::f64 ? DType::f64 : DType::f32,
-             rows.device());
+    Array to({rows.size(), w.k}, sum_dtype(w.data.dtype()), rows.device());
     HWY_DYNAMIC_DISPATCH(unpack_rows)(w, rows.data<int32_t>(), to);
     return to;
   }

@@ -5,16 +5,11 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/scratch.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
-
-// What sums of T are kept in.
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-DType sum_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 Shape with_last(Shape shape, int64_t last) {
   shape[-1] = last;
@@ -142,9 +137,7 @@ class CpuProductOps final : public ProductOps {
     Array weight = flip      ? backend(w)->layout.transpose(w, 0, 1, gemm_dtype(x.dtype()))
                    : m >= 64 ? gemm_operand(w, x.dtype())
                              : w;
-    Array shift = bias;
-    if (bias.defined() && bias.dtype() != sum_dtype(x.dtype()))
-      shift = backend(bias)->elementwise.cast(bias, sum_dtype(x.dtype()));
+    const Array shift = in_dtype(bias, sum_dtype(x.dtype()));
     visit_dtype(x.dtype(), "linear", [&]<class T>(T) {
       using A = SumOf<T>;
       T *to = y.data<T>(), *before = keep ? pre->data<T>() : nullptr;

@@ -78,10 +78,6 @@ std::array<double, 4> normals(const RandomStream& stream, uint64_t block) {
   return z;
 }
 
-}  // namespace
-
-namespace {
-
 class CpuRandomOps final : public RandomOps {
  public:
   void normal(Array& x, double mean, double std, RandomStream stream) override {

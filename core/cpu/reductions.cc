@@ -7,6 +7,7 @@
 #include "core/cpu/packed_blocks.h"
 #include "core/cpu/reductions.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
 
@@ -132,7 +133,7 @@ namespace {
 
 // [outer * inner] in f32 (f64 for f64)
 Array reduced(Reduction op, const Array& x, const AxisView& view) {
-  Array y({view.outer * view.inner}, x.dtype() == DType::f64 ? DType::f64 : DType::f32, x.device());
+  Array y({view.outer * view.inner}, sum_dtype(x.dtype()), x.device());
   if (y.size() > 0) HWY_DYNAMIC_DISPATCH(reduce)(op, x, view.outer, view.n, view.inner, y);
   return y;
 }

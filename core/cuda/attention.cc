@@ -2,15 +2,13 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/stream.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
 using cuda::AttentionSizes;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 AttentionSizes sizes_of(const Array& qkv, int64_t n_head) {
   return {int(qkv.dim(0)), int(qkv.dim(1)), int(n_head), int(qkv.dim(2) / 3 / n_head)};
@@ -20,7 +18,7 @@ class CudaAttentionOps final : public AttentionOps {
  public:
   Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
     const AttentionSizes s = sizes_of(qkv, n_head);
-    const DType sums = qkv.dtype() == DType::f64 ? DType::f64 : DType::f32;
+    const DType sums = sum_dtype(qkv.dtype());
     Attended out{Array({s.B, s.T, s.C()}, qkv.dtype(), qkv.device()),
                  Array({s.B, s.H, s.T}, sums, qkv.device())};
     if (qkv.size() == 0) return out;

@@ -1,18 +1,15 @@
-#include <optional>
-
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/cuda/reductions.h"
+#include "core/devices/broadcast_grad.h"
 #include "core/devices/broadcast_plan.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
 using cuda::each;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // Where element i of y has its operands.
 struct Places {
@@ -55,29 +52,6 @@ void slopes_of(Side side, const Places& places, const T* a, const T* b, const T*
   });
 }
 
-// The derivative of an op whose derivatives are numbers; nothing for one that keeps a and b.
-std::optional<double> constant_slope(Binary op, Side side) {
-  return visit_binary(op, [&](auto f) -> std::optional<double> {
-    if constexpr (decltype(f)::keeps) return std::nullopt;
-    return side == Side::a ? f.slope_a(0.0, 0.0) : f.slope_b(0.0, 0.0);
-  });
-}
-
-// dx, in full, summed over the dimensions along which the operand on `side` was repeated, one after
-// the other from the innermost.
-Array sum_repeats(Array dx, const BroadcastPlan& plan, Side side) {
-  int64_t outer = plan.rows() * plan.inner().size, inner = 1;
-  for (int i = plan.rank - 1; i >= 0; --i) {
-    const auto& dim = plan.dims[size_t(i)];
-    outer /= dim.size;
-    if ((side == Side::a ? dim.a : dim.b) == 0)
-      dx = cuda::sum_axis(dx, outer, dim.size, inner);
-    else
-      inner *= dim.size;
-  }
-  return dx;
-}
-
 class CudaBroadcastOps final : public BroadcastOps {
  public:
   Array binary(Binary op, const Array& a, const Array& b) override {
@@ -95,23 +69,10 @@ class CudaBroadcastOps final : public BroadcastOps {
 
   Array binary_grad(Binary op, Side side, const Array& a, const Array& b,
                     const Array& dy) override {
-    const Shape& shape = side == Side::a ? a.shape() : b.shape();
-    if (dy.size() == 0) return zeros(shape, dy.dtype(), dy.device());
-    const BroadcastPlan plan(a.shape(), b.shape(), dy.shape());
-    const bool repeated = shape.size() != dy.size();
-    const std::optional<double> constant = constant_slope(op, side);
-    Array dx = dy;
-    if (!constant) {
-      // What is still to be summed is not rounded to bf16.
-      const bool wide = repeated && dy.dtype() == DType::bf16;
-      dx = Array(dy.shape(), wide ? DType::f32 : dy.dtype(), dy.device());
-      slopes(op, side, plan, a, b, dy, dx);
-    }
-    if (repeated) dx = sum_repeats(dx, plan, side);
-    if (dx.dtype() != dy.dtype() || dx.shares_storage_with(dy))
-      dx = backend(dx)->elementwise.cast(dx, dy.dtype());
-    if (constant) backend(dx)->elementwise.scale(dx, *constant);
-    return dx.reshape(shape);
+    return broadcast_grad(
+        op, side, a, b, dy,
+        [&](const BroadcastPlan& plan, Array& dx) { slopes(op, side, plan, a, b, dy, dx); },
+        cuda::sum_axis);
   }
 
  private:

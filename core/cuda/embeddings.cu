@@ -4,15 +4,13 @@
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/sort.h"
 #include "core/cuda/reductions.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
 using cuda::each;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 template <class W, class T>
 void gather(const int32_t* tokens, const W* wte, const W* wpe, const int32_t* positions,
@@ -67,7 +65,7 @@ void add_runs(const A* sums, const uint64_t* keys, int64_t n, int64_t C, A* dw) 
 
 // Adds row i of dy [n, C] to row ids[i] of dw [V, C].
 void add_named_rows(const Array& dy, const Array& ids, Array& dw) {
-  const DType dtype = dy.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType dtype = sum_dtype(dy.dtype());
   if (!dw.defined()) dw = zeros(dw.shape(), dtype, dy.device());
   dw.begin_write("add_rows");
   const int64_t n = ids.size(), C = dw.dim(1);
@@ -110,7 +108,7 @@ class CudaEmbeddingOps final : public EmbeddingOps {
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
     const int64_t B = tokens.dim(0), T = tokens.dim(1), C = dy.dim(-1);
     add_named_rows(dy, tokens, dwte);
-    const DType dtype = dy.dtype() == DType::f64 ? DType::f64 : DType::f32;
+    const DType dtype = sum_dtype(dy.dtype());
     if (!dwpe.defined()) dwpe = zeros(dwpe.shape(), dtype, dy.device());
     Array of_places = dwpe.slice(0, T);
     const Array sums = cuda::sum_axis(dy, 1, B, T * C).reshape({T, C});

@@ -3,6 +3,7 @@
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/devices/axis_view.h"
+#include "core/devices/exchange.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
@@ -24,11 +25,6 @@ void visit_width(DType dtype, F&& f) {
       return f(uint8_t{});
   }
 }
-
-// x [A, M, B, N, C] -> y [A, N, B, M, C]
-struct Exchange {
-  int64_t A, M, B, N, C;
-};
 
 template <class From, class To>
 void exchange(const Exchange& s, const From* x, To* y) {
@@ -69,10 +65,7 @@ class CudaLayoutOps final : public LayoutOps {
     std::swap(shape[i], shape[j]);
     Array y(shape, dtype, x.device());
     if (y.size() == 0) return y;
-    const auto [first, second] = std::minmax(i, j);
-    const AxisView outer(x.shape(), first), inner(x.shape(), second);
-    const int64_t between = first == second ? 1 : inner.outer / outer.outer / outer.n;
-    const Exchange sizes{outer.outer, first == second ? 1 : outer.n, between, inner.n, inner.inner};
+    const Exchange sizes(x.shape(), i, j);
     visit_dtype(x.dtype(), "transpose", [&](auto from) {
       visit_dtype(dtype, "transpose", [&](auto to) {
         exchange(sizes, static_cast<const decltype(from)*>(x.address()), y.data<decltype(to)>());

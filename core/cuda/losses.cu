@@ -8,15 +8,13 @@
 #include "core/cuda/kernels/pack.h"
 #include "core/cuda/matmul_plan.h"
 #include "core/cuda/stream.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
 using cuda::load_pack, cuda::store_pack, cuda::Pack;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // log of the sum of exp(x): exp is of at most 0, as in Milakov & Gimelshein, "Online normalizer
 // calculation for softmax", 2018. A NaN makes the sum NaN.
@@ -208,7 +206,7 @@ class CudaLossOps final : public LossOps {
 
 CrossEntropy cuda::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                         bool with_grad, double factor, int64_t most) {
-  const Array weight = w.dtype() == x.dtype() ? w : backend(w)->elementwise.cast(w, x.dtype());
+  const Array weight = in_dtype(w, x.dtype());
   return visit_dtype(x.dtype(), "linear_cross_entropy", [&](auto t) {
     return cross_entropy<decltype(t)>(x, weight, targets, with_grad, factor, most);
   });

@@ -28,15 +28,7 @@ namespace {
 // that.
 class CudaMemory final : public Memory {
  public:
-  std::shared_ptr<Storage> allocate(size_t bytes) override {
-    return {new Storage{.data = allocator_.allocate(bytes),
-                        .bytes = bytes,
-                        .device = RunningOn::device().value()},
-            [this](Storage* storage) {
-              allocator_.free(storage->data);
-              delete storage;
-            }};
-  }
+  std::shared_ptr<Storage> allocate(size_t bytes) override { return allocator_.storage(bytes); }
 
   MemoryUse use() const override { return allocator_.use(); }
 

@@ -2,6 +2,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/stream.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
@@ -9,26 +10,17 @@ namespace {
 
 using cuda::stream;
 
-// A parameter in the dtype that sums over an `x` are kept in.
-Array in_sum_dtype(const Array& parameter, const Array& x) {
-  const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  if (!parameter.defined() || parameter.dtype() == dtype) return parameter;
-  return backend(parameter)->elementwise.cast(parameter, dtype);
-}
-
 template <class A>
 A* data_of(const Array* x) {
   return x && x->defined() ? x->data<A>() : nullptr;
 }
 
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
 class CudaNormOps final : public NormOps {
  public:
   LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
                          DType dtype) override {
-    const Array weight = in_sum_dtype(w, x), bias = in_sum_dtype(b, x);
+    const DType sums = sum_dtype(x.dtype());
+    const Array weight = in_dtype(w, sums), bias = in_dtype(b, sums);
     LayerNormed out{Array(x.shape(), dtype, x.device()),
                     Array({x.rows()}, weight.dtype(), x.device()),
                     Array({x.rows()}, weight.dtype(), x.device())};
@@ -46,7 +38,7 @@ class CudaNormOps final : public NormOps {
 
   Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                         const Array& rstd, Array& dw, Array* db) override {
-    const Array weight = in_sum_dtype(w, x);
+    const Array weight = in_dtype(w, sum_dtype(x.dtype()));
     if (!dw.defined()) dw = zeros(w.shape(), weight.dtype(), x.device());
     if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype(), x.device());
     Array dx(x.shape(), x.dtype(), x.device());

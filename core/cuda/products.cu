@@ -2,17 +2,13 @@
 #include "core/cuda/each.h"
 #include "core/cuda/matmul_plan.h"
 #include "core/cuda/reductions.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
 using cuda::Matrix;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-DType sum_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 Shape with_last(Shape shape, int64_t last) {
   shape[-1] = last;
@@ -70,7 +66,7 @@ class CudaProductOps final : public ProductOps {
     if (keep) *pre = Array(y.shape(), y.dtype(), x.device());
     if (y.size() == 0) return y;
     // cuBLASLt takes a bias in the result's type.
-    const Array weight = in(w, x.dtype()), shift = in(bias, x.dtype());
+    const Array weight = in_dtype(w, x.dtype()), shift = in_dtype(bias, x.dtype());
     const Array& sum = keep ? *pre : y;
     cuda::matmul(matrix(x), matrix(weight, true), matrix(sum), 1, false,
                  shift.defined() ? shift.address() : nullptr);
@@ -89,7 +85,7 @@ class CudaProductOps final : public ProductOps {
     const bool keep = post && act != Unary::none;
     if (keep) *post = Array(dx.shape(), dx.dtype(), dx.device());
     if (dx.size() == 0) return dx;
-    const Array weight = in(w, dy.dtype());
+    const Array weight = in_dtype(w, dy.dtype());
     cuda::matmul(matrix(dy), matrix(weight), matrix(dx));
     if (act == Unary::none) return dx;
     visit_dtype(dy.dtype(), "linear_grad_x", [&](auto t) {
@@ -112,11 +108,6 @@ class CudaProductOps final : public ProductOps {
     if (!db) return;
     if (!db->defined()) *db = zeros({N}, sums, dy.device());
     backend(dy)->elementwise.accumulate(*db, cuda::sum_axis(dy, 1, M, N));
-  }
-
- private:
-  static Array in(const Array& x, DType dtype) {
-    return !x.defined() || x.dtype() == dtype ? x : backend(x)->elementwise.cast(x, dtype);
   }
 };
 

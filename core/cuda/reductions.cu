@@ -8,15 +8,13 @@
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/pack.h"
 #include "core/devices/axis_view.h"
+#include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
 using cuda::each, cuda::each_row;
-
-template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 struct SumOp {
   static constexpr double start = 0;
@@ -71,7 +69,7 @@ void reduce_columns(const T* x, int64_t outer, int64_t n, int64_t inner, SumOf<T
 }
 
 Array reduced(Reduction op, const Array& x, int64_t outer, int64_t n, int64_t inner) {
-  const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType sums = sum_dtype(x.dtype());
   Array y({outer * inner}, sums, x.device());
   visit_dtype(x.dtype(), "reduce", [&](auto t) {
     using T = decltype(t);

@@ -56,6 +56,15 @@ void* CachingAllocator::allocate(size_t bytes) {
   return block;
 }
 
+std::shared_ptr<Storage> CachingAllocator::storage(size_t bytes) {
+  const Device device = RunningOn::device().value();
+  return {new Storage{.data = allocate(bytes), .bytes = bytes, .device = device},
+          [this](Storage* storage) {
+            free(storage->data);
+            delete storage;
+          }};
+}
+
 void CachingAllocator::free(void* block) {
   std::lock_guard lock(mutex_);
   auto offset = size_t(static_cast<char*>(block) - pages_->base());

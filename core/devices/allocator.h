@@ -41,6 +41,9 @@ class CachingAllocator {
   // been touched then.
   void* allocate(size_t bytes);
   void free(void* block);
+  // A block for an Array of the device whose operation runs; freed with its last owner, which this
+  // must outlive.
+  std::shared_ptr<Storage> storage(size_t bytes);
   MemoryUse use() const;
   void forget_peak();  // use().peak counts from now on
 
