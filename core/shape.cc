@@ -13,14 +13,9 @@ Shape::Shape(std::span<const int64_t> dims) : rank_(int(dims.size())) {
   std::copy(dims.begin(), dims.end(), dims_.begin());
 }
 
-int Shape::index(int i) const {
-  int at = i < 0 ? i + rank_ : i;
-  check(at >= 0 && at < rank_, "dimension {} of shape {}, which has {}", i, *this, rank_);
-  return at;
+void Shape::fail_dimension(int i) const {
+  fail("dimension {} of shape {}, which has {}", i, *this, rank_);
 }
-
-int64_t Shape::operator[](int i) const { return dims_[size_t(index(i))]; }
-int64_t& Shape::operator[](int i) { return dims_[size_t(index(i))]; }
 
 int64_t Shape::size() const {
   int64_t product = 1;

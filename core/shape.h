@@ -20,8 +20,8 @@ class Shape {
 
   int rank() const { return rank_; }
   // Size of dimension i; negative i counts from the end, as in Python.
-  int64_t operator[](int i) const;
-  int64_t& operator[](int i);
+  int64_t operator[](int i) const { return dims_[size_t(index(i))]; }
+  int64_t& operator[](int i) { return dims_[size_t(index(i))]; }
   int64_t size() const;  // number of elements
   std::span<const int64_t> dims() const { return {dims_.data(), size_t(rank_)}; }
   // All dimensions but the last folded into one: the rows of a matrix with (*this)[-1] columns.
@@ -30,7 +30,13 @@ class Shape {
   friend bool operator==(const Shape& a, const Shape& b);
 
  private:
-  int index(int i) const;
+  int index(int i) const {
+    const int at = i < 0 ? i + rank_ : i;
+    if (at < 0 || at >= rank_) [[unlikely]]
+      fail_dimension(i);
+    return at;
+  }
+  [[noreturn]] void fail_dimension(int i) const;
 
   std::array<int64_t, max_rank> dims_{};
   int rank_ = 0;

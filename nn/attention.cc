@@ -16,10 +16,11 @@ CausalSelfAttention::CausalSelfAttention(Context& context, const GptConfig& conf
   add("c_proj", c_proj);
 }
 
-Tensor CausalSelfAttention::operator()(const Tensor& x, KvCache* cache) const {
+Tensor CausalSelfAttention::operator()(const Tensor& x, KvCache* cache, bool last_only) const {
   Tensor qkv = c_attn(x);  // [B, T, 3 C]: queries, keys, values
   Tensor y = cache ? cached(qkv, *cache) : context_.is_plain() ? plain(qkv) : fused(qkv);
-  return c_proj(watch("attn.output", y));
+  y = watch("attn.output", y);
+  return c_proj(last_only ? last_position(y) : y);
 }
 
 // What `plain` computes, without ever holding the [T, T] matrices.

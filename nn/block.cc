@@ -3,14 +3,6 @@
 #include "autograd/ops.h"
 
 namespace folio {
-namespace {
-
-// [B, T, C] -> [B, 1, C]
-Tensor last_position(const Tensor& x) {
-  return x.dim(1) == 1 ? x : slice(x, 1, x.dim(1) - 1, x.dim(1));
-}
-
-}  // namespace
 
 Block::Block(Context& context, const GptConfig& config, int64_t layer)
     : ln_1(context, config.n_embd, config.bias),
@@ -26,8 +18,7 @@ Block::Block(Context& context, const GptConfig& config, int64_t layer)
 }
 
 Tensor Block::operator()(const Tensor& input, KvCache* cache, bool last_only) const {
-  Tensor x = input, y = attn(ln_1(x), cache);
-  if (last_only) x = last_position(x), y = last_position(y);
+  Tensor y = attn(ln_1(input), cache, last_only), x = last_only ? last_position(input) : input;
   x = context_.watch("residual", add_dropout(x, y, context_.next_dropout()), layer_);
   y = mlp(ln_2(x));
   return context_.watch("output", add_dropout(x, y, context_.next_dropout()), layer_);

@@ -20,4 +20,8 @@ Tensor LayerNorm::operator()(const Tensor& x) const {
   return layer_norm(x, weight, bias, context_.dtype);
 }
 
+Tensor last_position(const Tensor& x) {
+  return x.dim(1) == 1 ? x : slice(x, 1, x.dim(1) - 1, x.dim(1));
+}
+
 }  // namespace folio

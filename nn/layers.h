@@ -29,4 +29,7 @@ class LayerNorm : public Module {
   Context& context_;
 };
 
+// x [B, T, C] -> [B, 1, C]: its last position.
+Tensor last_position(const Tensor& x);
+
 }  // namespace folio

@@ -105,20 +105,24 @@ void unpack_rows(const PackedWeight& w, const int32_t* rows, Array& to) {
   });
 }
 
-// tile [rows, panel] = act(tile + bias). Once for each type of the sums and width of a panel, as
-// every op is compiled into it.
-template <class T, int panel>
-HWY_NOINLINE void add_bias_and_act(T* tile, int64_t rows, const T* bias_panel, Unary act) {
+// tile [rows, panel] = f(tile + bias).
+template <class T, int panel, class F>
+HWY_INLINE void add_bias_and(F&& f, T* tile, int64_t rows, const T* bias_panel) {
   const hn::CappedTag<T, panel> d;
   const int64_t lanes = int64_t(hn::Lanes(d));
-  const auto apply = [&](auto&& f) HWY_ATTR {
-    for (int64_t i = 0; i < rows * panel; i += lanes) {
-      const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
-      store(f(x), tile + i, Whole());
-    }
-  };
-  if (act == Unary::none) return apply([](auto x) HWY_ATTR { return x; });
-  visit_unary(act, [&](auto op) HWY_ATTR { apply([&](auto x) HWY_ATTR { return op.value(x); }); });
+  for (int64_t i = 0; i < rows * panel; i += lanes) {
+    const auto x = load(d, tile + i, Whole()) + load(d, bias_panel + i % panel, Whole());
+    store(f(x), tile + i, Whole());
+  }
+}
+
+// tile = act(tile + bias). Once for each type of the sums and width of a panel, as every op is
+// compiled into it.
+template <class T, int panel>
+HWY_NOINLINE void add_bias_and_act(T* tile, int64_t rows, const T* bias_panel, Unary act) {
+  visit_unary(act, [&](auto op) HWY_ATTR {
+    add_bias_and<T, panel>([&](auto x) HWY_ATTR { return op.value(x); }, tile, rows, bias_panel);
+  });
 }
 
 template <class T, int panel>
@@ -137,14 +141,25 @@ struct Epilogue {
     }
   }
 
-  // y = act(tile + bias), the first `columns` of each row; whole vectors, so a row's last elements
-  // are no special case.
+  // y = act(tile + bias), the first `columns` of each row; sums in whole vectors, so a row's last
+  // elements are no special case.
   template <class Y>
   void operator()(T* tile, int64_t rows, const T* bias_panel, int64_t columns, Y* y,
                   int64_t N) const {
-    add_bias_and_act<T, panel>(tile, rows, bias_panel, act);
+    if (act == Unary::none) {
+      add_bias_and<T, panel>([](auto x) HWY_ATTR { return x; }, tile, rows, bias_panel);
+    } else {
+      add_bias_and_act<T, panel>(tile, rows, bias_panel, act);
+    }
+    const hn::CappedTag<T, panel> d;
+    const int64_t lanes = int64_t(hn::Lanes(d));
     for (int64_t r = 0; r < rows; ++r, tile += panel, y += N) {
-      for (int64_t j = 0; j < columns; ++j) y[j] = Y(tile[j]);
+      if (columns == panel) {
+        for (int64_t j = 0; j < panel; j += lanes)
+          store(load(d, tile + j, Whole()), y + j, Whole());
+      } else {
+        for (int64_t j = 0; j < columns; ++j) y[j] = Y(tile[j]);
+      }
     }
   }
 };
