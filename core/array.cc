@@ -53,6 +53,8 @@ const std::optional<IdRange>& Array::id_range() const {
 
 void Array::set_id_range(IdRange range) const {
   check(dtype_ == DType::i32, "ids are int32, not {}", dtype_);
+  check(offset_ == 0 && bytes() == storage_->bytes,
+        "set_id_range: array {} is a part of its storage, of which more is not known", shape_);
   storage_->ids = range;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/device.h"
 #include "core/dtype.h"
+#include "core/profile.h"
 #include "core/shape.h"
 
 namespace folio {
@@ -76,8 +77,12 @@ class Array {
   // Error unless an operation of this Array's device runs on this thread.
   void* address() const {
     if (storage_ == nullptr || RunningOn::device() != storage_->device) refuse_address();
+    if (Profiler* profiler = Profiler::active()) [[unlikely]]
+      profiler->touched(*this);
     return static_cast<char*>(storage_->data) + offset_;
   }
+  // Where it lies, to be compared with other places alone.
+  const void* place() const { return static_cast<const char*>(storage_->data) + offset_; }
   // The elements as T. Throws Error if the dtype is not T's.
   template <class T>
   T* data() const {

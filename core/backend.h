@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,12 +35,18 @@ namespace folio {
 // may be f32 under a bf16 x. The caller has checked the shapes, and that all Arrays are this
 // device's; ids and targets are in range (Array::id_range). An optional Array may be undefined.
 // Gradients of parameters are f32 (f64 for f64) and are added to what the caller alone owns; one
-// without values, a shape alone or undefined, is made. One stream of work: calls take effect in
-// order, and only those that give the host something (read, all_finite) wait for them.
+// without values is made, from its own shape or the operands'. Whatever writes to an Array that it
+// was given says so first (Array::begin_write).
+//
+// One stream of work: calls take effect in order, and only those that give the host something
+// (Memory::read, all_finite, Machine) need to wait. What arguments point at on the host may go as
+// soon as the call returns. Memory of an Array that is gone is used again behind the work that is
+// queued.
 //
 // What every device promises:
-// - Inference: a row of a result is the same bits whatever the other rows are, however many there
-//   are, and however the tokens before it were split into calls.
+// - Inference (embedding, norms, elementwise, packed, kv_cache, sampling): a row of a result is the
+//   same bits whatever the other rows are, however many there are, and however the tokens before it
+//   were split into calls.
 // - Training: the same calls give the same bytes, run after run, on one kind of device. A sum may
 //   be taken in an order that depends on the shapes, so two devices need not agree in the last
 //   bits.
@@ -81,10 +88,17 @@ class Backend : public Operations {
 // device's Arrays have addresses on this thread (Array::address).
 class BackendCall {
  public:
-  BackendCall(Backend& backend, Device device) : on_(device), backend_(backend) {
+  BackendCall(Backend& backend, Device device, const std::source_location& caller)
+      : on_(device), device_(device), backend_(backend) {
+    if (Profiler* profiler = Profiler::active()) [[unlikely]]
+      profiler->begin(device, caller);
     backend_.enter();
   }
-  ~BackendCall() { backend_.leave(); }
+  ~BackendCall() {
+    backend_.leave();
+    if (Profiler* profiler = Profiler::active()) [[unlikely]]
+      profiler->end(device_);
+  }
   BackendCall(const BackendCall&) = delete;
   BackendCall& operator=(const BackendCall&) = delete;
 
@@ -92,6 +106,7 @@ class BackendCall {
 
  private:
   RunningOn on_;
+  Device device_;
   Backend& backend_;
 };
 
@@ -99,8 +114,12 @@ class BackendCall {
 // device; `backend` must outlive every Array.
 Device register_backend(std::string name, Backend& backend);
 // Its operations, to be called there and then; Error if this build has no backend for the device.
-BackendCall backend(Device device);
-inline BackendCall backend(const Array& x) { return backend(x.device()); }
+BackendCall backend(Device device,
+                    const std::source_location& caller = std::source_location::current());
+inline BackendCall backend(const Array& x,
+                           const std::source_location& caller = std::source_location::current()) {
+  return backend(x.device(), caller);
+}
 
 // Host values in and out. Integers are looked at on the way in, for no kernel does:
 // Array::id_range.

@@ -43,7 +43,7 @@ Tensor CausalSelfAttention::plain(const Tensor& qkv) const {
   return reshape(transpose(y, 1, 2), {B, T, C});
 }
 
-// The same for the positions that follow those in the cache, which gets their keys and values.
+// Writes the new positions' keys and values to the cache, then attends over all that it holds.
 Tensor CausalSelfAttention::cached(const Tensor& qkv, KvCache& cache) const {
   KvLayer& layer = cache.layers.at(size_t(layer_));
   return backend(qkv.array())->kv_cache.attention(qkv.array(), n_head_, layer, cache.positions());

@@ -11,7 +11,7 @@ class CausalSelfAttention : public Module {
  public:
   CausalSelfAttention(Context& context, const GptConfig& config, int64_t layer);
 
-  // [q k v] = x c_attn, in heads; y = softmax(q k^T / sqrt(D), causal) v; y c_proj
+  // [q k v] = x c_attn, in heads; y = dropout(softmax(q k^T / sqrt(D), causal)) v; y c_proj
   // x [B, T, C] -> [B, T, C]. With a cache, x continues what it holds of this layer; with
   // `last_only` the result is that of the last position alone -> [B, 1, C].
   Tensor operator()(const Tensor& x, KvCache* cache, bool last_only = false) const;

@@ -8,7 +8,7 @@ namespace folio {
 // Whoever looks inside a model as it runs. Names are those of the parameters around the point:
 // "transformer.h.3.attn.probabilities". The points: embedding; in each block attn.q, attn.k,
 // attn.v, attn.scores, attn.probabilities, attn.output, residual (after attention), mlp.hidden,
-// output; ln_f (the final norm); logits.
+// output; ln_f (the final norm); logits. With a cache attention is one op: of it attn.output alone.
 class Watcher {
  public:
   virtual ~Watcher() = default;

@@ -22,9 +22,9 @@ class KvCache {
   std::vector<KvLayer> layers;
   int64_t capacity;  // tokens that fit
 
-  // The tokens that each sequence has seen so far, [B]: the host's count, and the same on the
-  // device, i32, as the positions of the tokens that come next.
+  // The tokens that each sequence has seen so far, [B].
   const std::vector<int64_t>& lengths() const { return lengths_; }
+  // The same on the device, i32: the positions of the tokens that come next.
   const Array& positions() const {
     if (!counted_) {
       std::vector<int32_t> counts(lengths_.begin(), lengths_.end());
@@ -59,7 +59,7 @@ class KvCache {
     counted_ = false;
   }
 
-  // A view of sequences [begin, end): it shares their keys and values, and counts for itself.
+  // A view of sequences [begin, end): it shares their keys and values; its lengths are its own.
   KvCache rows(int64_t begin, int64_t end) const {
     KvCache view(end - begin, capacity, positions_.device());
     for (const KvLayer& layer : layers) view.layers.push_back(layer.rows(begin, end));
@@ -85,7 +85,7 @@ class KvCache {
       : capacity(capacity), lengths_(size_t(B), 0), positions_({B}, DType::i32, device) {}
 
   std::vector<int64_t> lengths_;
-  mutable Array positions_;      // where they stay: what a device has queued may read them
+  mutable Array positions_;      // one Array, written behind the queued work that reads it
   mutable bool counted_ = true;  // positions_ is lengths_
 };
 

@@ -11,8 +11,10 @@
 #include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "data/files/files.h"
+#include "data/files/sha256.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "train/train.h"
 
@@ -65,8 +67,19 @@ void write_random_dataset(const fs::path& folder, int64_t tokens, int64_t vocab_
   write_file(folder / "meta.json", to_json(Meta{tokenizer, tokens, tokens, "random numbers"}));
 }
 
+// Of every parameter's values: two runs that differ by a bit anywhere have two of them.
+std::string digest_of(Gpt& model) {
+  Sha256 digest;
+  model.parameters([&](const std::string&, const Parameter& parameter) {
+    const std::vector<float> values = to_vector<float>(parameter.array());
+    digest.update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+  });
+  return hex(digest.digest());
+}
+
 struct BenchOptions {
   int64_t iters = 20;
+  int64_t profiled_iters = 2;
   int64_t vocab_size = 65;
   bool json = false;
 };
@@ -95,12 +108,59 @@ std::vector<Option> rows(TrainOptions& options, BenchOptions& bench) {
   std::vector<Option> all = for_use(option_rows(options), used);
   for (Option row : std::initializer_list<Option>{
            {"iters", &bench.iters, "iterations to time, after a warm-up", at_least(1)},
+           {"profiled_iters", &bench.profiled_iters,
+            "iterations more, timed operation by operation; 0: no table of them", at_least(0)},
            {"vocab_size", &bench.vocab_size, "vocabulary size of the model", vocabulary_size()},
            {"json", &bench.json, "print one JSON object"}}) {
     row.group = "measurement";
     all.push_back(std::move(row));
   }
   return all;
+}
+
+// Where an iteration's time goes. An operation is at its limit when one of its shares is 100 %: of
+// the bandwidth by the least bytes that it could move, of the multiply-add peak.
+struct OperationRow {
+  std::string name;
+  double calls, ms, share_of_time, share_of_bandwidth, share_of_peak;
+};
+
+std::vector<OperationRow> operation_rows(const Profile& profile, int64_t iters, double bandwidth,
+                                         double peak) {
+  std::vector<OperationRow> rows;
+  double outside = profile.seconds;
+  for (const OperationTime& op : profile.operations) {
+    rows.push_back({op.name, double(op.calls) / double(iters), op.seconds * 1e3 / double(iters),
+                    op.seconds / profile.seconds,
+                    bandwidth > 0 ? op.bytes / op.seconds / bandwidth : 0,
+                    op.flops / op.seconds / peak});
+    outside -= op.seconds;
+  }
+  rows.push_back(
+      {"between operations", 0, outside * 1e3 / double(iters), outside / profile.seconds, 0, 0});
+  return rows;
+}
+
+void print_operations(const std::vector<OperationRow>& rows, int64_t iters) {
+  say("\noperations of {} further iteration{}, each timed; ms and calls an iteration\n", iters,
+      iters == 1 ? "" : "s");
+  say("  {:<42} {:>6} {:>9} {:>6} {:>10} {:>6}\n", "", "calls", "ms", "time", "bandwidth", "peak");
+  auto percent = [](double share) {
+    return share < 0.005 ? std::string() : fmt::format("{:.0f} %", 100 * share);
+  };
+  for (const OperationRow& row : rows)
+    say("  {:<42} {:>6} {:>9.3f} {:>6} {:>10} {:>6}\n", row.name,
+        row.calls > 0 ? fmt::format("{:.0f}", row.calls) : "", row.ms, percent(row.share_of_time),
+        percent(row.share_of_bandwidth), percent(row.share_of_peak));
+}
+
+nlohmann::ordered_json to_json(const OperationRow& row) {
+  return {{"name", row.name},
+          {"calls", row.calls},
+          {"ms", row.ms},
+          {"share_of_time", row.share_of_time},
+          {"share_of_bandwidth", row.share_of_bandwidth},
+          {"share_of_peak", row.share_of_peak}};
 }
 
 }  // namespace
@@ -133,9 +193,17 @@ int bench_train_command(int argc, char** argv) {
     std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
     if (i >= warm_up) ms.push_back(taken.count());
   }
-  size_t rss = peak_rss_bytes();
-  MachinePeak peak = backend(run.model->context().device)->machine.measure_peak();
-  peak.read_bandwidth = backend(run.model->context().device)->machine.measure_read_bandwidth();
+  const std::string digest = bench.json ? digest_of(*run.model) : "";
+  const size_t rss = peak_rss_bytes();
+  const Device device = run.model->context().device;
+  const size_t device_bytes = backend(device)->memory.use().peak;
+  Profile profiled;
+  if (bench.profiled_iters > 0)
+    profiled = profile(device, [&] {
+      for (int64_t i = 0; i < bench.profiled_iters; ++i) train_step(run);
+    });
+  MachinePeak peak = backend(device)->machine.measure_peak();
+  peak.read_bandwidth = backend(device)->machine.measure_read_bandwidth();
   std::ranges::sort(ms);
   double median = ms[ms.size() / 2];
   auto tokens =
@@ -143,21 +211,31 @@ int bench_train_command(int argc, char** argv) {
   double flops = run.model->training_flops_per_token() * tokens;
   double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
   double share = flops / (median / 1e3) / machine;
+  std::vector<OperationRow> operations;
+  if (bench.profiled_iters > 0)
+    operations = operation_rows(profiled, bench.profiled_iters, peak.read_bandwidth, machine);
   if (bench.json) {
-    say("{}\n", nlohmann::ordered_json{{"median_ms", median},
+    nlohmann::ordered_json table = nlohmann::json::array();
+    for (const OperationRow& row : operations) table.push_back(to_json(row));
+    say("{}\n", nlohmann::ordered_json{{"machine", backend(device)->machine.name()},
+                                       {"device", name_of(device)},
+                                       {"median_ms", median},
                                        {"min_ms", ms.front()},
                                        {"tokens_per_second", tokens / median * 1e3},
                                        {"peak_rss_bytes", rss},
+                                       {"peak_device_bytes", device_bytes},
                                        {"share_of_peak", share},
                                        {"gflop_per_iteration", flops / 1e9},
                                        {"peak_gflops", machine / 1e9},
                                        {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
                                        {"threads", parallel_threads()},
-                                       {"dtype", options.dtype}}
+                                       {"dtype", options.dtype},
+                                       {"weights_sha256", digest},
+                                       {"operations", table}}
                     .dump());
     return 0;
   }
-  say("machine    {}\n", backend(run.model->context().device)->machine.name());
+  say("machine    {}\n", backend(device)->machine.name());
   say("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
       peak.read_bandwidth / 1e9);
   say("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(), bench.iters);
@@ -165,6 +243,8 @@ int bench_train_command(int argc, char** argv) {
   say("share      {:.0f} % of the multiply-add peak ({:.2f} GFLOP an iteration)\n", 100 * share,
       flops / 1e9);
   say("memory     {:.0f} MB at the most\n", double(rss) / 1e6);
+  if (device != cpu) say("on {}  {:.0f} MB at the most\n", device, double(device_bytes) / 1e6);
+  if (!operations.empty()) print_operations(operations, bench.profiled_iters);
   return 0;
 }
 

@@ -13,8 +13,8 @@ class BroadcastOps {
 
   virtual Array binary(Binary op, const Array& a, const Array& b) = 0;
   // The gradient in the operand on `side`: dy times the derivative, summed over the places to which
-  // that operand was repeated -> its shape. Of an op that does not keep a and b their shapes are
-  // enough (Array::shape_only).
+  // that operand was repeated -> its shape. Where Op::keeps (core/binary_ops.h) is false, shapes
+  // alone are enough of a and b (Array::shape_only).
   virtual Array binary_grad(Binary op, Side side, const Array& a, const Array& b,
                             const Array& dy) = 0;
 };

@@ -10,7 +10,7 @@ class ElementwiseOps {
   virtual ~ElementwiseOps() = default;
 
   virtual void fill(Array& x, double value) = 0;
-  virtual Array cast(const Array& x, DType dtype) = 0;  // always a copy
+  virtual Array cast(const Array& x, DType dtype) = 0;  // a copy; to nearest, ties to even
   virtual Array unary(Unary op, const Array& x) = 0;
   virtual Array unary_grad(Unary op, const Array& x, const Array& dy) = 0;  // dy * slope(x)
   virtual Array add(const Array& a, const Array& b) = 0;     // dtype of a; b may be bf16 under f32

@@ -30,12 +30,15 @@ class KvCacheOps {
 
   // In f64 (for f64 activations alone), f32, bf16 or int8.
   virtual KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) = 0;
-  // Appends the keys and values in qkv [B, T, 3C] to row b of `cache` from position positions[b]
-  // on, positions [B] i32; query t attends to positions 0 to positions[b] + t -> [B, T, C].
+  // Appends the keys and values in qkv [B, T, 3C] (attention.h has its order) to row b of `cache`
+  // from position positions[b] on, positions [B] i32; query t attends to positions 0 to
+  // positions[b] + t, its own among them -> [B, T, C]. Error, unlike elsewhere looked for here, if
+  // the batch, the heads or the room are not those of the cache.
   virtual Array attention(const Array& qkv, int64_t n_head, KvLayer& cache,
                           const Array& positions) = 0;
-  // The first `length` positions of sequence `from_row` into sequence `to_row` of a cache for the
-  // same heads in the same dtype, or of the same one; capacities may differ.
+  // The first `length` positions of sequence `from_row` into sequence `to_row` of `to`, whose later
+  // positions then hold anything. `to` may be `from`; it has the same heads and dtype, and room for
+  // `length`, though its capacity may differ.
   virtual void copy(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
                     int64_t length) = 0;
 };

@@ -22,13 +22,16 @@ class Memory {
 
   virtual std::shared_ptr<Storage> allocate(size_t bytes) = 0;  // 64-byte aligned, from the cache
   virtual MemoryUse use() const = 0;
-  virtual void forget_peak() = 0;                       // use().peak counts from now on
-  virtual uint64_t available() const = 0;               // bytes that Arrays may still take
-  virtual void write(const void* host, Array& to) = 0;  // to.bytes() bytes from the host
-  // The same bytes, which `produce` puts where it is told to: into the array's own memory, if the
-  // host can write there.
+  virtual void forget_peak() = 0;          // use().peak counts from now on
+  virtual uint64_t available() const = 0;  // bytes that Arrays may still take
+  // Copies to.bytes() bytes. `host` has been read when it returns, and may go; they need not be on
+  // the device yet.
+  virtual void write(const void* host, Array& to) = 0;
+  // The same of bytes that produce(host), called once before this returns and never for an empty
+  // array, puts where it is told to: into the array's own memory, if the host can write there.
   virtual void write(const std::function<void(void* host)>& produce, Array& to) = 0;
-  virtual void read(const Array& from, void* host) = 0;  // from.bytes() bytes to the host
+  // Waits for all calls before it; then from.bytes() bytes are at `host`.
+  virtual void read(const Array& from, void* host) = 0;
 };
 
 }  // namespace folio

@@ -7,9 +7,9 @@
 
 namespace folio {
 
-// A weight [N, K] laid out for inference; only the Backend that packed it can read it. The layout
-// of the quantised formats is the same wherever a Backend runs, so that `data` can go to a file:
-// packed_layout numbers it (see core/cpu/packed_blocks.h) and changes whenever it does.
+// A weight [N, K] laid out for inference. In f32 and bf16 the layout is its Backend's own. In int8
+// and int4 it is one for all (core/cpu/packed_blocks.h), so that `data` can go to a file:
+// packed_layout numbers it and changes whenever it does.
 inline constexpr int64_t packed_layout = 1;
 struct PackedWeight {
   Array data;
@@ -23,7 +23,8 @@ class PackedOps {
  public:
   virtual ~PackedOps() = default;
 
-  // w [N, K] in f32 (f64 stays f64), for bf16 weights also in bf16, laid out in `format`.
+  // w [N, K] laid out in `format`. w is f32, or f64 for the format f32, or bf16 for the format
+  // bf16.
   virtual PackedWeight pack(const Array& w, WeightFormat format) = 0;
   // The int8 or int4 weight whose data this is; Error if it cannot be.
   virtual PackedWeight from_data(const Array& data, int64_t N, int64_t K, WeightFormat format) = 0;

@@ -18,7 +18,9 @@ struct SamplerOptions {
   double min_p = 0;  // of those, the ones with p times the likeliest's probability or more
 };
 
-// What a row is drawn with: random number `number` of `stream`.
+// What a row is drawn with: u, uniform in [0, 1), the first 53 bits of the stream's block `number`.
+// The token is the first, by id, at which the sum of the weights up to it exceeds u times the
+// whole.
 struct RowDraw {
   RandomStream stream;
   uint64_t number = 0;

@@ -8,6 +8,7 @@
 #include "core/cpu/attention_math-inl.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
+#include "core/devices/costs.h"
 #include "core/parallel.h"
 
 // Every tile of scores is held transposed, [keys, queries]: the softmax over keys then works on
@@ -158,11 +159,13 @@ namespace {
 class CpuAttentionOps final : public AttentionOps {
  public:
   Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
+    count_flops(attention_flops(qkv));
     return HWY_DYNAMIC_DISPATCH(attention)(qkv, n_head, dropout);
   }
 
   Array grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
              const Dropout& dropout) override {
+    count_flops(2 * attention_flops(qkv));
     return cpu_attention_grad(dy, qkv, forward, n_head, dropout);
   }
 };

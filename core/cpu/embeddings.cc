@@ -9,6 +9,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/costs.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
@@ -140,6 +141,7 @@ class CpuEmbeddingOps final : public EmbeddingOps {
             first, first + T, P);
     }
     Array y({B, T, wte.dim(1)}, dtype, wte.device());
+    count_bytes(moved_bytes(y));
     HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, starts, y);
     return y;
   }
@@ -154,10 +156,12 @@ class CpuEmbeddingOps final : public EmbeddingOps {
   }
 
   void add_rows(const Array& dy, const Array& rows, Array& dx) override {
+    count_bytes(moved_bytes(dy));
     add_named_rows(dy, {rows.data<int32_t>(), size_t(rows.size())}, dx);
   }
 
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
+    count_bytes(2 * moved_bytes(dy));
     add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
     std::vector<int32_t> positions(size_t(tokens.size()));
     for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));

@@ -2,6 +2,7 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/reductions.h"
+#include "core/devices/costs.h"
 #include "core/devices/exchange.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
@@ -66,6 +67,8 @@ class CpuLayoutOps final : public LayoutOps {
   void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin, int64_t n,
                   int axis) override {
     to.begin_write("copy_block");
+    count_bytes(2.0 * double(from.bytes()) * double(n) /
+                double(std::max<int64_t>(1, from.dim(axis))));
     const AxisView source(from.shape(), axis), target(to.shape(), axis);
     const size_t run = size_t(source.inner) * size_of(from.dtype());  // bytes
     const size_t bytes = size_t(n) * run;
@@ -82,6 +85,7 @@ class CpuLayoutOps final : public LayoutOps {
 
   Array take_rows(const Array& table, const Array& ids) override {
     Array taken({ids.size(), table.dim(1)}, table.dtype(), table.device());
+    count_bytes(moved_bytes(taken));
     const size_t bytes = size_t(table.dim(1)) * size_of(table.dtype());
     const char* from = static_cast<const char*>(table.address());
     char* to = static_cast<char*>(taken.address());
@@ -97,6 +101,7 @@ class CpuLayoutOps final : public LayoutOps {
 
   Array pick(const Array& x, const Array& ids) override {
     Array y(ids.shape(), x.dtype(), x.device());
+    count_bytes(moved_bytes(y));
     const int32_t* id = ids.data<int32_t>();
     const int64_t V = x.dim(-1);
     visit_dtype(x.dtype(), "pick", [&]<class T>(T) {

@@ -5,6 +5,7 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/scratch.h"
+#include "core/devices/costs.h"
 
 namespace folio {
 namespace {
@@ -110,6 +111,7 @@ class CpuLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                     bool with_grad, double factor) override {
+    count_flops(product_flops(x.rows(), w.dim(0), x.dim(-1)) * (with_grad ? 3 : 1));
     if (x.dtype() == DType::f64)
       return run<double, double, double>(x, w, targets, with_grad, factor);
     if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad, factor);

@@ -210,6 +210,16 @@ class CpuMachine final : public Machine {
     });
   }
 
+  void mark() override { marks_.push_back(std::chrono::steady_clock::now()); }
+
+  std::vector<double> marks() override {
+    std::vector<double> seconds;
+    for (const auto& at : marks_)
+      seconds.push_back(std::chrono::duration<double>(at - marks_.front()).count());
+    marks_.clear();
+    return seconds;
+  }
+
   std::string name() const override {
     utsname system{};
     uname(&system);
@@ -223,6 +233,9 @@ class CpuMachine final : public Machine {
     return fmt::format("{}, {} threads, {}", model, parallel_threads(),
                        hwy::TargetName(HWY_DYNAMIC_DISPATCH(chosen_target)()));
   }
+
+ private:
+  std::vector<std::chrono::steady_clock::time_point> marks_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/scratch.h"
+#include "core/devices/costs.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -111,6 +112,7 @@ class CpuProductOps final : public ProductOps {
     const Batch right(b, transpose_b);
     const int64_t m = left.rows, n = right.cols, k = left.cols;
     const int64_t batch = y.size() / (m * n);
+    count_flops(double(batch) * product_flops(m, n, k));
     const Tiling tile = tile_of(batch, m, n);
     const int64_t across = (n + tile.cols - 1) / tile.cols, down = (m + tile.rows - 1) / tile.rows;
     visit_dtype(a.dtype(), "matmul", [&]<class T>(T) {
@@ -132,6 +134,7 @@ class CpuProductOps final : public ProductOps {
     bool keep = pre && act != Unary::none;
     if (keep) *pre = Array(y.shape(), y.dtype(), x.device());
     if (m == 0) return y;
+    count_flops(product_flops(m, n, k));
     // oneDNN takes b untransposed 5 % faster, which pays where many rows meet it.
     bool flip = m >= 4096 && x.dtype() != DType::f64;
     Array weight = flip      ? backend(w)->layout.transpose(w, 0, 1, gemm_dtype(x.dtype()))
@@ -160,6 +163,7 @@ class CpuProductOps final : public ProductOps {
     bool keep = post && act != Unary::none;
     if (keep) *post = Array(dx.shape(), dx.dtype(), dx.device());
     if (m == 0) return dx;
+    count_flops(product_flops(m, n, k));
     Array weight = m >= 64 ? gemm_operand(w, dy.dtype()) : w;
     visit_dtype(dy.dtype(), "linear", [&]<class T>(T) {
       using A = SumOf<T>;
@@ -182,6 +186,7 @@ class CpuProductOps final : public ProductOps {
     bool add = dw.defined();
     if (!add) dw = Array({n, k}, sum_dtype(dy.dtype()), dy.device());
     dw.begin_write("linear_grad_w");
+    count_flops(product_flops(m, n, k));
     parallel_gemm(n, k, m, operand(dy, true), operand(x), dw, add);
     if (db) add_sum_of_rows(dy, *db);
   }

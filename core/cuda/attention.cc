@@ -2,6 +2,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/stream.h"
+#include "core/devices/costs.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -17,6 +18,7 @@ AttentionSizes sizes_of(const Array& qkv, int64_t n_head) {
 class CudaAttentionOps final : public AttentionOps {
  public:
   Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
+    count_flops(attention_flops(qkv));
     const AttentionSizes s = sizes_of(qkv, n_head);
     const DType sums = sum_dtype(qkv.dtype());
     Attended out{Array({s.B, s.T, s.C()}, qkv.dtype(), qkv.device()),
@@ -33,6 +35,7 @@ class CudaAttentionOps final : public AttentionOps {
 
   Array grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
              const Dropout& dropout) override {
+    count_flops(2 * attention_flops(qkv));
     const AttentionSizes s = sizes_of(qkv, n_head);
     Array dqkv(qkv.shape(), qkv.dtype(), qkv.device());
     if (qkv.size() == 0) return dqkv;

@@ -4,6 +4,7 @@
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/sort.h"
 #include "core/cuda/reductions.h"
+#include "core/devices/costs.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -90,6 +91,7 @@ class CudaEmbeddingOps final : public EmbeddingOps {
                   DType dtype) override {
     const int64_t B = tokens.dim(0), T = tokens.dim(1), C = wte.dim(1);
     Array y({B, T, C}, dtype, wte.device());
+    count_bytes(moved_bytes(y));
     const int32_t* first = positions.defined() ? positions.data<int32_t>() : nullptr;
     visit_dtype(wte.dtype(), "embedding", [&](auto w) {
       visit_dtype(dtype, "embedding", [&](auto t) {
@@ -106,6 +108,7 @@ class CudaEmbeddingOps final : public EmbeddingOps {
   }
 
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
+    count_bytes(2 * moved_bytes(dy));
     const int64_t B = tokens.dim(0), T = tokens.dim(1), C = dy.dim(-1);
     add_named_rows(dy, tokens, dwte);
     const DType dtype = sum_dtype(dy.dtype());
@@ -116,6 +119,7 @@ class CudaEmbeddingOps final : public EmbeddingOps {
   }
 
   void add_rows(const Array& dy, const Array& rows, Array& dx) override {
+    count_bytes(moved_bytes(dy));
     add_named_rows(dy, rows, dx);
   }
 };

@@ -3,6 +3,7 @@
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
 #include "core/devices/axis_view.h"
+#include "core/devices/costs.h"
 #include "core/devices/exchange.h"
 #include "core/devices/visit_dtype.h"
 
@@ -77,6 +78,8 @@ class CudaLayoutOps final : public LayoutOps {
   void copy_block(const Array& from, int64_t from_begin, Array& to, int64_t to_begin, int64_t n,
                   int axis) override {
     to.begin_write("copy_block");
+    count_bytes(2.0 * double(from.bytes()) * double(n) /
+                double(std::max<int64_t>(1, from.dim(axis))));
     const AxisView source(from.shape(), axis), target(to.shape(), axis);
     const int64_t inner = source.inner;
     visit_width(from.dtype(), [&](auto t) {
@@ -89,6 +92,7 @@ class CudaLayoutOps final : public LayoutOps {
 
   Array take_rows(const Array& table, const Array& ids) override {
     Array taken({ids.size(), table.dim(1)}, table.dtype(), table.device());
+    count_bytes(moved_bytes(taken));
     visit_width(table.dtype(), [&](auto t) {
       using T = decltype(t);
       take(static_cast<const T*>(table.address()), ids.data<int32_t>(),
@@ -99,6 +103,7 @@ class CudaLayoutOps final : public LayoutOps {
 
   Array pick(const Array& x, const Array& ids) override {
     Array y(ids.shape(), x.dtype(), x.device());
+    count_bytes(moved_bytes(y));
     visit_dtype(x.dtype(), "pick", [&](auto t) {
       using T = decltype(t);
       pick_of<T>(x.data<T>(), ids.data<int32_t>(), y.data<T>(), ids.size(), x.dim(-1));

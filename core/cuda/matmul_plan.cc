@@ -11,6 +11,7 @@
 
 #include "core/backend.h"
 #include "core/cuda/stream.h"
+#include "core/devices/costs.h"
 
 namespace folio::cuda {
 namespace {
@@ -172,6 +173,7 @@ Kind kind_of(const Matrix& m) {
 
 void matmul(const Matrix& a, const Matrix& b, const Matrix& c, int64_t batch, bool accumulate,
             const void* bias) {
+  count_flops(double(batch) * product_flops(c.rows, c.cols, a.transposed ? a.rows : a.cols));
   const std::lock_guard lock(mutex());
   const Plan& plan = plan_of(kind_of(a), kind_of(b), kind_of(c), batch, bias != nullptr);
   if (bias)

@@ -1,4 +1,4 @@
-"""What folio is measured against: nanoGPT's recipe in PyTorch, on the CPU. Prints one JSON object.
+"""What folio is measured against: nanoGPT's recipe in PyTorch. Prints one JSON object.
 
 pytorch_baseline.py train CONFIG    ms per training step
 pytorch_baseline.py run CONFIG      a whole run: evaluations and checkpoints included
@@ -52,26 +52,30 @@ DEFAULTS = {  # nanoGPT's, for keys that a config leaves out
 class Trainer:
     """nanoGPT's model, optimiser and batches, as a config asks for them."""
 
-    def __init__(self, config, dtype, compile_model, tokens):
-        self.config, self.tokens = config, tokens
+    def __init__(self, config, dtype, compile_model, tokens, device="cpu"):
+        self.config, self.tokens, self.device = config, tokens, device
         torch.manual_seed(config["seed"])
         names = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias")
-        self.model = reference.Gpt(reference.Config(**{n: config[n] for n in names}))
+        self.model = reference.Gpt(reference.Config(**{n: config[n] for n in names})).to(device)
         self.optimizer = reference.adamw(
             self.model,
             config["learning_rate"],
             (config["beta1"], config["beta2"]),
             config["weight_decay"],
+            **({"fused": True} if device != "cpu" else {}),
         )
         self.forward = torch.compile(self.model) if compile_model else self.model
         bf16 = dtype == "bfloat16"
-        self.precision = torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else nullcontext()
+        self.precision = torch.autocast(device, dtype=torch.bfloat16) if bf16 else nullcontext()
 
     def batch(self, split):
         tokens, T = self.tokens[split], self.config["block_size"]
         starts = torch.randint(len(tokens) - T, (self.config["batch_size"],)).tolist()
         rows = torch.from_numpy(np.stack([tokens[i : i + T + 1] for i in starts]).astype(np.int64))
-        return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
+        x, y = rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
+        if self.device == "cpu":
+            return x, y
+        return tuple(t.pin_memory().to(self.device, non_blocking=True) for t in (x, y))
 
     def loss(self, split):
         with self.precision:
@@ -121,7 +125,9 @@ def learning_rate(config, iteration):
 
 def train(arguments, config):
     tokens = np.random.default_rng(1).integers(0, config["vocab_size"], 1_000_000).astype(np.uint16)
-    trainer = Trainer(config, arguments.dtype, arguments.compile, {"train": tokens})
+    trainer = Trainer(
+        config, arguments.dtype, arguments.compile, {"train": tokens}, arguments.device
+    )
     milliseconds = []
     for _ in range(arguments.warmup + arguments.iters):
         start = time.perf_counter()
@@ -200,6 +206,8 @@ def main():
     parser.add_argument("config", type=Path)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="train: where")
+    parser.add_argument("--batch_size", type=int, help="instead of the config's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--iters", type=int, default=20, help="train: steps, sample: tokens")
     parser.add_argument("--warmup", type=int, default=3)
@@ -210,8 +218,9 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     config = DEFAULTS | tomllib.loads(arguments.config.read_text())
-    if arguments.max_iters is not None:
-        config["max_iters"] = arguments.max_iters
+    for key in ("max_iters", "batch_size"):
+        if getattr(arguments, key) is not None:
+            config[key] = getattr(arguments, key)
     result = {"train": train, "run": run, "sample": sample}[arguments.what](arguments, config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(
@@ -223,6 +232,7 @@ def main():
                 "dtype": arguments.dtype,
                 "compiled": arguments.compile,
                 "torch": torch.__version__,
+                "device": arguments.device,
             }
         )
     )

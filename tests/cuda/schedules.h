@@ -1,7 +1,10 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include "core/cuda/gpu.h"
+#if defined(CUDA_EMULATOR)
 #include "tests/cuda/emulator/emulator.h"
+#endif
 
 namespace folio {
 
@@ -20,9 +23,10 @@ inline constexpr bool with_asan = false;
 inline constexpr int schedule_count = with_tsan ? 1 : with_asan ? 4 : 6;
 
 // f() under every order in which the emulator can run threads, the random one with several seeds
-// where no sanitizer slows it down.
+// where no sanitizer slows it down. A GPU has an order of its own.
 template <class F>
 void on_every_schedule(F&& f) {
+#if defined(CUDA_EMULATOR)
   auto run = [&](emulator::Schedule schedule, uint64_t seed) {
     SCOPED_TRACE("schedule " + std::to_string(int(schedule)) + ", seed " + std::to_string(seed));
     emulator::use(schedule, seed);
@@ -37,6 +41,9 @@ void on_every_schedule(F&& f) {
     run(emulator::Schedule::warp_greedy, 1);
   }
   emulator::use(emulator::Schedule::forward);
+#else
+  f();
+#endif
 }
 
 }  // namespace folio

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "commands/bench/bench_train_command.h"
@@ -62,6 +63,28 @@ TEST_F(BenchTrain, CountsTheFlopsOfThePaper) {
   EXPECT_DOUBLE_EQ(json.at("share_of_peak"),
                    gflop / seconds / json.at("peak_gflops").get<double>());
   EXPECT_DOUBLE_EQ(json.at("tokens_per_second"), 5 * 2 * T / seconds);
+}
+
+// The operations of an iteration do its multiply-adds and no others, and their times are its time.
+TEST_F(BenchTrain, OperationsAddUpToTheIteration) {
+  const nlohmann::json json = nlohmann::json::parse(output_of(
+      bench_train_command,
+      {"--n_layer=3", "--n_head=2", "--n_embd=16", "--block_size=10", "--batch_size=5",
+       "--gradient_accumulation_steps=2", "--vocab_size=70", "--bias=true", "--dropout=0.1",
+       "--iters=1", "--profiled_iters=3", "--json", "--device=" + name_of(test_device())}));
+  const double peak = json.at("peak_gflops").get<double>() * 1e9;
+  double flops = 0, time = 0;
+  std::map<std::string, double> calls;
+  for (const nlohmann::json& row : json.at("operations")) {
+    flops += row.at("share_of_peak").get<double>() * peak * row.at("ms").get<double>() / 1e3;
+    time += row.at("share_of_time").get<double>();
+    calls[row.at("name")] = row.at("calls");
+  }
+  EXPECT_NEAR(flops / 1e9 / json.at("gflop_per_iteration").get<double>(), 1, 1e-12);
+  EXPECT_NEAR(time, 1, 1e-12);
+  EXPECT_EQ(calls["attention"], 3 * 2);  // a layer and micro-batch
+  EXPECT_EQ(calls["attention, gradient"], 3 * 2);
+  EXPECT_EQ(calls["AdamW::step"], 1);
 }
 
 TEST_F(BenchTrain, AStopLeavesNoFolderBehind) {

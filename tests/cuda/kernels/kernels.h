@@ -41,6 +41,11 @@ void exchanged(const float* x, float* y, Fault fault, cudaStream_t stream);
 // Touches more shared memory than a block has.
 void use_shared(float* y, Fault fault, cudaStream_t stream);
 
+// pairs[i] = x[2 i] and x[2 i + 1] in bf16 of x [2 n], the first in the lower half.
+void packed_pairs(const float* x, int n, uint32_t* pairs, cudaStream_t stream);
+// y[i] = 2^x[i], as ptx.h's exp2_fast has it.
+void powers_of_two(const float* x, int n, float* y, cudaStream_t stream);
+
 // c [M, N] = a [M, K] b [N, K]^T, f32 of bf16. M, N and K are multiples of 32, 16 and 16.
 void product(const bfloat16* a, const bfloat16* b, float* c, int M, int N, int K,
              cudaStream_t stream);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <random>
 
 #include "tests/cuda/device_buffer.h"
@@ -27,7 +29,7 @@ std::vector<bfloat16> in_bf16(const std::vector<float>& values) {
   return std::vector<bfloat16>(values.begin(), values.end());
 }
 
-TEST(EmulatedKernels, BlocksSumThroughShufflesAndSharedMemory) {
+TEST(Kernels, BlocksSumThroughShufflesAndSharedMemory) {
   for (int n : {1, 255, 256, 257, 1000}) {
     const std::vector<float> values = integers(size_t(n), 1);
     const size_t blocks = size_t(n + 255) / 256;
@@ -42,7 +44,7 @@ TEST(EmulatedKernels, BlocksSumThroughShufflesAndSharedMemory) {
   }
 }
 
-TEST(EmulatedKernels, TilesAreTransposedThroughSharedMemory) {
+TEST(Kernels, TilesAreTransposedThroughSharedMemory) {
   for (auto [rows, columns] : {std::pair{1, 1}, {32, 64}, {33, 40}, {70, 31}}) {
     const std::vector<float> values = integers(size_t(rows * columns), 2);
     std::vector<float> expected(values.size());
@@ -58,7 +60,7 @@ TEST(EmulatedKernels, TilesAreTransposedThroughSharedMemory) {
   }
 }
 
-TEST(EmulatedKernels, LanesExchangeThroughSharedMemoryAndShuffles) {
+TEST(Kernels, LanesExchangeThroughSharedMemoryAndShuffles) {
   const std::vector<float> values = integers(64, 3);
   std::vector<float> reversed(64), exchanged_pairs(64);
   for (size_t i = 0; i < 64; ++i) {
@@ -75,13 +77,48 @@ TEST(EmulatedKernels, LanesExchangeThroughSharedMemoryAndShuffles) {
   });
 }
 
-TEST(EmulatedKernels, VectorsOfFourAreLoaded) {
+TEST(Kernels, VectorsOfFourAreLoaded) {
   const std::vector<float> values = integers(4 * 100, 4);
   std::vector<float> expected(100);
   for (size_t i = 0; i < values.size(); ++i) expected[i / 4] += values[i];
   DeviceBuffer<float> x(values), y(100);
   sums_of_four(x.data(), 100, y.data(), Fault::none, test_stream());
   EXPECT_EQ(y.read(), expected);
+}
+
+// Of every float whose lower half is one of few, those halfway between two bf16 among them. NaN has
+// no bits of its own.
+TEST(Kernels, PairsAreRoundedToNearestEven) {
+  std::vector<float> values;
+  std::vector<uint32_t> expected;
+  for (uint32_t upper = 0; upper < 0x10000; upper += 3)
+    for (uint32_t lower : {0u, 1u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+      const auto value = std::bit_cast<float>(upper << 16 | lower);
+      if (std::isnan(value)) continue;
+      values.push_back(value);
+      if (values.size() % 2 == 0)
+        expected.push_back(uint32_t(bfloat16(value).bits) << 16 |
+                           bfloat16(values[values.size() - 2]).bits);
+    }
+  if (values.size() % 2 == 1) values.pop_back();
+  DeviceBuffer<float> x(values);
+  DeviceBuffer<uint32_t> pairs(expected.size());
+  packed_pairs(x.data(), int(expected.size()), pairs.data(), test_stream());
+  EXPECT_EQ(pairs.read(), expected);
+}
+
+// "PTX ISA", ex2.approx.ftz.f32: 2 ulp; what is below the least normal number is 0.
+TEST(Kernels, PowersOfTwoAreWithinTwoUlp) {
+  std::vector<float> values;
+  for (float x = -126; x <= 127; x += 0.0113f) values.push_back(x);
+  values.insert(values.end(), {0.0f, -INFINITY});
+  DeviceBuffer<float> x(values), y(values.size());
+  powers_of_two(x.data(), int(values.size()), y.data(), test_stream());
+  const std::vector<float> got = y.read();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double exact = std::exp2(double(values[i]));
+    EXPECT_NEAR(got[i], exact, 2 * 0x1p-23 * exact) << "2^" << values[i];
+  }
 }
 
 // c [M, N] of a [M, K] and b(k, n).
@@ -96,7 +133,7 @@ std::vector<float> product_of(const std::vector<float>& a, F&& b, int M, int N, 
 
 // The registers are filled by plain loads here, by ldmatrix in the next test: that both give the
 // loops' product says that the fragments of both are the same.
-TEST(EmulatedKernels, TensorCoresMultiply) {
+TEST(Kernels, TensorCoresMultiply) {
   const int M = 32, N = 24, K = 48;
   const std::vector<float> a = integers(M * K, 5), b = integers(N * K, 6);
   const std::vector<float> expected = product_of(
@@ -109,7 +146,7 @@ TEST(EmulatedKernels, TensorCoresMultiply) {
   });
 }
 
-TEST(EmulatedKernels, ABufferIsFilledWhileTheOtherIsMultiplied) {
+TEST(Kernels, ABufferIsFilledWhileTheOtherIsMultiplied) {
   const int M = 64, N = 32;
   for (int K : {16, 32, 80}) {
     const std::vector<float> a = integers(size_t(M * K), 7), b = integers(size_t(N * K), 8);

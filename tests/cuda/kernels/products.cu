@@ -10,6 +10,16 @@ using cuda::multiply_add;
 
 __device__ uint32_t pair_at(const bfloat16* x) { return uint32_t(x[1].bits) << 16 | x[0].bits; }
 
+__global__ void packed_pairs_kernel(const float* x, int n, uint32_t* pairs) {
+  const int i = int(blockIdx.x * 64 + threadIdx.x);
+  if (i < n) pairs[i] = cuda::pack_bf16(x[2 * i], x[2 * i + 1]);
+}
+
+__global__ void powers_of_two_kernel(const float* x, int n, float* y) {
+  const int i = int(blockIdx.x * 64 + threadIdx.x);
+  if (i < n) y[i] = cuda::exp2_fast(x[i]);
+}
+
 // A tile of 16 x 8 a warp; its registers are filled element by element.
 __global__ void product_kernel(const bfloat16* a, const bfloat16* b, float* c, int N, int K) {
   const int row = int(blockIdx.y * 16), column = int(blockIdx.x * 8);
@@ -71,6 +81,14 @@ __global__ void buffered_product_kernel(const bfloat16* a, const bfloat16* b, fl
 }
 
 }  // namespace
+
+void packed_pairs(const float* x, int n, uint32_t* pairs, cudaStream_t stream) {
+  launch("packed_pairs", packed_pairs_kernel, {unsigned(n + 63) / 64, 64}, stream, x, n, pairs);
+}
+
+void powers_of_two(const float* x, int n, float* y, cudaStream_t stream) {
+  launch("powers_of_two", powers_of_two_kernel, {unsigned(n + 63) / 64, 64}, stream, x, n, y);
+}
 
 void product(const bfloat16* a, const bfloat16* b, float* c, int M, int N, int K,
              cudaStream_t stream) {

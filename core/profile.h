@@ -1,0 +1,78 @@
+#pragma once
+#include <functional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/device.h"
+
+namespace folio {
+
+class Array;
+class Machine;
+
+// The calls of a device's operations that one function made.
+struct OperationTime {
+  std::string name;  // "layer_norm", "layer_norm, gradient", "AdamW::step"
+  int64_t calls = 0;
+  double seconds = 0;  // that the device took
+  double bytes = 0;  // of the Arrays read or written, each once a call: the least traffic there is
+  double flops = 0;  // of products and attention, multiply-adds counted as two
+};
+
+struct Profile {
+  std::vector<OperationTime> operations;  // the longest first
+  double seconds = 0;  // from the first to the last: waiting for the host is the rest
+};
+
+// Runs work(), and times each operation of `device` that this thread asks for in it.
+Profile profile(Device device, const std::function<void()>& work);
+
+// The layer behind it: told of every operation by BackendCall, of every address by Array.
+class Profiler {
+ public:
+  explicit Profiler(Device device);
+  ~Profiler();
+  Profiler(const Profiler&) = delete;
+  Profiler& operator=(const Profiler&) = delete;
+
+  static Profiler* active() { return active_; }  // of this thread, mostly none
+
+  // Around an operation, by the function that asked for it; calls within one are part of it.
+  void begin(Device device, const std::source_location& caller);
+  void end(Device device);
+  void touched(const Array& x);
+  void add_flops(double flops);
+  void set_bytes(double bytes);
+  Profile result();  // waits for the device
+
+ private:
+  constinit inline static thread_local Profiler* active_ = nullptr;
+
+  struct Call {
+    OperationTime cost;  // without its time
+    bool bytes_are_said = false;
+  };
+  const Device device_;
+  Machine& machine_;
+  int depth_ = 0;
+  std::vector<Call> calls_;
+  std::vector<std::pair<const void*, size_t>> arrays_;  // address and bytes, of the call
+};
+
+// For an operation to say what it costs: multiply-adds counted as two ...
+inline void count_flops(double flops) {
+  if (Profiler* profiler = Profiler::active()) profiler->add_flops(flops);
+}
+// ... and its traffic, where it reads or writes a part of an Array alone.
+inline void count_bytes(double bytes) {
+  if (Profiler* profiler = Profiler::active()) profiler->set_bytes(bytes);
+}
+
+// "folio::Tensor folio::layer_norm(...)::<lambda(...)>" -> "layer_norm, gradient": the function,
+// and whether it is a function within it, as autograd's gradients are.
+std::string short_name(std::string_view function);
+
+}  // namespace folio
