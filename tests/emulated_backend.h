@@ -13,4 +13,17 @@ Device emulated_device();
 // warp_greedy (tests/cuda/emulator/emulator.h); Error for another name.
 void use_schedule(std::string_view name);
 
+// Arrays that the emulated device has been asked for so far.
+int64_t emulated_allocations();
+
+// From when the emulated device is asked for the nth Array from now on, it has no memory left,
+// until this is gone: other programs hold what was free, other Arrays what the cache had.
+class OutOfEmulatedMemory {
+ public:
+  explicit OutOfEmulatedMemory(int64_t nth);
+  ~OutOfEmulatedMemory();
+  OutOfEmulatedMemory(const OutOfEmulatedMemory&) = delete;
+  OutOfEmulatedMemory& operator=(const OutOfEmulatedMemory&) = delete;
+};
+
 }  // namespace folio

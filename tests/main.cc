@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <cstdio>
+#include <span>
 #include <string_view>
 
 #include "tests/device.h"
@@ -31,11 +33,22 @@ Device named(std::string_view name) {
 
 // A test program: GoogleTest's options, and --device=NAME, of which "guarded" is
 // guarded_backend.h's, and "emulated" emulated_backend.h's: "emulated-random" is that with the
-// kernels' threads in random order.
+// kernels' threads in random order. Anything else ends it with 2.
 int main(int argc, char** argv) {
   testing::InitGoogleMock(&argc, argv);
   constexpr std::string_view option = "--device=";
-  for (std::string_view argument : std::span(argv + 1, size_t(argc - 1)))
-    if (argument.starts_with(option)) folio::device = folio::named(argument.substr(option.size()));
+  try {
+    for (std::string_view argument : std::span(argv + 1, size_t(argc - 1))) {
+      if (argument == "--help") continue;  // GoogleTest has printed it
+      folio::check(argument.starts_with(option),
+                   "{} is no option of this program; it takes --device=NAME and those that --help "
+                   "lists",
+                   argument);
+      folio::device = folio::named(argument.substr(option.size()));
+    }
+  } catch (const folio::Error& error) {
+    fmt::print(stderr, "{}: {}\n", argv[0], error.what());
+    return 2;
+  }
   return RUN_ALL_TESTS();
 }

@@ -9,7 +9,7 @@ class EmbeddingOps {
   virtual ~EmbeddingOps() = default;
 
   // wte[tokens] + wpe[position]: tokens [B, T] i32, wte [V, C], wpe [P, C] -> [B, T, C] in `dtype`.
-  // Row b's first position is positions[b], positions [B] i32, or 0 without `positions`.
+  // Row b's positions begin at positions[b], [B] i32, or 0 without it; Error where they leave wpe.
   virtual Array embedding(const Array& tokens, const Array& wte, const Array& wpe,
                           const Array& positions, DType dtype) = 0;
   virtual Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,

@@ -9,6 +9,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/check_positions.h"
 #include "core/devices/costs.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
@@ -129,18 +130,10 @@ class CpuEmbeddingOps final : public EmbeddingOps {
  public:
   Array embedding(const Array& tokens, const Array& wte, const Array& wpe, const Array& positions,
                   DType dtype) override {
-    const int64_t B = tokens.dim(0), T = tokens.dim(1), P = wpe.dim(0);
+    check_positions(tokens, wpe, positions);
     std::span<const int32_t> starts;
     if (positions.defined()) starts = {positions.data<int32_t>(), size_t(positions.size())};
-    check(!positions.defined() || positions.size() == B,
-          "embedding: {} first positions for {} rows of tokens", positions.size(), B);
-    for (int64_t b = 0; b < B; ++b) {
-      const int64_t first = starts.empty() ? 0 : starts[size_t(b)];
-      check(first >= 0 && first + T <= P,
-            "embedding: row {} spans positions [{}, {}), but there are only {} (block_size)", b,
-            first, first + T, P);
-    }
-    Array y({B, T, wte.dim(1)}, dtype, wte.device());
+    Array y({tokens.dim(0), tokens.dim(1), wte.dim(1)}, dtype, wte.device());
     count_bytes(moved_bytes(y));
     HWY_DYNAMIC_DISPATCH(embedding)(tokens, wte, wpe, starts, y);
     return y;

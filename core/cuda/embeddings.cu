@@ -4,6 +4,7 @@
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/sort.h"
 #include "core/cuda/reductions.h"
+#include "core/devices/check_positions.h"
 #include "core/devices/costs.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
@@ -89,6 +90,7 @@ class CudaEmbeddingOps final : public EmbeddingOps {
  public:
   Array embedding(const Array& tokens, const Array& wte, const Array& wpe, const Array& positions,
                   DType dtype) override {
+    check_positions(tokens, wpe, positions);
     const int64_t B = tokens.dim(0), T = tokens.dim(1), C = wte.dim(1);
     Array y({B, T, C}, dtype, wte.device());
     count_bytes(moved_bytes(y));

@@ -56,6 +56,17 @@ TEST(DevicePages, OutOfMemorySaysWhatIsInUseAndWhatToLower) {
   allocator.free(block);
 }
 
+TEST(DevicePages, OutOfMemoryCountsWhatOtherProgramsHold) {
+  CachingAllocator allocator(std::make_unique<cuda::DevicePages>(0));
+  allocator.allocate(megabyte);
+  emulator::take_free_memory();
+  EXPECT_THAT([&] { allocator.allocate(2 * megabyte); },
+              ThrowsMessage<Error>(HasSubstr("2097152 bytes asked for, 1048576 in use, and 0 left "
+                                             "of the 4294967296 of cuda:0")));
+  emulator::give_back_memory();
+  EXPECT_NO_THROW(allocator.allocate(2 * megabyte));
+}
+
 TEST(DevicePagesDeathTest, WhatIsNotHandedOutByTheDriverCannotBeTouched) {
   cuda::DevicePages pages(0);
   ASSERT_EQ(pages.grow(1), "");

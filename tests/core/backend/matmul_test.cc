@@ -3,15 +3,28 @@
 namespace folio {
 namespace {
 
-// The product of matrix `batch` of each side, element by element, in f64.
-double element(const std::vector<double>& a, const std::vector<double>& b, int64_t i, int64_t j,
-               int64_t m, int64_t n, int64_t k, bool flip_a, bool flip_b, int64_t of_a,
-               int64_t of_b) {
-  double sum = 0;
-  for (int64_t l = 0; l < k; ++l)
-    sum += a[size_t(of_a * m * k + (flip_a ? l * m + i : i * k + l))] *
-           b[size_t(of_b * k * n + (flip_b ? j * k + l : l * n + j))];
+// An element of the product of matrix of_a and matrix of_b in f64, and the sum of its terms' sizes.
+struct Element {
+  double value = 0, size = 0;
+};
+Element element(const std::vector<double>& a, const std::vector<double>& b, int64_t i, int64_t j,
+                int64_t m, int64_t n, int64_t k, bool flip_a, bool flip_b, int64_t of_a,
+                int64_t of_b) {
+  Element sum;
+  for (int64_t l = 0; l < k; ++l) {
+    const double term = a[size_t(of_a * m * k + (flip_a ? l * m + i : i * k + l))] *
+                        b[size_t(of_b * k * n + (flip_b ? j * k + l : l * n + j))];
+    sum.value += term;
+    sum.size += std::abs(term);
+  }
   return sum;
+}
+
+// Two sums of the same k products in f64, each in any order, differ by at most 2 gamma_k times the
+// sum of the products' sizes (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+double bound_of_f64(int64_t k, double size) {
+  const double ku = double(k) * 0x1p-53;
+  return 2 * ku / (1 - ku) * size;
 }
 
 struct Case {
@@ -38,16 +51,26 @@ TEST(Matmul, MatchesF64) {
           const Array y = backend(a)->products.matmul(a, b, flip_a, flip_b);
           const auto as = values_of(a), bs = values_of(b);
           const int64_t batch = std::max({c.a_batch, c.b_batch, int64_t{1}});
-          std::vector<double> expected;
+          std::vector<double> expected, bounds;
           for (int64_t one = 0; one < batch; ++one)
             for (int64_t i = 0; i < c.m; ++i)
-              for (int64_t j = 0; j < c.n; ++j)
-                expected.push_back(element(as, bs, i, j, c.m, c.n, c.k, flip_a, flip_b,
-                                           c.a_batch ? one : 0, c.b_batch ? one : 0));
+              for (int64_t j = 0; j < c.n; ++j) {
+                const Element sum = element(as, bs, i, j, c.m, c.n, c.k, flip_a, flip_b,
+                                            c.a_batch ? one : 0, c.b_batch ? one : 0);
+                expected.push_back(sum.value);
+                bounds.push_back(bound_of_f64(c.k, sum.size));
+              }
           EXPECT_EQ(y.dtype(), dtype);
-          // Sums of k terms of size 1 in f32, rounded once.
-          const double rounding = dtype == DType::f64 ? 0 : 1e-7 * std::sqrt(double(c.k)) * 4;
-          expect_near(y, expected, epsilon_of(dtype) + rounding);
+          if (dtype == DType::f64) {
+            const auto values = values_of(y);
+            ASSERT_EQ(values.size(), expected.size());
+            for (size_t i = 0; i < values.size(); ++i)
+              ASSERT_NEAR(values[i], expected[i], bounds[i]) << "element " << i << ", k " << c.k;
+          } else {
+            // Sums of k terms of size 1 in f32, rounded once.
+            const double rounding = 1e-7 * std::sqrt(double(c.k)) * 4;
+            expect_near(y, expected, epsilon_of(dtype) + rounding);
+          }
         }
       }
     }

@@ -43,7 +43,7 @@ char* DeviceMemory::reserve(size_t bytes) {
 
 bool DeviceMemory::take(size_t bytes) {
   if (until_failure_ > 0 && --until_failure_ == 0) return false;
-  if (bytes > total - allocated_) return false;
+  if (bytes > free_bytes()) return false;
   allocated_ += bytes;
   return true;
 }

@@ -17,6 +17,9 @@ class DeviceMemory {
 
   void fail_allocation(int nth) { until_failure_ = nth; }
   size_t allocated() const { return allocated_; }
+  size_t free_bytes() const { return total - allocated_ - of_others_; }
+  void take_free() { of_others_ += free_bytes(); }
+  void give_back_taken() { of_others_ = 0; }
 
   // 256-byte aligned, up against the pages after it; null if there is no more.
   void* allocate(size_t bytes);
@@ -60,7 +63,7 @@ class DeviceMemory {
   size_t used_ = 0;  // of the range
   std::map<char*, Pages> pages_;
   int open_ = 0;
-  size_t allocated_ = 0;
+  size_t allocated_ = 0, of_others_ = 0;
   int until_failure_ = 0;
 };
 

@@ -30,6 +30,10 @@ void use(Schedule schedule, uint64_t seed = 1);  // for the launches that run fr
 // The nth allocation of device memory from now on fails, for want of memory; 0: none does.
 void fail_allocation(int nth);
 
+// Other programs take what device memory is free now, or give it back.
+void take_free_memory();
+void give_back_memory();
+
 // Bytes of device memory that are allocated now.
 size_t allocated_memory();
 

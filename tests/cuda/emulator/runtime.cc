@@ -56,6 +56,8 @@ void use(Schedule schedule, uint64_t seed) {
 }
 
 void fail_allocation(int nth) { DeviceMemory::get().fail_allocation(nth); }
+void take_free_memory() { DeviceMemory::get().take_free(); }
+void give_back_memory() { DeviceMemory::get().give_back_taken(); }
 size_t allocated_memory() { return DeviceMemory::get().allocated(); }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
@@ -148,7 +150,7 @@ cudaError_t cudaDeviceSynchronize() {
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   std::scoped_lock lock(runtime_mutex());
   *total = DeviceMemory::total;
-  *free = *total - DeviceMemory::get().allocated();
+  *free = DeviceMemory::get().free_bytes();
   return cudaSuccess;
 }
 
