@@ -1,4 +1,4 @@
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/attention.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -103,6 +103,19 @@ TEST(CudaAttentionOf, LargeScoresAndNaN) {
   const std::vector<bfloat16> y = run<bfloat16, float>(s, qkv, dy, {}).y;
   for (int64_t t = 0; t < s.T; ++t)
     EXPECT_EQ(std::isnan(float(y[size_t(t * s.C())])), t == 65) << t;
+}
+
+// On a GPU; the emulator has no cuDNN.
+TEST(CudaAttentionOf, CudnnIsAskedForBf16WithoutDropout) {
+  const Dropout none, some = dropout_of(0.1);
+  EXPECT_TRUE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 64}, none, 80));
+  EXPECT_TRUE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 128}, none, 90));
+  EXPECT_TRUE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 8}, none, 100));
+  EXPECT_FALSE(cuda::is_for_cudnn(DType::f32, {2, 64, 3, 64}, none, 90));
+  EXPECT_FALSE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 64}, some, 90));
+  EXPECT_FALSE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 136}, none, 90));
+  EXPECT_FALSE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 60}, none, 90));
+  EXPECT_FALSE(cuda::is_for_cudnn(DType::bf16, {2, 64, 3, 64}, none, 75));
 }
 
 }  // namespace
