@@ -16,26 +16,40 @@ void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor
         shape, shape[0], b.shape());
 }
 
+void check_residual(const char* op, const Tensor& residual, const Tensor& x) {
+  check(residual.shape() == x.shape(), "{}: residual {} and x {} need one shape", op,
+        residual.shape(), x.shape());
+  check_values(op, "the residual", residual);
+  check(
+      residual.dtype() == x.dtype() || (residual.dtype() == DType::f32 && x.dtype() == DType::bf16),
+      "{}: the residual is {}, but x is {}; it may be float32 over bfloat16, else they need one "
+      "dtype",
+      op, residual.dtype(), x.dtype());
+  check_device(op, "the residual", x.array(), residual.array());
+}
+
+Array dropped(const Array& dy, const Dropout& dropout, DType dtype) {
+  return dropout.enabled() ? backend(dy)->random.dropout_grad(dy, dropout, dtype)
+                           : to_dtype(dy, dtype);
+}
+
+void check_norm(const char* op, const Tensor& x, const Tensor& w, const Tensor& b) {
+  check_parameter(op, "the weight", x, w);
+  check_optional(op, "the bias", x, b);
+  check(w.shape() == Shape{x.dim(-1)} && (!b.defined() || b.shape() == w.shape()),
+        "{}: x {} needs weight and bias [{}], got {} and {}", op, x.shape(), x.dim(-1), w.shape(),
+        b.shape());
+}
+
 }  // namespace
 
 Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout) {
-  check(!residual.defined() || residual.shape() == x.shape(),
-        "add_dropout: residual {} and x {} need one shape", residual.shape(), x.shape());
   check_values("add_dropout", "x", x);
-  if (residual.requires_grad()) check_values("add_dropout", "the residual", residual);
-  bool wider = residual.dtype() == DType::f32 && x.dtype() == DType::bf16;
-  check(!residual.defined() || residual.dtype() == x.dtype() || wider,
-        "add_dropout: the residual is {}, but x is {}; it may be float32 over bfloat16, else they "
-        "need one dtype",
-        residual.dtype(), x.dtype());
-  if (residual.defined()) check_device("add_dropout", "the residual", x.array(), residual.array());
+  if (residual.defined() || residual.requires_grad()) check_residual("add_dropout", residual, x);
   if (!residual.defined() && !dropout.enabled()) return x;
   return record(backend(x.array())->random.add_dropout(residual.array(), x.array(), dropout),
                 {residual, x}, [dropout, dtype = x.dtype()](Array dy) {
-                  Array dx = dropout.enabled()
-                                 ? backend(dy)->random.dropout_grad(dy, dropout, dtype)
-                                 : to_dtype(dy, dtype);
-                  return std::vector<Array>{dy, dx};
+                  return std::vector<Array>{dy, dropped(dy, dropout, dtype)};
                 });
 }
 
@@ -99,14 +113,10 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
 
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype, double eps) {
   check_values("layer_norm", "x", x);
-  check_parameter("layer_norm", "the weight", x, w);
-  check_optional("layer_norm", "the bias", x, b);
+  check_norm("layer_norm", x, w, b);
   check(dtype == x.dtype() || (dtype == DType::bf16 && x.dtype() == DType::f32),
         "layer_norm: of x in {} gives {}, or bfloat16 of float32, not {}", x.dtype(), x.dtype(),
         dtype);
-  check(w.shape() == Shape{x.dim(-1)} && (!b.defined() || b.shape() == w.shape()),
-        "layer_norm: x {} needs weight and bias [{}], got {} and {}", x.shape(), x.dim(-1),
-        w.shape(), b.shape());
   auto forward = [x = x.array(), w = w.array(), b = b.array(), eps, dtype] {
     return backend(x)->norms.layer_norm(x, w, b, eps, dtype);
   };
@@ -121,6 +131,35 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
         return std::vector<Array>{dx, dw, db};
       },
       [forward] { return forward().y; });
+}
+
+NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
+                                      const Dropout& dropout, const Tensor& w, const Tensor& b,
+                                      double eps) {
+  constexpr const char* name = "add_dropout_layer_norm";
+  check_values(name, "x", x);
+  check_residual(name, residual, x);
+  check_norm(name, x, w, b);
+  NormedSum forward = backend(x.array())->norms.add_dropout_layer_norm(
+      residual.array(), x.array(), dropout, w.array(), b.array(), eps);
+  auto norm_again = [sum = forward.sum, w = w.array(), b = b.array(), eps, dtype = x.dtype()] {
+    return backend(sum)->norms.layer_norm(sum, w, b, eps, dtype).y;
+  };
+  auto backward = [dropout, dtype = x.dtype(), sum = forward.sum, w = w.array(),
+                   with_bias = b.defined(), mean = forward.normed.mean, rstd = forward.normed.rstd,
+                   dw_so_far = GradientSoFar(w),
+                   db_so_far = GradientSoFar(b)](std::vector<Gradient> dys) {
+    Array dsum = std::move(dys[0]), dy = std::move(dys[1]);
+    if (!dy.defined()) return std::vector<Array>{dsum, dropped(dsum, dropout, dtype), {}, {}};
+    if (dsum.defined()) dsum = owned(to_dtype(std::move(dsum), sum.dtype()));
+    Array dw = dw_so_far.take(), db = db_so_far.take();
+    Array dx = backend(dy)->norms.add_dropout_layer_norm_grad(
+        to_dtype(dy, dtype), sum, w, mean, rstd, dropout, dsum, dw, with_bias ? &db : nullptr);
+    return std::vector<Array>{dsum, dx, dw, db};
+  };
+  auto results =
+      record({{forward.sum}, {forward.normed.y, norm_again}}, {residual, x, w, b}, backward);
+  return {results[0], results[1]};
 }
 
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
@@ -211,7 +250,7 @@ Tensor recompute(const std::function<Tensor(const Tensor&)>& f, const Tensor& x)
     f(again).backward(std::move(dy));
     return std::vector<Array>{again.grad()};
   };
-  return record_node(std::move(y), {x}, backward, nullptr);
+  return record_node(std::move(y), {x}, backward);
 }
 
 }  // namespace folio

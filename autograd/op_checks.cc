@@ -6,6 +6,8 @@ Array to_dtype(Array x, DType dtype) {
   return x.dtype() == dtype ? x : backend(x)->elementwise.cast(x, dtype);
 }
 
+Array owned(Array x) { return x.sole_owner() ? x : backend(x)->elementwise.cast(x, x.dtype()); }
+
 void check_values(const char* op, const char* name, const Tensor& x) {
   check(x.defined(),
         "{}: {} {} has a shape but no values: draw the weights, or load them, before a forward "

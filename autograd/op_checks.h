@@ -22,6 +22,8 @@ void check_ids(const char* op, const char* name, const Array& ids, int64_t least
 
 // x itself if it has that dtype.
 Array to_dtype(Array x, DType dtype);
+// x itself if no other Array sees its storage, else a copy.
+Array owned(Array x);
 
 // `backward`, called with dy in `dtype`, that of the op's result: the gradient of a bf16 result may
 // arrive in f32.

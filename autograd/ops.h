@@ -99,6 +99,15 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype,
                   double eps = 1e-5);
 
+// sum = residual + dropout(x), as add_dropout gives it, and normed = layer_norm(sum) in the dtype
+// of x: what a block of a transformer ends with and what the next begins with, in one op.
+struct NormedResidual {
+  Tensor sum, normed;
+};
+NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
+                                      const Dropout& dropout, const Tensor& w, const Tensor& b,
+                                      double eps = 1e-5);
+
 // wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
 // `dtype`. With `positions` [B] i32 row b starts at positions[b] instead of 0.
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,

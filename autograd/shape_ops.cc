@@ -77,7 +77,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
     }
     return grads;
   };
-  return record_node(y, parts, backward, nullptr);
+  return record_node(y, parts, backward);
 }
 
 Tensor take_rows(const Tensor& table, const Array& ids) {

@@ -1,5 +1,6 @@
 #include "autograd/tensor.h"
 
+#include <algorithm>
 #include <queue>
 #include <unordered_set>
 
@@ -20,15 +21,15 @@ constexpr const char* walked_before =
     "backward: a second time through the same graph, or a part that two graphs share; what its ops "
     "had saved is freed: run the forward pass again, or add the losses and call backward() once";
 
-void add_grad(Node& node, Array grad) {
-  if (!node.grad.defined()) {
-    node.grad = std::move(grad);
+void add_grad(const Place& place, Array grad) {
+  Array& sum = place->grad;
+  if (!sum.defined()) {
+    sum = std::move(grad);
     return;
   }
   // Another holder may see this storage: an op may hand one array to two inputs.
-  if (!node.grad.sole_owner())
-    node.grad = backend(node.grad)->elementwise.cast(node.grad, node.grad.dtype());
-  backend(node.grad)->elementwise.accumulate(node.grad, grad);
+  if (!sum.sole_owner()) sum = backend(sum)->elementwise.cast(sum, sum.dtype());
+  backend(sum)->elementwise.accumulate(sum, grad);
 }
 
 }  // namespace
@@ -39,17 +40,18 @@ bool NoGrad::active() { return no_grad_depth > 0; }
 
 Tensor Tensor::leaf(Array array) {
   Tensor tensor(std::move(array));
-  tensor.node_ = std::make_shared<Node>();
+  tensor.place_.node = std::make_shared<Node>();
+  tensor.place_.node->results.resize(1);
   return tensor;
 }
 
 const Array& Tensor::grad() const {
-  check(node_ != nullptr, "grad: this tensor of shape {} was not recorded", shape());
-  return node_->grad;
+  check(requires_grad(), "grad: this tensor of shape {} was not recorded", shape());
+  return place_->grad;
 }
 
 void Tensor::zero_grad() {
-  if (node_) node_->grad = {};
+  if (place_) place_->grad = {};
 }
 
 void Tensor::assign(const Array& values) {
@@ -66,26 +68,25 @@ Array Tensor::in(DType dtype) const {
   if (array_.dtype() == dtype) return array_;
   if (Array kept = kept_copy(); kept.defined() && kept.dtype() == dtype) return kept;
   Array copy = backend(array_)->elementwise.cast(array_, dtype);
-  const bool is_leaf = node_ && node_->order == 0;
-  if (is_leaf && !NoGrad::active()) node_->copy = copy, node_->copied = array_.state();
+  if (place_.is_leaf() && !NoGrad::active()) place_->copy = copy, place_->copied = array_.state();
   return copy;
 }
 
 Array Tensor::kept_copy() const {
-  bool fresh = node_ && node_->copy.shape() == shape() && array_.is_in(node_->copied);
-  return fresh ? node_->copy : Array{};
+  bool fresh = place_ && place_->copy.shape() == shape() && array_.is_in(place_->copied);
+  return fresh ? place_->copy : Array{};
 }
 
 void Tensor::keep_copy(Array copy) {
-  check(node_ && node_->order == 0 && copy.shape() == shape(),
+  check(place_.is_leaf() && copy.shape() == shape(),
         "keep_copy: a copy {} for a tensor of shape {}, which must be a leaf", copy.shape(),
         shape());
-  node_->copy = std::move(copy);
-  node_->copied = array_.state();
+  place_->copy = std::move(copy);
+  place_->copied = array_.state();
 }
 
 void Tensor::backward() const {
-  check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
+  check(requires_grad(), "backward: nothing was recorded for this tensor; is NoGrad active?");
   check(array_.size() == 1, "backward: needs a scalar such as a loss, got shape {}", shape());
   Array one(shape(), dtype(), array_.device());
   backend(one)->elementwise.fill(one, 1);
@@ -93,7 +94,7 @@ void Tensor::backward() const {
 }
 
 void Tensor::backward(Array dy) const {
-  check(node_ != nullptr, "backward: nothing was recorded for this tensor; is NoGrad active?");
+  check(requires_grad(), "backward: nothing was recorded for this tensor; is NoGrad active?");
   check(dy.shape() == shape() && dy.dtype() == dtype(),
         "backward: a tensor {} {} needs a gradient like it, got {} {}", dtype(), shape(),
         dy.dtype(), dy.shape());
@@ -101,62 +102,78 @@ void Tensor::backward(Array dy) const {
 }
 
 void Tensor::walk(Gradient dy) const {
-  bool is_leaf = node_->order == 0;
-  check(is_leaf || node_->backward, walked_before);
+  check(place_.is_leaf() || place_.node->backward, walked_before);
   bool from_one = dy.is_one;
-  add_grad(*node_, std::move(dy));
+  add_grad(place_, std::move(dy));
 
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Newest> pending;
   std::unordered_set<const Node*> queued;
-  if (node_->backward) pending.push(node_);
+  if (place_.node->backward) pending.push(place_.node);
   while (!pending.empty()) {
     std::shared_ptr<Node> node = pending.top();
     pending.pop();
-    Node::Backward backward = std::move(node->backward);
+    Backward backward = std::move(node->backward);
     node->backward = nullptr;
     check(backward != nullptr, walked_before);
-    std::vector<Array> grads = backward({std::move(node->grad), from_one});
+    std::vector<Gradient> dys;
+    for (Result& result : node->results) dys.push_back({std::exchange(result.grad, {}), from_one});
     from_one = false;
-    node->grad = {};
+    std::vector<Array> grads = backward(std::move(dys));
     for (size_t i = 0; i < node->inputs.size(); ++i) {
-      const std::shared_ptr<Node>& input = node->inputs[i];
+      const Place& input = node->inputs[i];
       if (!input || !grads[i].defined()) continue;
-      add_grad(*input, std::move(grads[i]));
-      bool is_leaf = input->order == 0;
-      if (!is_leaf && queued.insert(input.get()).second) pending.push(input);
+      add_grad(input, std::move(grads[i]));
+      if (!input.is_leaf() && queued.insert(input.node.get()).second) pending.push(input.node);
     }
     node->inputs.clear();
-    node->recompute = nullptr;
+    for (Result& result : node->results) result.recompute = nullptr;
   }
 }
 
 Saved::Saved(const Tensor& tensor) {
-  if (tensor.node_ && tensor.node_->recompute) {
-    node_ = tensor.node_;
+  if (tensor.place_ && tensor.place_->recompute) {
+    place_ = tensor.place_;
   } else {
     array_ = tensor.array();
   }
 }
 
 Array GradientSoFar::take() const {
-  bool owned = node_ && node_->grad.defined() && node_->grad.sole_owner();
+  if (!place_) return Array::shape_only(shape_, dtype_);
+  Array& sum = place_->grad;
   // Kernels add in f32, or f64, alone.
-  if (owned && node_->grad.dtype() == dtype_ && dtype_ != DType::bf16)
-    return std::exchange(node_->grad, {});
-  return Array::shape_only(shape_, dtype_);
+  const bool fits = sum.defined() && sum.dtype() == dtype_ && dtype_ != DType::bf16;
+  return fits && sum.sole_owner() ? std::exchange(sum, {}) : Array::shape_only(shape_, dtype_);
 }
 
-Array Saved::operator()() const { return node_ ? node_->recompute() : array_; }
+Array Saved::operator()() const { return place_ ? place_->recompute() : array_; }
 
-Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,
+std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> inputs,
+                                Backward backward) {
+  auto node = std::make_shared<Node>();
+  node->order = ++next_order;
+  node->backward = std::move(backward);
+  for (const Tensor& input : inputs) node->inputs.push_back(input.place_);
+  std::vector<Tensor> tensors;
+  for (Made& made : results) {
+    tensors.emplace_back(std::move(made.y));
+    tensors.back().place_ = {node, node->results.size()};
+    node->results.emplace_back().recompute = std::move(made.recompute);
+  }
+  return tensors;
+}
+
+Tensor record_node(Array y, std::vector<Tensor> inputs,
+                   std::function<std::vector<Array>(Gradient)> backward,
                    std::function<Array()> recompute) {
-  Tensor result(std::move(y));
-  result.node_ = std::make_shared<Node>();
-  result.node_->order = ++next_order;
-  result.node_->backward = std::move(backward);
-  result.node_->recompute = std::move(recompute);
-  for (const Tensor& input : inputs) result.node_->inputs.push_back(input.node_);
-  return result;
+  auto of_one = [backward = std::move(backward)](std::vector<Gradient> dys) {
+    return backward(std::move(dys[0]));
+  };
+  return record_node({{std::move(y), std::move(recompute)}}, std::move(inputs), of_one)[0];
+}
+
+bool is_recorded(std::initializer_list<Tensor> inputs) {
+  return !NoGrad::active() && std::ranges::any_of(inputs, &Tensor::requires_grad);
 }
 
 }  // namespace folio

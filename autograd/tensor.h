@@ -8,10 +8,32 @@
 namespace folio {
 
 struct Node;
+struct Result;
+
+// Where a tensor is on the tape: the node of the op that made it, and which of the op's results it
+// is. A leaf has a node of its own.
+struct Place {
+  std::shared_ptr<Node> node;  // null if the tensor was not recorded
+  size_t result = 0;
+
+  explicit operator bool() const { return node != nullptr; }
+  Result* operator->() const;
+  bool is_leaf() const;
+};
 
 // The gradient of an op's result, as its backward gets it.
 struct Gradient : Array {
   bool is_one = false;  // the scalar 1 with which Tensor::backward() starts: nothing to multiply by
+};
+
+// The gradients of an op's inputs, undefined where none is needed, from those of its results,
+// undefined where none has come.
+using Backward = std::function<std::vector<Array>(std::vector<Gradient> dys)>;
+
+// One result of an op: the values and, optionally, how they are made again, see Saved.
+struct Made {
+  Array y;
+  std::function<Array()> recompute = nullptr;
 };
 
 // An Array and, when it was recorded, its place on the tape. Copies share both.
@@ -28,7 +50,7 @@ class Tensor {
   int64_t dim(int i) const { return array_.dim(i); }
   DType dtype() const { return array_.dtype(); }
 
-  bool requires_grad() const { return node_ != nullptr; }
+  bool requires_grad() const { return bool(place_); }
   // The gradient accumulated in this leaf since zero_grad(); undefined if there is none.
   const Array& grad() const;
   void zero_grad();
@@ -52,27 +74,29 @@ class Tensor {
   void backward(Array dy) const;
 
  private:
-  friend Tensor record_node(Array, std::vector<Tensor>, std::function<std::vector<Array>(Gradient)>,
-                            std::function<Array()>);
+  friend std::vector<Tensor> record_node(std::vector<Made>, std::vector<Tensor>, Backward);
   void walk(Gradient dy) const;
   friend class Saved;
   friend class GradientSoFar;
   Array array_;
-  std::shared_ptr<Node> node_;
+  Place place_;
 };
 
-// One op on the tape: how to turn the gradient of its result into those of its inputs.
+// One op on the tape: how to turn the gradients of its results into those of its inputs.
 struct Node {
-  using Backward = std::function<std::vector<Array>(Gradient dy)>;
-
-  int64_t order = 0;                          // position on the tape
-  std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
-  Backward backward;                          // one Array an input, undefined if not needed
-  std::function<Array()> recompute;           // optional: makes the result again, see Saved
-  Array grad;                                 // gradient of the result, summed as it arrives
-  Array copy;                                 // of a leaf, in another dtype, see Tensor::in
-  Array::State copied;                        // the leaf's, when `copy` was made
+  int64_t order = 0;          // position on the tape; 0 for a leaf
+  std::vector<Place> inputs;  // null where an input needs no gradient
+  Backward backward;
+  std::vector<Result> results;
 };
+struct Result {
+  Array grad;                        // summed as it arrives
+  std::function<Array()> recompute;  // optional: makes the values again, see Saved
+  Array copy;                        // of a leaf, in another dtype, see Tensor::in
+  Array::State copied;               // the leaf's, when `copy` was made
+};
+inline Result* Place::operator->() const { return &node->results[result]; }
+inline bool Place::is_leaf() const { return node && node->order == 0; }
 
 // While one is alive, on this thread, ops record nothing: inference and evaluation.
 class NoGrad {
@@ -93,36 +117,53 @@ class Saved {
 
  private:
   Array array_;
-  std::shared_ptr<Node> node_;
+  Place place_;
 };
 
 // The gradient that an input has accumulated so far, for a backward that adds to it in place.
 class GradientSoFar {
  public:
   GradientSoFar(const Tensor& input)  // NOLINT(google-explicit-constructor)
-      : node_(input.node_), shape_(input.shape()), dtype_(input.dtype()) {}
+      : place_(input.place_), shape_(input.shape()), dtype_(input.dtype()) {}
   // Takes it out of the input, whose gradient again is what the backward returns for it. A shape
   // alone if there is none yet, or if another holder sees it.
   Array take() const;
 
  private:
-  std::shared_ptr<Node> node_;
+  Place place_;
   Shape shape_;
   DType dtype_;
 };
 
-Tensor record_node(Array y, std::vector<Tensor> inputs, Node::Backward backward,
-                   std::function<Array()> recompute);
+// One op as a node of the tape; `record` asks first whether there is need of it.
+std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> inputs,
+                                Backward backward);
+// The same of an op with one result.
+Tensor record_node(Array y, std::vector<Tensor> inputs,
+                   std::function<std::vector<Array>(Gradient dy)> backward,
+                   std::function<Array()> recompute = nullptr);
+
+// Whether an op of these inputs belongs on the tape.
+bool is_recorded(std::initializer_list<Tensor> inputs);
 
 // Wraps the result of an op. `backward` maps dy to the gradients of `inputs`, in order; under
 // NoGrad, or when no input needs a gradient, it is dropped.
 template <class F>
 Tensor record(Array y, std::initializer_list<Tensor> inputs, F&& backward,
               std::function<Array()> recompute = nullptr) {
-  bool needed = false;
-  for (const Tensor& input : inputs) needed |= input.requires_grad();
-  if (!needed || NoGrad::active()) return y;
+  if (!is_recorded(inputs)) return y;
   return record_node(std::move(y), inputs, std::forward<F>(backward), std::move(recompute));
+}
+
+// The same of an op with several results: `backward` is a Backward.
+template <class F>
+std::vector<Tensor> record(std::vector<Made> results, std::initializer_list<Tensor> inputs,
+                           F&& backward) {
+  if (is_recorded(inputs))
+    return record_node(std::move(results), inputs, std::forward<F>(backward));
+  std::vector<Tensor> constants;
+  for (Made& result : results) constants.emplace_back(std::move(result.y));
+  return constants;
 }
 
 }  // namespace folio

@@ -17,11 +17,16 @@ Block::Block(Context& context, const GptConfig& config, int64_t layer)
   add("mlp", mlp);
 }
 
-Tensor Block::operator()(const Tensor& input, KvCache* cache, bool last_only) const {
-  Tensor y = attn(ln_1(input), cache, last_only), x = last_only ? last_position(input) : input;
-  x = context_.watch("residual", add_dropout(x, y, context_.next_dropout()), layer_);
-  y = mlp(ln_2(x));
-  return context_.watch("output", add_dropout(x, y, context_.next_dropout()), layer_);
+void Block::operator()(Residual& x, KvCache* cache, bool last_only) const {
+  Tensor y = attn(ln_1(x), cache, last_only);
+  if (last_only) x = last_position(x.value());
+  add_to(x, y, "residual");
+  add_to(x, mlp(ln_2(x)), "output");
+}
+
+void Block::add_to(Residual& x, const Tensor& y, std::string_view point) const {
+  x.add(y, context_.next_dropout());
+  if (context_.is_plain()) x = context_.watch(point, x.value(), layer_);
 }
 
 }  // namespace folio

@@ -10,9 +10,9 @@ class Block : public Module {
   Block(Context& context, const GptConfig& config, int64_t layer);
 
   // x = x + dropout(attn(ln_1(x)))
-  // y = x + dropout(mlp(ln_2(x)))        x [B, T, C] -> [B, T, C]
-  // With `last_only` y is computed for the last position alone -> [B, 1, C].
-  Tensor operator()(const Tensor& x, KvCache* cache, bool last_only = false) const;
+  // x = x + dropout(mlp(ln_2(x)))        x [B, T, C] -> [B, T, C]
+  // With `last_only` the second line is computed for the last position alone -> [B, 1, C].
+  void operator()(Residual& x, KvCache* cache, bool last_only = false) const;
 
   LayerNorm ln_1;
   CausalSelfAttention attn;
@@ -20,6 +20,9 @@ class Block : public Module {
   Mlp mlp;
 
  private:
+  // x = x + dropout(y), which is the `point` to watch
+  void add_to(Residual& x, const Tensor& y, std::string_view point) const;
+
   Context& context_;
   const int64_t layer_;
 };

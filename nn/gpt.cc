@@ -55,7 +55,7 @@ Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
 }
 
 Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor) {
-  Tensor x = blocks(embed(tokens));
+  Residual x = blocks(embed(tokens));
   if (context_.is_plain()) return scale(cross_entropy(head(x), targets), factor);
   return linear_cross_entropy(ln_f_(x), wte_, targets, factor);
 }
@@ -68,19 +68,22 @@ Tensor Gpt::embed(const Array& tokens, const KvCache* cache) {
   return context_.watch("embedding", add_dropout({}, x, context_.next_dropout()));
 }
 
-Tensor Gpt::blocks(Tensor x, KvCache* cache, bool last_only) {
-  const int64_t T = x.dim(1);
+Residual Gpt::blocks(Residual x, KvCache* cache, bool last_only) {
+  const int64_t T = x.value().dim(1);
   if (cache) cache->check_room(T);
   const bool recompute = context_.recompute && !context_.watcher && !NoGrad::active();
   for (const auto& block : h_) {
     const bool is_last = block == h_.back();
-    x = recompute ? recomputed(*block, x) : (*block)(x, cache, last_only && is_last);
+    if (recompute)
+      x = recomputed(*block, x.value());
+    else
+      (*block)(x, cache, last_only && is_last);
   }
   if (cache) cache->advance(T);
   return x;
 }
 
-Tensor Gpt::head(const Tensor& x) {
+Tensor Gpt::head(Residual x) {
   Tensor normed = context_.watch("ln_f", ln_f_(x));
   return context_.watch("logits", linear(normed, wte_, {}));
 }
@@ -90,9 +93,10 @@ Tensor Gpt::recomputed(const Block& block, const Tensor& x) {
   // The second run draws the masks of the first: it starts from the same state of the generator.
   auto run = [this, &block, before = context_.random](const Tensor& input) {
     Generator now = std::exchange(context_.random, before);
-    Tensor y = block(input, nullptr);
+    Residual x = input;
+    block(x, nullptr);
     context_.random.drawn = std::max(context_.random.drawn, now.drawn);
-    return y;
+    return x.value();
   };
   return recompute(run, x);
 }

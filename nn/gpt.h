@@ -31,9 +31,9 @@ class Gpt : public Module {
   // x_t = dropout(wte[token_t] + wpe[position_t]): tokens [B, T] -> [B, T, C]
   Tensor embed(const Array& tokens, const KvCache* cache = nullptr);
   // Every block in turn: x [B, T, C] -> [B, T, C], or [B, 1, C] with `last_only`.
-  Tensor blocks(Tensor x, KvCache* cache = nullptr, bool last_only = false);
+  Residual blocks(Residual x, KvCache* cache = nullptr, bool last_only = false);
   // ln_f(x) wte^T: x [B, T, C] -> logits [B, T, V]
-  Tensor head(const Tensor& x);
+  Tensor head(Residual x);
 
   // Cuts the position embedding down: a model trained with long contexts runs with shorter ones.
   void crop_block_size(int64_t block_size);

@@ -16,8 +16,8 @@ LayerNorm::LayerNorm(Context& context, int64_t channels, bool with_bias) : conte
   if (with_bias) add("bias", bias, zeros({channels}, DType::f32, context.device));
 }
 
-Tensor LayerNorm::operator()(const Tensor& x) const {
-  return layer_norm(x, weight, bias, context_.dtype);
+Tensor LayerNorm::operator()(Residual& x) const {
+  return x.layer_norm(weight, bias, context_.dtype);
 }
 
 Tensor last_position(const Tensor& x) {

@@ -1,6 +1,7 @@
 #pragma once
 #include "nn/context.h"
 #include "nn/module.h"
+#include "nn/residual.h"
 
 namespace folio {
 
@@ -21,7 +22,7 @@ class LayerNorm : public Module {
   LayerNorm(Context& context, int64_t channels, bool bias);
   // (x - mean) / sqrt(variance + eps) w + b over the last dimension: x [..., C], w [C], b [C] (if
   // wanted) -> [..., C] in the dtype that the next matrix multiplies
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(Residual& x) const;
 
   Parameter weight, bias;
 

@@ -1,11 +1,17 @@
 #pragma once
 #include "core/array.h"
+#include "core/random.h"
 
 namespace folio {
 
 struct LayerNormed {
   Array y;           // [..., C]
   Array mean, rstd;  // [rows], f32 (f64 for f64)
+};
+
+struct NormedSum {
+  Array sum;           // [..., C], in the dtype of the residual
+  LayerNormed normed;  // of it
 };
 
 class NormOps {
@@ -19,6 +25,27 @@ class NormOps {
   // -> dx in the dtype of x; adds to dw [C] and, if it is given, to db [C].
   virtual Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                                 const Array& rstd, Array& dw, Array* db = nullptr) = 0;
+
+  // layer_norm(sum, w, b, eps, dtype of x) of sum = RandomOps::add_dropout(residual, x, dropout),
+  // in one pass over memory and with the bits of those two.
+  //
+  // Bytes read or written for an element of an f32 residual under bf16 activations; in brackets
+  // those of a bf16 residual:
+  //   forward   12 (8): residual 4 (2), x 2, sum 4 (2), y 2. As two operations 16 (10), for the sum
+  //             is read again.
+  //   gradient  16 (10): dy 2, sum 4 (2), dsum 4 (2) and again, written, 4 (2), dx 2. As three
+  //             operations 28 (16): layer_norm_grad 10 (6), accumulate 12 (6), dropout_grad 6 (4).
+  virtual NormedSum add_dropout_layer_norm(const Array& residual, const Array& x,
+                                           const Dropout& dropout, const Array& w, const Array& b,
+                                           double eps) = 0;
+  // dy is the gradient of normed.y. Adds the layer norm's gradient in the sum to `dsum`, which is
+  // what has arrived at the sum from elsewhere (made, if that is nothing), and so becomes the
+  // residual's gradient. -> that of x in the dtype of dy; dsum itself where it is the same. Adds to
+  // dw and db as layer_norm_grad does.
+  virtual Array add_dropout_layer_norm_grad(const Array& dy, const Array& sum, const Array& w,
+                                            const Array& mean, const Array& rstd,
+                                            const Dropout& dropout, Array& dsum, Array& dw,
+                                            Array* db = nullptr) = 0;
 };
 
 }  // namespace folio

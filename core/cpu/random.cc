@@ -6,36 +6,17 @@
 #include <numbers>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/simd-inl.h"
+#include "core/cpu/dropout-inl.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 
-inline void factors_of(const Dropout& dropout, int64_t first, int64_t n, float* out) {
-  dropout_factors(dropout, uint64_t(first), size_t(n), float(dropout.scale()), out);
-}
-inline void factors_of(const Dropout& dropout, int64_t first, int64_t n, double* out) {
-  for (int64_t i = 0; i < n; ++i)
-    out[i] = dropout.keeps(uint64_t(first + i)) ? dropout.scale() : 0.0;
-}
-
-// y = residual + dropout(x); `residual` may be null.
 template <class X, class Y>
 void add_dropout_of(const Y* residual, const X* x, const Dropout& dropout, int64_t size, Y* y) {
-  constexpr int64_t block = 1 << 14, chunk = 1 << 10;
-  Tag<Y> d;
-  parallel_blocks(size, block, [&](int64_t begin, int64_t end) HWY_ATTR {
-    HWY_ALIGN Compute<Y> factors[chunk];
-    for (int64_t first = begin; first < end; first += chunk) {
-      const int64_t count = std::min(chunk, end - first);
-      factors_of(dropout, first, count, factors);
-      for_vectors(d, 0, count, [&](int64_t i, auto n) HWY_ATTR {
-        auto kept = load(d, x + first + i, n) * load(d, factors + i, n);
-        store(residual ? load(d, residual + first + i, n) + kept : kept, y + first + i, n);
-      });
-    }
+  parallel_blocks(size, 1 << 14, [&](int64_t begin, int64_t end) HWY_ATTR {
+    add_dropout_range(residual, x, dropout, begin, end, y);
   });
 }
 

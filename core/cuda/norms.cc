@@ -2,6 +2,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/stream.h"
+#include "core/devices/layer_norm_results.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -21,9 +22,7 @@ class CudaNormOps final : public NormOps {
                          DType dtype) override {
     const DType sums = sum_dtype(x.dtype());
     const Array weight = in_dtype(w, sums), bias = in_dtype(b, sums);
-    LayerNormed out{Array(x.shape(), dtype, x.device()),
-                    Array({x.rows()}, weight.dtype(), x.device()),
-                    Array({x.rows()}, weight.dtype(), x.device())};
+    LayerNormed out = unset_layer_norm(x, dtype);
     visit_stream(x.dtype(), dtype, "layer_norm", [&](auto wide, auto narrow) {
       using X = decltype(wide);
       using Y = decltype(narrow);
@@ -38,13 +37,11 @@ class CudaNormOps final : public NormOps {
 
   Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                         const Array& rstd, Array& dw, Array* db) override {
-    const Array weight = in_dtype(w, sum_dtype(x.dtype()));
-    if (!dw.defined()) dw = zeros(w.shape(), weight.dtype(), x.device());
-    if (db && !db->defined()) *db = zeros(w.shape(), weight.dtype(), x.device());
+    begin_layer_norm_sums("layer_norm_grad", x, w, dw, db);
     Array dx(x.shape(), x.dtype(), x.device());
     if (x.size() == 0) return dx;
     const int C = int(x.dim(-1));
-    const Array scratch({cuda::layer_norm_grad_scratch(x.rows(), C)}, weight.dtype(), x.device());
+    const Array weight = in_dtype(w, sum_dtype(x.dtype())), scratch = grad_scratch(x);
     visit_stream(x.dtype(), dy.dtype(), "layer_norm_grad", [&](auto wide, auto narrow) {
       using X = decltype(wide);
       using Y = decltype(narrow);
@@ -54,6 +51,77 @@ class CudaNormOps final : public NormOps {
                                      scratch.data<A>(), x.rows(), C, stream());
     });
     return dx;
+  }
+
+  NormedSum add_dropout_layer_norm(const Array& residual, const Array& x, const Dropout& dropout,
+                                   const Array& w, const Array& b, double eps) override {
+    if (!fits(residual, x)) {
+      Array sum = backend(x)->random.add_dropout(residual, x, dropout);
+      return {sum, layer_norm(sum, w, b, eps, x.dtype())};
+    }
+    const DType sums = sum_dtype(x.dtype());
+    const Array weight = in_dtype(w, sums), bias = in_dtype(b, sums);
+    NormedSum out{Array(x.shape(), residual.dtype(), x.device()), unset_layer_norm(x, x.dtype())};
+    if (x.size() == 0) return out;
+    visit_stream(
+        residual.dtype(), x.dtype(), "add_dropout_layer_norm", [&](auto wide, auto narrow) {
+          using X = decltype(wide);
+          using Y = decltype(narrow);
+          using A = SumOf<X>;
+          cuda::add_dropout_layer_norm<X, Y, A>(
+              {residual.data<X>(), x.data<Y>(), weight.data<A>(), data_of<A>(&bias), eps, dropout,
+               out.sum.data<X>(), out.normed.y.data<Y>(), out.normed.mean.data<A>(),
+               out.normed.rstd.data<A>(), x.rows(), int(x.dim(-1))},
+              stream());
+        });
+    return out;
+  }
+
+  Array add_dropout_layer_norm_grad(const Array& dy, const Array& sum, const Array& w,
+                                    const Array& mean, const Array& rstd, const Dropout& dropout,
+                                    Array& dsum, Array& dw, Array* db) override {
+    constexpr const char* name = "add_dropout_layer_norm_grad";
+    const bool is_same = is_one_gradient(dy, sum, dropout);
+    if (!fits(sum, dy)) {
+      Array grad = layer_norm_grad(dy, sum, w, mean, rstd, dw, db);
+      if (dsum.defined())
+        backend(sum)->elementwise.accumulate(dsum, grad);
+      else
+        dsum = grad;
+      return is_same ? dsum : backend(sum)->random.dropout_grad(dsum, dropout, dy.dtype());
+    }
+    begin_layer_norm_sums(name, sum, w, dw, db);
+    const bool adds = dsum.defined();
+    if (!adds) dsum = Array(sum.shape(), sum.dtype(), sum.device());
+    dsum.begin_write(name);
+    Array dx = is_same ? dsum : Array(dy.shape(), dy.dtype(), dy.device());
+    if (sum.size() == 0) return dx;
+    const Array weight = in_dtype(w, sum_dtype(sum.dtype())), scratch = grad_scratch(sum);
+    visit_stream(
+        sum.dtype(), dy.dtype(), "add_dropout_layer_norm_grad", [&](auto wide, auto narrow) {
+          using X = decltype(wide);
+          using Y = decltype(narrow);
+          using A = SumOf<X>;
+          cuda::add_dropout_layer_norm_grad<X, Y, A>(
+              dy.data<Y>(), sum.data<X>(), weight.data<A>(), mean.data<A>(), rstd.data<A>(),
+              dropout, adds, dsum.data<X>(), is_same ? nullptr : dx.data<Y>(), dw.data<A>(),
+              data_of<A>(db), scratch.data<A>(), sum.rows(), int(sum.dim(-1)), stream());
+        });
+    return dx;
+  }
+
+ private:
+  static Array grad_scratch(const Array& x) {
+    return Array({cuda::layer_norm_grad_scratch(x.rows(), int(x.dim(-1)))}, sum_dtype(x.dtype()),
+                 x.device());
+  }
+  // Whether rows are short enough for the kernels that take more than one step at a time.
+  static bool fits(const Array& sum, const Array& x) {
+    return visit_stream(
+        sum.dtype(), x.dtype(), "add_dropout_layer_norm", [&](auto wide, auto narrow) {
+          using X = decltype(wide);
+          return cuda::fits_add_dropout_layer_norm<X, decltype(narrow), SumOf<X>>(int(x.dim(-1)));
+        });
   }
 };
 

@@ -156,6 +156,39 @@ std::vector<OpRow> rows_of_losses() {
   };
 }
 
+// Of residual, x, w and b: both results, so that each has a gradient of its own.
+Tensor both_of_normed_residual(const Inputs& in, const Dropout& dropout) {
+  auto [sum, normed] = add_dropout_layer_norm(in[0], in[1], dropout, in[2], in[3]);
+  return concat({sum, normed}, -1);
+}
+
+std::vector<OpRow> rows_of_normed_residuals() {
+  const std::vector<Shape> shapes{{2, 3, 10}, {2, 3, 10}, {10}, {10}};
+  return {
+      {"add_dropout_layer_norm", shapes,
+       [](auto& in) { return both_of_normed_residual(in, a_dropout()); }},
+      {"add_dropout_layer_norm:off", shapes,
+       [](auto& in) { return both_of_normed_residual(in, {}); }},
+      {"add_dropout_layer_norm:sum",
+       {{2, 3, 10}, {2, 3, 10}},
+       [](auto& in) {
+         const Tensor w = full({10}, 1, in[0].dtype(), test_device());
+         return add_dropout_layer_norm(in[0], in[1], a_dropout(), w, {}).sum;
+       }},
+      {"add_dropout_layer_norm:normed", shapes,
+       [](auto& in) {
+         return add_dropout_layer_norm(in[0], in[1], a_dropout(), in[2], in[3]).normed;
+       }},
+      // As in a model: one way goes on from the norm, which is made again, the other around it.
+      {"add_dropout_layer_norm:around",
+       {{2, 3, 16}, {2, 3, 16}, {16}, {16}, {16, 16}},
+       [](auto& in) {
+         auto [sum, normed] = add_dropout_layer_norm(in[0], in[1], a_dropout(), in[2], in[3]);
+         return add_dropout(sum, linear(normed, in[4], {}), a_dropout());
+       }},
+  };
+}
+
 std::vector<OpRow> rows_of_fused_ops() {
   return {
       {"add:twice", {{3, 5}}, [](auto& in) { return add(in[0], in[0]); }},
@@ -214,7 +247,8 @@ std::vector<OpRow> op_table() {
   add_activation_rows(table);
   add_binary_rows(table);
   add_matmul_rows(table);
-  for (auto& group : {rows_over_axes(), rows_of_shapes(), rows_of_losses(), rows_of_fused_ops()})
+  for (auto& group : {rows_over_axes(), rows_of_shapes(), rows_of_losses(), rows_of_fused_ops(),
+                      rows_of_normed_residuals()})
     table.insert(table.end(), group.begin(), group.end());
   return table;
 }

@@ -23,18 +23,12 @@ __global__ void __launch_bounds__(map_threads) dropout_kernel(Arguments<Y, X> in
   using A = ComputeType<Y, X>;
   const int64_t block = int64_t(blockIdx.x) * map_threads + threadIdx.x, first = block * of_a_block;
   if (first >= in.n) return;
-  std::array<uint32_t, 4> words{~0u, ~0u, ~0u, ~0u};
-  if (in.dropout.enabled()) words = in.dropout.stream.block(uint64_t(block));
+  const DropoutNumbers numbers(in.dropout, first);
   for (int i = 0; i < of_a_block && first + i < in.n; i += pack) {
     const auto x = load_pack<pack>(in.x + first + i);
     Pack<Y, pack> out{};
     if (in.residual) out = load_pack<pack>(in.residual + first + i);
-#pragma unroll
-    for (int j = 0; j < pack; ++j) {
-      const uint32_t word = words[size_t(i + j) / 2];
-      const bool kept = ((i + j) % 2 ? word >> 16 : word & 0xffff) >= in.dropout.threshold;
-      out.at[j] = Y(A(out.at[j]) + (kept ? A(x.at[j]) * A(in.scale) : A(0)));
-    }
+    out = add_dropped<A>(out, x, numbers, i, in.dropout.threshold, A(in.scale));
     store_pack<pack>(in.y + first + i, out);
   }
 }

@@ -12,16 +12,11 @@ namespace {
 constexpr int warps = 8, threads = warps * 32;
 constexpr int64_t most_blocks = 512;  // of layer_norm_grad: as many sums of dw and db as are added
 
-// A warp a row. The variance is summed around the mean; what the first pass read is in the cache.
-template <class X, class Y, class A, int n>
-__global__ void __launch_bounds__(threads)
-    forward_kernel(const X* x, const A* w, const A* b, A eps, Y* y, A* mean, A* rstd, int64_t rows,
-                   int C) {
-  const int64_t row = int64_t(blockIdx.x) * warps + threadIdx.x / 32;
-  if (row >= rows) return;
+// A warp's row. The variance is summed around the mean; what the first pass read is in the cache.
+template <int n, class X, class Y, class A>
+__device__ void normalize_row(const X* x, const A* w, const A* b, A eps, Y* y, A* mean, A* rstd,
+                              int C) {
   const int lane = int(threadIdx.x) % 32;
-  x += row * C;
-  y += row * C;
   A total = 0, squares = 0;
   for (int c = lane * n; c < C; c += 32 * n) {
     const auto values = load_pack<n>(x + c);
@@ -41,25 +36,76 @@ __global__ void __launch_bounds__(threads)
     store_pack<n>(y + c, out);
   }
   if (lane == 0) {
-    mean[row] = center;
-    rstd[row] = factor;
+    *mean = center;
+    *rstd = factor;
   }
 }
+
+template <class X, class Y, class A, int n>
+__global__ void __launch_bounds__(threads)
+    forward_kernel(const X* x, const A* w, const A* b, A eps, Y* y, A* mean, A* rstd, int64_t rows,
+                   int C) {
+  const int64_t row = int64_t(blockIdx.x) * warps + threadIdx.x / 32;
+  if (row >= rows) return;
+  normalize_row<n>(x + row * C, w, b, eps, y + row * C, mean + row, rstd + row, C);
+}
+
+// The sum stays in shared memory for the norm. A lane reads there what it wrote itself.
+template <class X, class Y, class A, int n>
+__global__ void __launch_bounds__(threads)
+    add_forward_kernel(AddDropoutLayerNorm<X, Y, A> in, A scale) {
+  const int64_t row = int64_t(blockIdx.x) * warps + threadIdx.x / 32;
+  if (row >= in.rows) return;
+  const int C = in.C, lane = int(threadIdx.x) % 32;
+  X* sum = &dynamic_shared<X>() + int(threadIdx.x) / 32 * C;
+  for (int c = lane * n; c < C; c += 32 * n) {
+    const int64_t i = row * C + c;
+    const auto out = add_dropped<A>(load_pack<n>(in.residual + i), load_pack<n>(in.x + i),
+                                    DropoutNumbers(in.dropout, i), 0, in.dropout.threshold, scale);
+    store_pack<n>(sum + c, out);
+    store_pack<n>(in.sum + i, out);
+  }
+  normalize_row<n>(sum, in.w, in.b, A(in.eps), in.y + row * C, in.mean + row, in.rstd + row, C);
+}
+
+// Where the gradient of the sum goes.
+template <class X, class Y, class A>
+struct AddDropoutGrad {
+  X* dsum;
+  bool adds;  // to what dsum holds
+  Y* dx;      // null: none
+  Dropout dropout;
+  A scale;
+
+  // Elements i to i + n.
+  template <int n>
+  __device__ void put(int64_t i, Pack<X, n> grad) const {
+    if (adds) {
+      const auto so_far = load_pack<n>(dsum + i);
+      for (int j = 0; j < n; ++j) grad.at[j] = X(A(so_far.at[j]) + A(grad.at[j]));
+    }
+    store_pack<n>(dsum + i, grad);
+    if (!dx) return;
+    const auto dropped =
+        add_dropped<A>(Pack<Y, n>{}, grad, DropoutNumbers(dropout, i), 0, dropout.threshold, scale);
+    store_pack<n>(dx + i, dropped);
+  }
+};
 
 template <class X, class Y, class A>
 struct Backward {
   const Y* dy;
   const X* x;
   const A *w, *mean, *rstd;
-  X* dx;
   A* sums;  // [blocks, 2, C]: of dw and db
   int64_t rows;
   int C;
 };
 
-// With n = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - n mean(g n)). A warp's row.
-template <int n, class X, class Y, class A>
-__device__ void row_grad(const Backward<X, Y, A>& in, int64_t row) {
+// With n = (x - mean) rstd and g = dy w: put(c, pack of rstd (g - mean(g) - n mean(g n))) for the
+// columns of a warp's row.
+template <int n, class X, class Y, class A, class F>
+__device__ void row_grad(const Backward<X, Y, A>& in, int64_t row, F&& put) {
   const int lane = int(threadIdx.x) % 32, C = in.C;
   const X* x = in.x + row * C;
   const Y* dy = in.dy + row * C;
@@ -83,7 +129,7 @@ __device__ void row_grad(const Backward<X, Y, A>& in, int64_t row) {
       const A normal = (A(values.at[i]) - center) * factor;
       out.at[i] = X(factor * (A(grads.at[i]) * in.w[c + i] - mean_g - normal * mean_gn));
     }
-    store_pack<n>(in.dx + row * C + c, out);
+    put(c, out);
   }
 }
 
@@ -110,10 +156,10 @@ __device__ void add_column_grads(const Backward<X, Y, A>& in, int64_t first, int
   }
 }
 
-// Eight rows at a time: a warp does a row's dx, then a thread its columns' sums over the rows,
-// which are in the cache. A column's sum is its thread's alone, so nobody waits for anybody.
-template <class X, class Y, class A, int n>
-__global__ void __launch_bounds__(threads) grad_kernel(Backward<X, Y, A> in) {
+// Eight rows at a time: do_rows(first, count, dw, db) does those from `first` on and adds a
+// thread's columns to the sums, which are nobody else's.
+template <int n, class X, class Y, class A, class F>
+__device__ void each_rows(const Backward<X, Y, A>& in, F&& do_rows) {
   A *dw = &dynamic_shared<A>(), *db = dw + in.C;
   auto each_column = [&](auto&& f) {
     for (int c = int(threadIdx.x) * n; c < in.C; c += threads * n)
@@ -122,14 +168,51 @@ __global__ void __launch_bounds__(threads) grad_kernel(Backward<X, Y, A> in) {
   each_column([&](int c) { dw[c] = db[c] = 0; });
   for (int64_t first = int64_t(blockIdx.x) * warps; first < in.rows;
        first += int64_t(gridDim.x) * warps) {
-    if (const int64_t row = first + threadIdx.x / 32; row < in.rows) row_grad<n>(in, row);
     const int64_t left = in.rows - first;
-    add_column_grads<n>(in, first, left < warps ? int(left) : warps, dw, db);
+    do_rows(first, left < warps ? int(left) : warps, dw, db);
   }
   A* to = in.sums + int64_t(blockIdx.x) * 2 * in.C;
   each_column([&](int c) {
     to[c] = dw[c];
     to[in.C + c] = db[c];
+  });
+}
+
+// A warp does a row's dx, then a thread its columns' sums over the rows, which are in the cache, so
+// that nobody waits for anybody.
+template <class X, class Y, class A, int n>
+__global__ void __launch_bounds__(threads) grad_kernel(Backward<X, Y, A> in, X* dx) {
+  each_rows<n>(in, [&](int64_t first, int count, A* dw, A* db) {
+    const int warp = int(threadIdx.x) / 32;
+    if (warp < count)
+      row_grad<n>(in, first + warp, [&](int c, const auto& grad) {
+        store_pack<n>(dx + (first + warp) * in.C + c, grad);
+      });
+    add_column_grads<n>(in, first, count, dw, db);
+  });
+}
+
+// The same with the rows in shared memory, behind the sums, from where all warps read them.
+template <class X, class Y, class A, int n>
+__global__ void __launch_bounds__(threads)
+    add_grad_kernel(Backward<X, Y, A> in, AddDropoutGrad<X, Y, A> out) {
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, C = in.C;
+  X* x = reinterpret_cast<X*>(&dynamic_shared<A>() + 2 * C);  // [warps, C]
+  Y* dy = reinterpret_cast<Y*>(x + warps * C);                // [warps, C]
+  each_rows<n>(in, [&](int64_t first, int count, A* dw, A* db) {
+    Backward<X, Y, A> rows = in;
+    rows.x = x, rows.dy = dy, rows.mean += first, rows.rstd += first;
+    if (warp < count) {
+      const int64_t row = (first + warp) * C;
+      for (int c = lane * n; c < C; c += 32 * n) {
+        store_pack<n>(x + warp * C + c, load_pack<n>(in.x + row + c));
+        store_pack<n>(dy + warp * C + c, load_pack<n>(in.dy + row + c));
+      }
+      row_grad<n>(rows, warp, [&](int c, Pack<X, n> grad) { out.put(row + c, grad); });
+    }
+    __syncthreads();
+    add_column_grads<n>(rows, 0, count, dw, db);
+    __syncthreads();
   });
 }
 
@@ -145,6 +228,12 @@ __global__ void __launch_bounds__(threads)
   }
   dw[c] += w_sum;
   if (db) db[c] += b_sum;
+}
+
+template <class A>
+void add_sums(const A* sums, int64_t blocks, int C, A* dw, A* db, cudaStream_t stream) {
+  launch("layer_norm_grad's sums", add_sums_kernel<A>,
+         {unsigned((C + threads - 1) / threads), threads}, stream, sums, int(blocks), C, dw, db);
 }
 
 int64_t blocks_for(int64_t rows) { return std::min(most_blocks, (rows + warps - 1) / warps); }
@@ -172,19 +261,43 @@ void layer_norm(const X* x, const A* w, const A* b, double eps, Y* y, A* mean, A
   });
 }
 
+template <class X, class Y, class A>
+void add_dropout_layer_norm(const AddDropoutLayerNorm<X, Y, A>& arguments, cudaStream_t stream) {
+  visit_pack<X>(arguments.C, [&]<int n>(std::integral_constant<int, n>) {
+    launch("add_dropout_layer_norm", add_forward_kernel<X, Y, A, n>,
+           {unsigned((arguments.rows + warps - 1) / warps), threads,
+            warps * sizeof(X) * size_t(arguments.C)},
+           stream, arguments, A(arguments.dropout.scale()));
+  });
+}
+
 int64_t layer_norm_grad_scratch(int64_t rows, int C) { return blocks_for(rows) * 2 * C; }
 
 template <class X, class Y, class A>
 void layer_norm_grad(const Y* dy, const X* x, const A* w, const A* mean, const A* rstd, X* dx,
                      A* dw, A* db, A* scratch, int64_t rows, int C, cudaStream_t stream) {
   const int64_t blocks = blocks_for(rows);
-  const Backward<X, Y, A> arguments{dy, x, w, mean, rstd, dx, scratch, rows, C};
+  const Backward<X, Y, A> arguments{dy, x, w, mean, rstd, scratch, rows, C};
   visit_pack<X>(C, [&]<int n>(std::integral_constant<int, n>) {
     launch("layer_norm_grad", grad_kernel<X, Y, A, n>,
-           {unsigned(blocks), threads, 2 * sizeof(A) * size_t(C)}, stream, arguments);
+           {unsigned(blocks), threads, 2 * sizeof(A) * size_t(C)}, stream, arguments, dx);
   });
-  launch("layer_norm_grad's sums", add_sums_kernel<A>,
-         {unsigned((C + threads - 1) / threads), threads}, stream, scratch, int(blocks), C, dw, db);
+  add_sums(scratch, blocks, C, dw, db, stream);
+}
+
+template <class X, class Y, class A>
+void add_dropout_layer_norm_grad(const Y* dy, const X* sum, const A* w, const A* mean,
+                                 const A* rstd, const Dropout& dropout, bool adds, X* dsum, Y* dx,
+                                 A* dw, A* db, A* scratch, int64_t rows, int C,
+                                 cudaStream_t stream) {
+  const int64_t blocks = blocks_for(rows);
+  const Backward<X, Y, A> arguments{dy, sum, w, mean, rstd, scratch, rows, C};
+  visit_pack<X>(C, [&]<int n>(std::integral_constant<int, n>) {
+    launch("add_dropout_layer_norm_grad", add_grad_kernel<X, Y, A, n>,
+           {unsigned(blocks), threads, add_dropout_layer_norm_shared<X, Y, A>(C)}, stream,
+           arguments, AddDropoutGrad<X, Y, A>{dsum, adds, dx, dropout, A(dropout.scale())});
+  });
+  add_sums(scratch, blocks, C, dw, db, stream);
 }
 
 template void layer_norm(const double*, const double*, const double*, double, double*, double*,
@@ -192,19 +305,40 @@ template void layer_norm(const double*, const double*, const double*, double, do
 template void layer_norm_grad(const double*, const double*, const double*, const double*,
                               const double*, double*, double*, double*, double*, int64_t, int,
                               cudaStream_t);
+template void add_dropout_layer_norm(const AddDropoutLayerNorm<double, double, double>&,
+                                     cudaStream_t);
+template void add_dropout_layer_norm_grad(const double*, const double*, const double*,
+                                          const double*, const double*, const Dropout&, bool,
+                                          double*, double*, double*, double*, double*, int64_t, int,
+                                          cudaStream_t);
 template void layer_norm(const float*, const float*, const float*, double, float*, float*, float*,
                          int64_t, int, cudaStream_t);
 template void layer_norm_grad(const float*, const float*, const float*, const float*, const float*,
                               float*, float*, float*, float*, int64_t, int, cudaStream_t);
+template void add_dropout_layer_norm(const AddDropoutLayerNorm<float, float, float>&, cudaStream_t);
+template void add_dropout_layer_norm_grad(const float*, const float*, const float*, const float*,
+                                          const float*, const Dropout&, bool, float*, float*,
+                                          float*, float*, float*, int64_t, int, cudaStream_t);
 template void layer_norm(const float*, const float*, const float*, double, bfloat16*, float*,
                          float*, int64_t, int, cudaStream_t);
 template void layer_norm_grad(const bfloat16*, const float*, const float*, const float*,
                               const float*, float*, float*, float*, float*, int64_t, int,
                               cudaStream_t);
+template void add_dropout_layer_norm(const AddDropoutLayerNorm<float, bfloat16, float>&,
+                                     cudaStream_t);
+template void add_dropout_layer_norm_grad(const bfloat16*, const float*, const float*, const float*,
+                                          const float*, const Dropout&, bool, float*, bfloat16*,
+                                          float*, float*, float*, int64_t, int, cudaStream_t);
 template void layer_norm(const bfloat16*, const float*, const float*, double, bfloat16*, float*,
                          float*, int64_t, int, cudaStream_t);
 template void layer_norm_grad(const bfloat16*, const bfloat16*, const float*, const float*,
                               const float*, bfloat16*, float*, float*, float*, int64_t, int,
                               cudaStream_t);
+template void add_dropout_layer_norm(const AddDropoutLayerNorm<bfloat16, bfloat16, float>&,
+                                     cudaStream_t);
+template void add_dropout_layer_norm_grad(const bfloat16*, const bfloat16*, const float*,
+                                          const float*, const float*, const Dropout&, bool,
+                                          bfloat16*, bfloat16*, float*, float*, float*, int64_t,
+                                          int, cudaStream_t);
 
 }  // namespace folio::cuda
