@@ -26,15 +26,16 @@ class NormOps {
   virtual Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
                                 const Array& rstd, Array& dw, Array* db = nullptr) = 0;
 
-  // layer_norm(sum, w, b, eps, dtype of x) of sum = RandomOps::add_dropout(residual, x, dropout),
-  // in one pass over memory and with the bits of those two.
+  // sum = RandomOps::add_dropout(residual, x, dropout), and layer_norm(sum, w, b, eps, dtype of x),
+  // in one pass over memory. On the CPU this and its gradient have the bits of the operations
+  // apart.
   //
-  // Bytes read or written for an element of an f32 residual under bf16 activations; in brackets
-  // those of a bf16 residual:
-  //   forward   12 (8): residual 4 (2), x 2, sum 4 (2), y 2. As two operations 16 (10), for the sum
-  //             is read again.
-  //   gradient  16 (10): dy 2, sum 4 (2), dsum 4 (2) and again, written, 4 (2), dx 2. As three
-  //             operations 28 (16): layer_norm_grad 10 (6), accumulate 12 (6), dropout_grad 6 (4).
+  // Bytes of memory traffic for each element of an f32 residual under bf16 activations, and in
+  // brackets of a bf16 residual; those of w, b and of two numbers a row come on top:
+  //   forward: residual 4 (2) + x 2 + sum 4 (2) + y 2 = 12 (8)
+  //     apart: add_dropout 10 (6) + layer_norm 6 (4) = 16 (10)
+  //   gradient: dy 2 + sum 4 (2) + dsum, read 4 (2) and written 4 (2) + dx 2 = 16 (10)
+  //     apart: layer_norm_grad 10 (6) + accumulate 12 (6) + dropout_grad 6 (4) = 28 (16)
   virtual NormedSum add_dropout_layer_norm(const Array& residual, const Array& x,
                                            const Dropout& dropout, const Array& w, const Array& b,
                                            double eps) = 0;

@@ -48,6 +48,86 @@ TEST(Tape, GradientsOfANarrowLeafAddUpWhateverTheirDtype) {
   }
 }
 
+// An op of two results, x + y and x - y, that tells of every call of its backward which gradients
+// it got. The second result can be made again.
+struct SumAndDifference {
+  std::vector<std::vector<bool>> calls;
+  int made_again = 0;
+
+  std::vector<Tensor> operator()(const Tensor& x, const Tensor& y) {
+    auto pair = [](const Array& a, const Array& b) {
+      Array negative = backend(b)->elementwise.cast(b, b.dtype());
+      backend(b)->elementwise.scale(negative, -1);
+      return std::vector<Array>{backend(a)->elementwise.add(a, b),
+                                backend(a)->elementwise.add(a, negative)};
+    };
+    auto values = pair(x.array(), y.array());
+    auto again = [this, pair, x = x.array(), y = y.array()] {
+      ++made_again;
+      return pair(x, y)[1];
+    };
+    return record({{values[0]}, {values[1], again}}, {x, y},
+                  [this, pair](const std::vector<Gradient>& dys) {
+                    calls.push_back({dys[0].defined(), dys[1].defined()});
+                    const Array zero = full({}, 0, DType::f64, test_device());
+                    return pair(dys[0].defined() ? dys[0] : zero, dys[1].defined() ? dys[1] : zero);
+                  });
+  }
+};
+
+TEST(Tape, EachResultOfAnOpHasItsGradient) {
+  Tensor x = scalar(3), y = scalar(4);
+  SumAndDifference op;
+  auto results = op(x, y);
+  EXPECT_EQ(item(results[0].array()), 7);
+  EXPECT_EQ(item(results[1].array()), -1);
+  // 2 (x + y) + 5 (x - y) + (x + y), of which the op hears when all of it has come
+  add(add(scale(results[0], 2), scale(results[1], 5)), results[0]).backward();
+  EXPECT_EQ(op.calls, (std::vector<std::vector<bool>>{{true, true}}));
+  EXPECT_EQ(item(x.grad()), 8);
+  EXPECT_EQ(item(y.grad()), -2);
+}
+
+TEST(Tape, AResultThatNobodyUsesHasNoGradient) {
+  for (size_t used : {0, 1}) {
+    Tensor x = scalar(3), y = scalar(4);
+    SumAndDifference op;
+    Tensor result = op(x, y)[used];
+    scale(result, 2).backward();
+    EXPECT_EQ(op.calls, (std::vector<std::vector<bool>>{{used == 0, used == 1}}));
+    EXPECT_EQ(item(x.grad()), 2);
+    EXPECT_EQ(item(y.grad()), used == 0 ? 2 : -2);
+  }
+}
+
+TEST(Tape, ABackwardFromOneOfSeveralResultsIsTheOnlyOne) {
+  Tensor x = scalar(3), y = scalar(4);
+  SumAndDifference op;
+  auto results = op(x, y);
+  results[1].backward();
+  EXPECT_EQ(item(x.grad()), 1);
+  EXPECT_THAT([&] { results[0].backward(); }, ThrowsMessage<Error>(HasSubstr("freed")));
+}
+
+// Of several results, one may be kept and another made again.
+TEST(Tape, AResultIsMadeAgainWhereItsOpSaysSo) {
+  Tensor x = scalar(3), y = scalar(4);
+  SumAndDifference op;
+  auto results = op(x, y);
+  mul(results[0], results[1]).backward();  // x^2 - y^2
+  EXPECT_EQ(op.made_again, 1);
+  EXPECT_EQ(item(x.grad()), 6);
+  EXPECT_EQ(item(y.grad()), -8);
+}
+
+TEST(Tape, NoResultIsRecordedWithoutNeed) {
+  SumAndDifference op;
+  for (const Tensor& result : op(scalar(3).array(), scalar(4).array()))
+    EXPECT_FALSE(result.requires_grad());
+  NoGrad no_grad;
+  for (const Tensor& result : op(scalar(3), scalar(4))) EXPECT_FALSE(result.requires_grad());
+}
+
 TEST(Tape, WalkingTwiceIsAnError) {
   Tensor x = scalar(3);
   Tensor y = scale(x, 2);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/cuda/kernels/dropout.h"
 #include "tests/cuda/device_buffer.h"
 #include "tests/cuda/schedules.h"
 #include "tests/cuda/values.h"
@@ -92,6 +93,106 @@ TEST(CudaLayerNorm, MatchesLoops) {
     expect_matches<bfloat16, bfloat16, float>(rows, C, false, 4e-3, 4e-3);
   }
   if (!with_tsan) expect_matches<bfloat16, bfloat16, float>(4200, 8, true, 4e-3, 4e-3, false);
+}
+
+// What add_dropout_layer_norm and its gradient work out, all that they write.
+template <class X, class Y, class A>
+struct NormedSumValues {
+  std::vector<X> sum, dsum;
+  std::vector<Y> y, dx;
+  std::vector<A> mean, rstd, dw, db;
+  bool operator==(const NormedSumValues&) const = default;
+};
+
+// The one kernel and the several, whose values MatchesLoops and CudaDropout look at, on the same
+// numbers.
+template <class X, class Y, class A>
+struct NormedSumKernels {
+  NormedSumKernels(int64_t rows, int C, double p, bool adds)
+      : rows(rows),
+        C(C),
+        adds(adds),
+        dropout(Dropout::with(p, RandomStream{0x1234567890abcdefu, 5})),
+        residual(normal<X>(n, 1)),
+        so_far(normal<X>(n, 2)),
+        x(normal<Y>(n, 3)),
+        dy(normal<Y>(n, 4)),
+        w(normal<A>(size_t(C), 5)),
+        b(normal<A>(size_t(C), 6)) {}
+
+  template <class F>
+  NormedSumValues<X, Y, A> values(F&& run) {
+    DeviceBuffer<X> sum(n), dsum(so_far.read());
+    DeviceBuffer<Y> y(n), dx(n);
+    DeviceBuffer<A> mean{size_t(rows)}, rstd{size_t(rows)};
+    DeviceBuffer<A> dw(std::vector<A>(size_t(C), A(1))), db(std::vector<A>(size_t(C), A(1)));
+    DeviceBuffer<A> scratch(size_t(cuda::layer_norm_grad_scratch(rows, C)));
+    run(sum.data(), y.data(), mean.data(), rstd.data(), dsum.data(), dx.data(), dw.data(),
+        db.data(), scratch.data());
+    return {sum.read(),  dsum.read(), y.read(),  dx.read(),
+            mean.read(), rstd.read(), dw.read(), db.read()};
+  }
+
+  NormedSumValues<X, Y, A> of_one() {
+    return values([&](X* sum, Y* y, A* mean, A* rstd, X* dsum, Y* dx, A* dw, A* db, A* scratch) {
+      cuda::add_dropout_layer_norm<X, Y, A>({residual.data(), x.data(), w.data(), b.data(), eps,
+                                             dropout, sum, y, mean, rstd, rows, C},
+                                            test_stream());
+      cuda::add_dropout_layer_norm_grad<X, Y, A>(dy.data(), sum, w.data(), mean, rstd, dropout,
+                                                 adds, dsum, dx, dw, db, scratch, rows, C,
+                                                 test_stream());
+    });
+  }
+
+  NormedSumValues<X, Y, A> of_several() {
+    return values([&](X* sum, Y* y, A* mean, A* rstd, X* dsum, Y* dx, A* dw, A* db, A* scratch) {
+      const auto stream = test_stream();
+      cuda::add_dropout<X, Y>(residual.data(), x.data(), dropout, sum, int64_t(n), stream);
+      cuda::layer_norm<X, Y, A>(sum, w.data(), b.data(), eps, y, mean, rstd, rows, C, stream);
+      DeviceBuffer<X> grad(n);
+      cuda::layer_norm_grad<X, Y, A>(dy.data(), sum, w.data(), mean, rstd, grad.data(), dw, db,
+                                     scratch, rows, C, stream);
+      // A dropout that keeps everything adds.
+      cuda::add_dropout<X, X>(adds ? so_far.data() : nullptr, grad.data(), Dropout{}, dsum,
+                              int64_t(n), stream);
+      cuda::add_dropout<Y, X>(nullptr, dsum, dropout, dx, int64_t(n), stream);
+    });
+  }
+
+  const int64_t rows;
+  const int C;
+  const size_t n = size_t(rows * C);
+  const bool adds;
+  const Dropout dropout;
+  const DeviceBuffer<X> residual, so_far;
+  const DeviceBuffer<Y> x, dy;
+  const DeviceBuffer<A> w, b;
+};
+
+template <class X, class Y, class A>
+void expect_bits_of_several(int64_t rows, int C, double p, bool adds) {
+  SCOPED_TRACE(fmt::format("{} x {}, dropout {}, adds {}", rows, C, p, adds));
+  ASSERT_TRUE((cuda::fits_add_dropout_layer_norm<X, Y, A>(C)));
+  NormedSumKernels<X, Y, A> kernels(rows, C, p, adds);
+  const auto several = kernels.of_several();
+  on_every_schedule([&] { EXPECT_TRUE(kernels.of_one() == several); });
+}
+
+TEST(CudaAddDropoutLayerNorm, HasTheBitsOfTheKernelsApart) {
+  for (auto [rows, C] : {std::pair{1, 8}, {3, 33}, {17, 768}, {9, 260}}) {
+    if (with_tsan && C > 64) continue;
+    for (double p : {0.0, 0.2}) {
+      expect_bits_of_several<double, double, double>(rows, C, p, true);
+      expect_bits_of_several<float, float, float>(rows, C, p, false);
+      expect_bits_of_several<float, bfloat16, float>(rows, C, p, true);
+      expect_bits_of_several<bfloat16, bfloat16, float>(rows, C, p, true);
+    }
+  }
+  // More rows than the grid takes at once.
+  if (!with_tsan) {
+    NormedSumKernels<float, bfloat16, float> kernels(4200, 8, 0.2, true);
+    EXPECT_TRUE(kernels.of_one() == kernels.of_several());
+  }
 }
 
 }  // namespace
