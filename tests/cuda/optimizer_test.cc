@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <deque>
+#include <limits>
 
 #include "tests/cuda/device_buffer.h"
 #include "tests/cuda/schedules.h"
@@ -87,6 +88,30 @@ TEST(CudaOptimizer, AdamWIsThePapers) {
     cuda::adamw(std::span<const cuda::AdamWParameter<double>>(table),
                 {rate, beta1, beta2, eps, step, scale.data()}, test_stream());
   EXPECT_LE(error_of(device_param.read(), expected), 1e-12);
+}
+
+// In any lane of the warp, in its first turn and in a later one that has lanes without a value.
+// What is found stays found.
+TEST(CudaOptimizer, WhatIsNotFiniteIsFoundAnywhere) {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  constexpr float most = std::numeric_limits<float>::max();
+  auto found_in = [](const std::vector<float>& values, int before) {
+    DeviceBuffer<float> figures(values);
+    DeviceBuffer<int> found(std::vector<int>{before});
+    cuda::find_not_finite(figures.data(), int64_t(values.size()), found.data(), test_stream());
+    return found.read()[0];
+  };
+  on_every_schedule([&] {
+    const std::vector<float> finite(40, most);
+    EXPECT_EQ(found_in(finite, 0), 0);
+    EXPECT_EQ(found_in(finite, 1), 1);
+    for (size_t at : {0, 13, 31, 32, 39})
+      for (float value : {inf, -inf, std::numeric_limits<float>::quiet_NaN()}) {
+        std::vector<float> values = finite;
+        values[at] = value;
+        EXPECT_EQ(found_in(values, 0), 1) << value << " at " << at;
+      }
+  });
 }
 
 }  // namespace
