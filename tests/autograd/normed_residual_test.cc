@@ -29,7 +29,7 @@ struct Inputs {
     x = leaf(2, c.shape, c.x);
     w = leaf(3, {C}, wide);
     if (c.bias) b = leaf(4, {C}, wide);
-    w_next = leaf(5, {C, C}, c.x);
+    w_next = leaf(5, {C}, c.x);
   }
 };
 
@@ -43,7 +43,7 @@ std::vector<std::vector<char>> results(const Case& c, F&& add_and_norm) {
     auto [sum, normed] = add_and_norm(in, dropout);
     all.push_back(bytes_of(sum.array()));
     all.push_back(bytes_of(normed.array()));
-    const Tensor y = add_dropout(sum, linear(normed, in.w_next, {}), next);
+    const Tensor y = add_dropout(sum, mul(normed, in.w_next), next);
     y.backward(array_of(normal_values(c.shape.size(), 6), c.shape, c.residual));
   }
   for (const Tensor& input : {in.residual, in.x, in.w, in.b, in.w_next})
@@ -135,7 +135,7 @@ TEST(NormedResidual, TheNormIsMadeAgainInsteadOfKept) {
   Tensor y;
   {
     auto [sum, normed] = add_dropout_layer_norm(in.residual, in.x, dropout, in.w, in.b);
-    y = linear(normed, in.w_next, {});
+    y = mul(normed, in.w_next);
   }
   EXPECT_LT(test_backend()->memory.use().live - before, (2 * 64 + 8) * row);  // the sum and y
 }
