@@ -68,7 +68,7 @@ Device device_named(std::string_view name) {
   fail("device \"{}\" is not available in this build of folio; use --device=cpu", name);
 }
 
-BackendCall backend(Device device, const std::source_location& caller) {
+BackendCall backend(Device device, const Caller& caller) {
   if (device.type == Device::Type::cpu) return {cpu_backend(), device, caller};
   if (device.type == Device::Type::cuda) return {cuda(), device, caller};
   return {*registered().at(size_t(device.index)).backend, device, caller};

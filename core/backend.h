@@ -1,7 +1,6 @@
 #pragma once
 #include <cstddef>
 #include <memory>
-#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -88,7 +87,7 @@ class Backend : public Operations {
 // device's Arrays have addresses on this thread (Array::address).
 class BackendCall {
  public:
-  BackendCall(Backend& backend, Device device, const std::source_location& caller)
+  BackendCall(Backend& backend, Device device, const Caller& caller)
       : on_(device), device_(device), backend_(backend) {
     if (Profiler* profiler = Profiler::active()) [[unlikely]]
       profiler->begin(device, caller);
@@ -114,10 +113,8 @@ class BackendCall {
 // device; `backend` must outlive every Array.
 Device register_backend(std::string name, Backend& backend);
 // Its operations, to be called there and then; Error if this build has no backend for the device.
-BackendCall backend(Device device,
-                    const std::source_location& caller = std::source_location::current());
-inline BackendCall backend(const Array& x,
-                           const std::source_location& caller = std::source_location::current()) {
+BackendCall backend(Device device, const Caller& caller = Caller::current());
+inline BackendCall backend(const Array& x, const Caller& caller = Caller::current()) {
   return backend(x.device(), caller);
 }
 

@@ -14,7 +14,7 @@ Profiler::Profiler(Device device) : device_(device), machine_(backend(device)->m
 
 Profiler::~Profiler() { active_ = nullptr; }
 
-void Profiler::begin(Device device, const std::source_location& caller) {
+void Profiler::begin(Device device, const Caller& caller) {
   if (!(device == device_) || depth_++ > 0) return;
   arrays_.clear();
   calls_.push_back({.cost = {.name = short_name(caller.function_name()), .calls = 1}});

@@ -13,6 +13,21 @@ namespace folio {
 class Array;
 class Machine;
 
+// The function that calls. Clang 14, which builds the fuzzers, has no std::source_location.
+#if defined(__cpp_lib_source_location)
+using Caller = std::source_location;
+#else
+class Caller {
+ public:
+  static constexpr Caller current(const char* function = __builtin_FUNCTION()) { return function; }
+  constexpr const char* function_name() const { return function_; }
+
+ private:
+  constexpr Caller(const char* function) : function_(function) {}
+  const char* function_;
+};
+#endif
+
 // The calls of a device's operations that one function made.
 struct OperationTime {
   std::string name;  // "layer_norm", "layer_norm, gradient", "AdamW::step"
@@ -41,7 +56,7 @@ class Profiler {
   static Profiler* active() { return active_; }  // of this thread, mostly none
 
   // Around an operation, by the function that asked for it; calls within one are part of it.
-  void begin(Device device, const std::source_location& caller);
+  void begin(Device device, const Caller& caller);
   void end(Device device);
   void touched(const Array& x);
   void add_flops(double flops);
