@@ -6,6 +6,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "tests/cuda/emulator/emulator.h"
+#include "tests/with_memory.h"
 
 namespace folio {
 
@@ -57,32 +58,11 @@ EmulatedMemory& emulated_memory() {
   return memory;
 }
 
-Operations emulated_operations() {
-  const Operations& cuda = cuda_backend();
-  return {.memory = emulated_memory(),
-          .elementwise = cuda.elementwise,
-          .broadcast = cuda.broadcast,
-          .layout = cuda.layout,
-          .random = cuda.random,
-          .reductions = cuda.reductions,
-          .rows = cuda.rows,
-          .norms = cuda.norms,
-          .products = cuda.products,
-          .embeddings = cuda.embeddings,
-          .attention = cuda.attention,
-          .losses = cuda.losses,
-          .optimizer = cuda.optimizer,
-          .packed = cuda.packed,
-          .kv_cache = cuda.kv_cache,
-          .sampling = cuda.sampling,
-          .machine = cuda.machine};
-}
-
 }  // namespace
 
 Device emulated_device() {
   static const Device device =
-      register_backend("emulated", *new Backend(emulated_operations()));  // outlives every Array
+      register_backend("emulated", *new Backend(with_memory(cuda_backend(), emulated_memory())));
   return device;
 }
 

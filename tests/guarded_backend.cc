@@ -1,37 +1,16 @@
 #include "tests/guarded_backend.h"
 
 #include "tests/guarded_memory.h"
+#include "tests/with_memory.h"
 
 namespace folio {
 namespace {
 
-// The CPU's operations over memory of the guarded device's own.
-Operations guarded_operations(Memory& memory) {
-  const Operations& cpu = *backend(folio::cpu).operator->();
-  return {.memory = memory,
-          .elementwise = cpu.elementwise,
-          .broadcast = cpu.broadcast,
-          .layout = cpu.layout,
-          .random = cpu.random,
-          .reductions = cpu.reductions,
-          .rows = cpu.rows,
-          .norms = cpu.norms,
-          .products = cpu.products,
-          .embeddings = cpu.embeddings,
-          .attention = cpu.attention,
-          .losses = cpu.losses,
-          .optimizer = cpu.optimizer,
-          .packed = cpu.packed,
-          .kv_cache = cpu.kv_cache,
-          .sampling = cpu.sampling,
-          .machine = cpu.machine};
-}
-
-// Opens the memory around every operation.
+// The CPU's operations over memory of the guarded device's own, which it opens around each.
 class GuardedBackend final : public Backend {
  public:
   explicit GuardedBackend(GuardedMemory& memory)
-      : Backend(guarded_operations(memory)), pages_(memory.pages()) {}
+      : Backend(with_memory(*backend(cpu).operator->(), memory)), pages_(memory.pages()) {}
 
   void enter() override { pages_.open(); }
   void leave() override { pages_.close(); }
