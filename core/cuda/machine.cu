@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/each.h"
@@ -9,33 +10,42 @@ namespace {
 
 using cuda::check_status;
 
-// Measures time on the device, between two places of the stream.
-class Stopwatch {
+// Places of the stream, and when the device was at each.
+class Marks {
  public:
-  Stopwatch() {
-    for (cudaEvent_t& event : events_)
-      check_status(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreateWithFlags");
-  }
-  ~Stopwatch() {
+  Marks() = default;
+  ~Marks() {
     for (cudaEvent_t event : events_) cudaEventDestroy(event);
   }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
+  Marks(const Marks&) = delete;
+  Marks& operator=(const Marks&) = delete;
 
-  // Seconds that the device takes for what f() queues.
-  template <class F>
-  double seconds(F&& f) {
-    check_status(cudaEventRecord(events_[0], cuda::stream()), "cudaEventRecord");
-    f();
-    check_status(cudaEventRecord(events_[1], cuda::stream()), "cudaEventRecord");
-    check_status(cudaEventSynchronize(events_[1]), "waiting for a measurement");
-    float ms = 0;
-    check_status(cudaEventElapsedTime(&ms, events_[0], events_[1]), "cudaEventElapsedTime");
-    return double(ms) * 1e-3;
+  void add() {
+    if (marked_ == events_.size()) {
+      cudaEvent_t event = nullptr;
+      check_status(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreateWithFlags");
+      events_.push_back(event);
+    }
+    check_status(cudaEventRecord(events_[marked_++], cuda::stream()), "cudaEventRecord");
+  }
+
+  // Seconds after the first of those that were added since the last call; waits for the last.
+  std::vector<double> take() {
+    std::vector<double> seconds;
+    if (marked_ > 0)
+      check_status(cudaEventSynchronize(events_[marked_ - 1]), "waiting for a measurement");
+    for (size_t i = 0; i < marked_; ++i) {
+      float ms = 0;
+      check_status(cudaEventElapsedTime(&ms, events_[0], events_[i]), "cudaEventElapsedTime");
+      seconds.push_back(double(ms) * 1e-3);
+    }
+    marked_ = 0;
+    return seconds;
   }
 
  private:
-  cudaEvent_t events_[2] = {};
+  std::vector<cudaEvent_t> events_;  // used again
+  size_t marked_ = 0;                // of them, since take() was called
 };
 
 // Work a second, the best of ten runs. start(size) gives a function that queues work of that size
@@ -43,15 +53,21 @@ class Stopwatch {
 template <class Start>
 double best_rate(int64_t size, int64_t most, Start&& start) {
   constexpr double busy = 2e-3;  // seconds, against which launching is nothing
-  Stopwatch watch;
+  Marks marks;
+  auto seconds_of = [&](auto&& f) {  // that the device takes for what f() queues
+    marks.add();
+    f();
+    marks.add();
+    return marks.take()[1];
+  };
   for (;; size *= 2) {
     const auto run = start(size);
     run();  // the first may load code and choose an algorithm
-    if (watch.seconds(run) < busy && size * 2 <= most) continue;
+    if (seconds_of(run) < busy && size * 2 <= most) continue;
     double best = 0;
     for (int i = 0; i < 10; ++i) {
       double amount = 0;
-      const double seconds = watch.seconds([&] { amount = run(); });
+      const double seconds = seconds_of([&] { amount = run(); });
       best = std::max(best, amount / seconds);
     }
     return best;
@@ -154,31 +170,11 @@ class CudaMachine final : public Machine {
     });
   }
 
-  void mark() override {
-    if (marked_ == events_.size()) {
-      cudaEvent_t event = nullptr;
-      check_status(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreateWithFlags");
-      events_.push_back(event);
-    }
-    check_status(cudaEventRecord(events_[marked_++], cuda::stream()), "cudaEventRecord");
-  }
-
-  std::vector<double> marks() override {
-    std::vector<double> seconds;
-    if (marked_ > 0)
-      check_status(cudaEventSynchronize(events_[marked_ - 1]), "waiting for the marked work");
-    for (size_t i = 0; i < marked_; ++i) {
-      float ms = 0;
-      check_status(cudaEventElapsedTime(&ms, events_[0], events_[i]), "cudaEventElapsedTime");
-      seconds.push_back(double(ms) * 1e-3);
-    }
-    marked_ = 0;
-    return seconds;
-  }
+  void mark() override { marks_.add(); }
+  std::vector<double> marks() override { return marks_.take(); }
 
  private:
-  std::vector<cudaEvent_t> events_;  // made once, for the life of the process
-  size_t marked_ = 0;                // of them, since marks() was called
+  Marks marks_;
 };
 
 }  // namespace

@@ -102,8 +102,9 @@ class CudaProductOps final : public ProductOps {
     const int64_t M = dy.rows(), N = dy.dim(-1), K = x.dim(-1);
     const DType sums = sum_dtype(dy.dtype());
     const bool add = dw.defined() && M > 0;
-    if (dw.defined()) dw.begin_write("linear_grad_w");
-    if (!dw.defined())
+    if (dw.defined())
+      dw.begin_write("linear_grad_w");
+    else
       dw = M > 0 ? Array({N, K}, sums, dy.device()) : zeros({N, K}, sums, dy.device());
     if (M > 0) cuda::matmul(matrix(dy, true), matrix(x), matrix(dw), 1, add);
     if (!db) return;
