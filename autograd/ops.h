@@ -99,8 +99,8 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype,
                   double eps = 1e-5);
 
-// sum = residual + dropout(x), as add_dropout gives it, and normed = layer_norm(sum) in the dtype
-// of x: what a block of a transformer ends with and what the next begins with, in one op.
+// sum = residual + dropout(x) and normed = layer_norm(sum) in the dtype of x, in one op: the end of
+// one layer of a transformer and the beginning of the next.
 struct NormedResidual {
   Tensor sum, normed;
 };

@@ -26,8 +26,8 @@ struct Gradient : Array {
   bool is_one = false;  // the scalar 1 with which Tensor::backward() starts: nothing to multiply by
 };
 
-// The gradients of an op's inputs, undefined where none is needed, from those of its results,
-// undefined where none has come.
+// An op's backward: from the gradients of its results (undefined for a result that got none) to
+// those of its inputs (undefined for an input that needs none).
 using Backward = std::function<std::vector<Array>(std::vector<Gradient> dys)>;
 
 // One result of an op: the values and, optionally, how they are made again, see Saved.

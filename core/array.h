@@ -77,12 +77,11 @@ class Array {
   // Error unless an operation of this Array's device runs on this thread.
   void* address() const {
     if (storage_ == nullptr || RunningOn::device() != storage_->device) refuse_address();
+    void* at = static_cast<char*>(storage_->data) + offset_;
     if (Profiler* profiler = Profiler::active()) [[unlikely]]
-      profiler->touched(*this);
-    return static_cast<char*>(storage_->data) + offset_;
+      profiler->touched(storage_->device, at, bytes());
+    return at;
   }
-  // Where it lies, to be compared with other places alone.
-  const void* place() const { return static_cast<const char*>(storage_->data) + offset_; }
   // The elements as T. Throws Error if the dtype is not T's.
   template <class T>
   T* data() const {

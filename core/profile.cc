@@ -17,7 +17,7 @@ Profiler::~Profiler() { active_ = nullptr; }
 void Profiler::begin(Device device, const Caller& caller) {
   if (!(device == device_) || depth_++ > 0) return;
   arrays_.clear();
-  calls_.push_back({.cost = {.name = short_name(caller.function_name()), .calls = 1}});
+  calls_.push_back({.caller = caller.function_name()});
   machine_.mark();
 }
 
@@ -26,21 +26,21 @@ void Profiler::end(Device device) {
   machine_.mark();
 }
 
-void Profiler::touched(const Array& x) {
-  if (depth_ == 0 || !(x.device() == device_) || calls_.back().bytes_are_said) return;
-  const auto array = std::pair(static_cast<const void*>(x.place()), x.bytes());
+void Profiler::touched(Device device, const void* at, size_t bytes) {
+  if (depth_ == 0 || !(device == device_) || calls_.back().bytes_are_said) return;
+  const auto array = std::pair(at, bytes);
   if (std::ranges::find(arrays_, array) != arrays_.end()) return;
   arrays_.push_back(array);
-  calls_.back().cost.bytes += double(array.second);
+  calls_.back().bytes += double(bytes);
 }
 
 void Profiler::add_flops(double flops) {
-  if (depth_ > 0) calls_.back().cost.flops += flops;
+  if (depth_ > 0) calls_.back().flops += flops;
 }
 
 void Profiler::set_bytes(double bytes) {
   if (depth_ == 0 || calls_.back().bytes_are_said) return;
-  calls_.back().cost.bytes = bytes;
+  calls_.back().bytes = bytes;
   calls_.back().bytes_are_said = true;
 }
 
@@ -48,13 +48,14 @@ Profile Profiler::result() {
   const std::vector<double> marks = machine_.marks();
   std::map<std::string, OperationTime> by_name;
   for (size_t i = 0; i < calls_.size(); ++i) {
-    const OperationTime& cost = calls_[i].cost;
-    if (cost.bytes == 0) continue;  // nothing that the device does: a block of memory, say
-    OperationTime& sum = by_name[cost.name];
-    sum.name = cost.name;
+    const Call& call = calls_[i];
+    if (call.bytes == 0) continue;  // nothing that the device does: a block of memory, say
+    const std::string name = short_name(call.caller);
+    OperationTime& sum = by_name[name];
+    sum.name = name;
     sum.calls += 1;
-    sum.bytes += cost.bytes;
-    sum.flops += cost.flops;
+    sum.bytes += call.bytes;
+    sum.flops += call.flops;
     sum.seconds += marks.at(2 * i + 1) - marks.at(2 * i);
   }
   Profile profile;

@@ -10,7 +10,6 @@
 
 namespace folio {
 
-class Array;
 class Machine;
 
 // The function that calls. Clang 14, which builds the fuzzers, has no std::source_location.
@@ -39,13 +38,14 @@ struct OperationTime {
 
 struct Profile {
   std::vector<OperationTime> operations;  // the longest first
-  double seconds = 0;  // from the first to the last: waiting for the host is the rest
+  double seconds = 0;  // from the start of the first to the end of the last, with what lies between
 };
 
 // Runs work(), and times each operation of `device` that this thread asks for in it.
 Profile profile(Device device, const std::function<void()>& work);
 
-// The layer behind it: told of every operation by BackendCall, of every address by Array.
+// What profile() collects with: BackendCall tells it of every operation, Array of every address
+// that an operation asks for.
 class Profiler {
  public:
   explicit Profiler(Device device);
@@ -58,7 +58,7 @@ class Profiler {
   // Around an operation, by the function that asked for it; calls within one are part of it.
   void begin(Device device, const Caller& caller);
   void end(Device device);
-  void touched(const Array& x);
+  void touched(Device device, const void* at, size_t bytes);
   void add_flops(double flops);
   void set_bytes(double bytes);
   Profile result();  // waits for the device
@@ -67,7 +67,8 @@ class Profiler {
   constinit inline static thread_local Profiler* active_ = nullptr;
 
   struct Call {
-    OperationTime cost;  // without its time
+    const char* caller;
+    double bytes = 0, flops = 0;
     bool bytes_are_said = false;
   };
   const Device device_;
