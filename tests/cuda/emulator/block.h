@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -74,7 +73,7 @@ class Block {
   std::string why_stuck() const;
 
   Schedule schedule_;
-  std::mt19937_64 random_;
+  Random random_;
   const std::function<void()>* body_ = nullptr;
   SharedMemory shared_;
   std::vector<Thread> threads_;

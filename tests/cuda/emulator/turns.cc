@@ -2,6 +2,13 @@
 
 namespace folio::emulator {
 
+uint64_t Random::operator()() {
+  uint64_t x = state_ += 0x9e3779b97f4a7c15;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+  x = (x ^ x >> 27) * 0x94d049bb133111eb;
+  return x ^ x >> 31;
+}
+
 int Turns::next() {
   if (schedule_ == Schedule::random) return next_at_random();
   for (size_t passed = 0; turn_ == 0; ++passed) {

@@ -1,17 +1,31 @@
 #pragma once
 #include <bit>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "tests/cuda/emulator/emulator.h"
 
 namespace folio::emulator {
 
+// SplitMix64 (Steele, Lea, Flood 2014). Not a generator of the standard library: its functions are
+// inline, the linker keeps one copy of each, and a test's copy that ThreadSanitizer watches would
+// show what the emulator does as a race of the kernel's threads.
+class Random {
+ public:
+  using result_type = uint64_t;
+  explicit Random(uint64_t seed) : state_(seed) {}
+  static constexpr uint64_t min() { return 0; }
+  static constexpr uint64_t max() { return ~uint64_t{0}; }
+  uint64_t operator()();
+
+ private:
+  uint64_t state_;
+};
+
 // Whose turn it is among the threads of a block that can go on, of which each warp has a mask.
 class Turns {
  public:
-  Turns(Schedule schedule, std::mt19937_64& random, size_t warps)
+  Turns(Schedule schedule, Random& random, size_t warps)
       : schedule_(schedule), random_(random), ready_(warps), warp_(backwards() ? warps - 1 : 0) {
     if (schedule == Schedule::random) change_ = random() % 3 * 128;
   }
@@ -30,7 +44,7 @@ class Turns {
   int next_at_random();
 
   Schedule schedule_;
-  std::mt19937_64& random_;
+  Random& random_;
   uint64_t change_ = 0;  // at random, one turn in so many goes to another warp; 0: any may
   std::vector<uint32_t> ready_;
   size_t warp_;        // whose turn it is
