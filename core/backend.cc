@@ -82,12 +82,21 @@ IdRange range_of(std::span<const int32_t> ids) {
 
 Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
                 std::string_view what) {
-  const int64_t length = shape[-1];
+  Array array(shape, DType::i32, device);
+  write_token_ids(ids, vocab_size, array, what);
+  return array;
+}
+
+void write_token_ids(std::span<const int32_t> ids, int64_t vocab_size, Array& to,
+                     std::string_view what) {
+  check(std::ssize(ids) == to.size(), "{}: {} tokens for shape {}", what, ids.size(), to.shape());
+  const int64_t length = to.dim(-1);
   for (size_t i = 0; i < ids.size(); ++i)
     check(0 <= ids[i] && ids[i] < vocab_size,
           "{}: token {} at [{}, {}] is not in the vocabulary [0, {})", what, ids[i],
           int64_t(i) / length, int64_t(i) % length, vocab_size);
-  return to_array(ids, shape, device);
+  backend(to)->memory.write(ids.data(), to);
+  to.set_id_range(range_of(ids));
 }
 
 Array target_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,

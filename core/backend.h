@@ -21,6 +21,7 @@
 #include "core/backend/packed.h"
 #include "core/backend/products.h"
 #include "core/backend/random.h"
+#include "core/backend/recorder.h"
 #include "core/backend/reductions.h"
 #include "core/backend/rows.h"
 #include "core/backend/sampling.h"
@@ -68,6 +69,7 @@ struct Operations {
   PackedOps& packed;
   KvCacheOps& kv_cache;
   SamplingOps& sampling;
+  Recorder& recorder;
   Machine& machine;
 };
 
@@ -138,6 +140,9 @@ Array to_array(const std::vector<T>& values, Shape shape, Device device) {
 // [0, vocab_size).
 Array token_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
                 std::string_view what);
+// The same into an Array of that shape that is there already.
+void write_token_ids(std::span<const int32_t> ids, int64_t vocab_size, Array& to,
+                     std::string_view what);
 // The same of the targets of a loss, of which -1 is ignored.
 Array target_ids(std::span<const int32_t> ids, Shape shape, int64_t vocab_size, Device device,
                  std::string_view what);

@@ -14,24 +14,28 @@ class KvCache {
   // Room for B sequences of up to `capacity` tokens.
   KvCache(int64_t B, int64_t capacity, int64_t n_layer, int64_t n_embd, int64_t n_head, DType dtype,
           Device device)
-      : capacity(capacity), lengths_(size_t(B), 0), positions_(zeros({B}, DType::i32, device)) {
+      : capacity(capacity),
+        lengths_(size_t(B), 0),
+        positions_(zeros({B}, DType::i32, device)),
+        counted_(lengths_) {
     for (int64_t i = 0; i < n_layer; ++i)
       layers.push_back(backend(device)->kv_cache.make_layer(B, capacity, n_embd, n_head, dtype));
   }
 
   std::vector<KvLayer> layers;
-  int64_t capacity;  // tokens that fit
+  int64_t capacity;     // tokens that fit
+  int64_t longest = 0;  // positions() may come to hold lengths up to this without being asked again
 
   // The tokens that each sequence has seen so far, [B].
   const std::vector<int64_t>& lengths() const { return lengths_; }
-  // The same on the device, i32: the positions of the tokens that come next.
+  // The same on the device, i32: the positions of the tokens that come next. Always one Array.
   const Array& positions() const {
-    if (!counted_) {
+    if (counted_ != lengths_) {
       std::vector<int32_t> counts(lengths_.begin(), lengths_.end());
       backend(positions_)->memory.write(counts.data(), positions_);
-      positions_.set_id_range({0, length() + 1});
-      counted_ = true;
+      counted_ = lengths_;
     }
+    positions_.set_id_range({0, std::max(length(), longest) + 1});
     return positions_;
   }
   int64_t batch() const { return int64_t(lengths_.size()); }
@@ -47,24 +51,18 @@ class KvCache {
     check(0 <= length && length <= capacity, "a KV cache for {} tokens cannot hold {}", capacity,
           length);
     lengths_.at(size_t(row)) = length;
-    counted_ = false;
   }
   void advance(int64_t tokens) {
     check_room(tokens);
     for (int64_t& length : lengths_) length += tokens;
-    counted_ = false;
   }
-  void clear() {
-    std::ranges::fill(lengths_, 0);
-    counted_ = false;
-  }
+  void clear() { std::ranges::fill(lengths_, 0); }
 
   // A view of sequences [begin, end): it shares their keys and values; its lengths are its own.
   KvCache rows(int64_t begin, int64_t end) const {
     KvCache view(end - begin, capacity, positions_.device());
     for (const KvLayer& layer : layers) view.layers.push_back(layer.rows(begin, end));
     view.lengths_.assign(lengths_.begin() + begin, lengths_.begin() + end);
-    view.counted_ = false;
     return view;
   }
   // Sequence `from_row` of a cache of the same model becomes sequence `row` of this one.
@@ -85,8 +83,8 @@ class KvCache {
       : capacity(capacity), lengths_(size_t(B), 0), positions_({B}, DType::i32, device) {}
 
   std::vector<int64_t> lengths_;
-  mutable Array positions_;      // one Array, written behind the queued work that reads it
-  mutable bool counted_ = true;  // positions_ is lengths_
+  mutable Array positions_;               // written behind the queued work that reads it
+  mutable std::vector<int64_t> counted_;  // what it holds; empty: nothing yet
 };
 
 }  // namespace folio

@@ -1,6 +1,7 @@
 #include "sample/decoder.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace folio {
 namespace {
@@ -109,20 +110,59 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
     const Sequence& sequence = sequences_[size_t(b)];
     ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
   }
-  KvCache rows = cache_.rows(row, row + count);
-  Array logits =
-      model_(token_ids(ids, {count, fresh}, vocab_size(), model_.context().device, "decoder"),
-             &rows, /*last_only=*/true)
-          .array();
-  for (int64_t b = 0; b < count; ++b) cache_.set_length(row + b, rows.lengths()[size_t(b)]);
-  if (logits.dtype() != DType::f32) logits = backend(logits)->elementwise.cast(logits, DType::f32);
-  backend(logits_)->layout.copy_block(logits.reshape({count, vocab_size()}), 0, logits_, row, count,
-                                      0);
+  if (fresh == 1 && count == size()) {
+    read_token_of_each(ids);
+  } else {
+    KvCache rows = cache_.rows(row, row + count);
+    read(token_ids(ids, {count, fresh}, vocab_size(), model_.context().device, "decoder"), rows,
+         row);
+  }
+  for (int64_t b = row; b < row + count; ++b)
+    cache_.set_length(b, cache_.lengths()[size_t(b)] + fresh);
   // Not before: a forward pass that was interrupted is made again.
   for (int64_t b = row; b < row + count; ++b) {
     Sequence& sequence = sequences_[size_t(b)];
     sequence.read = int64_t(sequence.tokens.size());
   }
+}
+
+// The logits of the rows from `row` on, whose next tokens are ids [count, fresh]. `rows`, their
+// part of the cache, keeps its lengths, so that it can be called again.
+void Decoder::read(const Array& ids, KvCache& rows, int64_t row) {
+  const std::vector<int64_t> lengths = rows.lengths();
+  Array logits = model_(ids, &rows, /*last_only=*/true).array();
+  for (size_t b = 0; b < lengths.size(); ++b) rows.set_length(int64_t(b), lengths[b]);
+  if (logits.dtype() != DType::f32) logits = backend(logits)->elementwise.cast(logits, DType::f32);
+  backend(logits_)->layout.copy_block(logits.reshape({rows.batch(), vocab_size()}), 0, logits_, row,
+                                      rows.batch(), 0);
+}
+
+void Decoder::read_token_of_each(std::span<const int32_t> ids) {
+  const Device device = model_.context().device;
+  const std::span lengths = std::span(cache_.lengths()).first(size_t(size()));
+  const int64_t past = std::ranges::max(lengths);
+  check(past < cache_.capacity, "decoder: a sequence of {} tokens has filled its cache", past);
+  // Up to powers of two, so that short sequences are not read as if they were long.
+  const int64_t end = std::min(int64_t(std::bit_ceil(uint64_t(past) + 1)), cache_.capacity);
+  const auto [found, is_new] = token_steps_.try_emplace({size(), end});
+  std::unique_ptr<TokenStep>& step = found->second;
+  if (is_new) {
+    KvCache rows = cache_.rows(0, size());
+    read(token_ids(ids, {size(), 1}, vocab_size(), device, "decoder"), rows, 0);
+    return;
+  }
+  if (!step) {
+    step = std::make_unique<TokenStep>(
+        TokenStep{Array({size(), 1}, DType::i32, device), cache_.rows(0, size()), nullptr});
+    step->rows.longest = end - 1;
+  }
+  write_token_ids(ids, vocab_size(), step->ids, "decoder");
+  for (size_t b = 0; b < lengths.size(); ++b) step->rows.set_length(int64_t(b), lengths[b]);
+  step->rows.positions();  // written now, not in the recording
+  if (!step->recording)
+    step->recording =
+        backend(logits_)->recorder.record([this, &step = *step] { read(step.ids, step.rows, 0); });
+  step->recording->run();
 }
 
 std::vector<float> Decoder::logits(int64_t row) const {

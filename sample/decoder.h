@@ -1,4 +1,6 @@
 #pragma once
+#include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -28,6 +30,8 @@ class Decoder {
   };
   // The model must have been packed.
   Decoder(Gpt& model, const Options& options);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
 
   // A prompt that has been read once, for any number of sequences to start from.
   struct Prefix {
@@ -66,12 +70,23 @@ class Decoder {
   int64_t vocab_size() const { return model_.config().vocab_size; }
   int64_t prepare(int64_t row);
   void forward(int64_t row, int64_t count, int64_t fresh);
+  void read(const Array& ids, KvCache& rows, int64_t row);
+  void read_token_of_each(std::span<const int32_t> ids);
 
   Gpt& model_;
   Options options_;
   KvCache cache_;
   std::vector<Sequence> sequences_;
   Array logits_;  // [batch_size, V] f32: of every row of the model
+  // The step in which each of so many sequences reads one token, none past a certain position: the
+  // same work again and again, so it is recorded.
+  struct TokenStep {
+    Array ids;  // [sequences, 1]
+    KvCache rows;
+    std::unique_ptr<Recording> recording;
+  };
+  // By sequences and the position that none reaches. Without a step: it was made once so far.
+  std::map<std::pair<int64_t, int64_t>, std::unique_ptr<TokenStep>> token_steps_;
 };
 
 }  // namespace folio

@@ -21,6 +21,7 @@ inline Operations with_memory(const Operations& all, Memory& memory) {
           .packed = all.packed,
           .kv_cache = all.kv_cache,
           .sampling = all.sampling,
+          .recorder = all.recorder,
           .machine = all.machine};
 }
 

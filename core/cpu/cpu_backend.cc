@@ -19,6 +19,7 @@ Backend& cpu_backend() {
                                            .packed = cpu_packed(),
                                            .kv_cache = cpu_kv_cache(),
                                            .sampling = cpu_sampling(),
+                                           .recorder = cpu_recorder(),
                                            .machine = cpu_machine()});
   return instance;  // outlives every Array, static ones included
 }

@@ -21,6 +21,7 @@ OptimizerOps& cpu_optimizer();
 PackedOps& cpu_packed();
 KvCacheOps& cpu_kv_cache();
 SamplingOps& cpu_sampling();
+Recorder& cpu_recorder();
 Machine& cpu_machine();
 
 }  // namespace folio

@@ -19,6 +19,7 @@ Backend& cuda_backend() {
                                            .packed = cuda_packed(),
                                            .kv_cache = cuda_kv_cache(),
                                            .sampling = cuda_sampling(),
+                                           .recorder = cuda_recorder(),
                                            .machine = cuda_machine()});
   return instance;  // outlives every Array, static ones included
 }

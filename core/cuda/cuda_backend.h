@@ -22,6 +22,7 @@ OptimizerOps& cuda_optimizer();
 PackedOps& cuda_packed();
 KvCacheOps& cuda_kv_cache();
 SamplingOps& cuda_sampling();
+Recorder& cuda_recorder();
 Machine& cuda_machine();
 
 // All of them; the device is CUDA's first, which every thread is on from its start.

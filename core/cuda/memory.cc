@@ -2,6 +2,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/device_pages.h"
+#include "core/cuda/recorder.h"
 #include "core/cuda/staging.h"
 #include "core/cuda/status.h"
 #include "core/cuda/stream.h"
@@ -28,11 +29,23 @@ namespace {
 // that.
 class CudaMemory final : public Memory {
  public:
-  std::shared_ptr<Storage> allocate(size_t bytes) override { return allocator_.storage(bytes); }
+  std::shared_ptr<Storage> allocate(size_t bytes) override {
+    return (cuda::is_recording() ? recorded_ : allocator_).storage(bytes);
+  }
 
-  MemoryUse use() const override { return allocator_.use(); }
+  MemoryUse use() const override {
+    MemoryUse use = allocator_.use();
+    const MemoryUse recorded = recorded_.use();
+    use.live += recorded.live;
+    use.peak += recorded.peak;
+    use.reserved += recorded.reserved;
+    return use;
+  }
 
-  void forget_peak() override { allocator_.forget_peak(); }
+  void forget_peak() override {
+    allocator_.forget_peak();
+    recorded_.forget_peak();
+  }
 
   uint64_t available() const override {
     size_t free = 0, total = 0;
@@ -42,6 +55,7 @@ class CudaMemory final : public Memory {
   }
 
   void write(const void* host, Array& to) override {
+    check(!cuda::is_recording(), "write: a recording takes nothing from the host");
     to.begin_write("write");
     staging_.write(to.address(), host, to.bytes(), cuda::stream());
   }
@@ -56,6 +70,7 @@ class CudaMemory final : public Memory {
 
   void read(const Array& from, void* host) override {
     if (from.size() == 0) return;
+    check(!cuda::is_recording(), "read: a recording gives the host nothing");
     cuda::check_status(
         cudaMemcpyAsync(host, from.address(), from.bytes(), cudaMemcpyDeviceToHost, cuda::stream()),
         "a copy of {} bytes to the host", from.bytes());
@@ -64,6 +79,7 @@ class CudaMemory final : public Memory {
 
  private:
   CachingAllocator allocator_{std::make_unique<cuda::DevicePages>(0)};
+  CachingAllocator recorded_{std::make_unique<cuda::DevicePages>(0)};  // see recorder.h
   cuda::StagingRing staging_;
 };
 

@@ -90,6 +90,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidDevice";
     case cudaErrorInvalidResourceHandle:
       return "cudaErrorInvalidResourceHandle";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
   }
   return "unrecognized error code";
 }
@@ -108,6 +110,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid device ordinal";
     case cudaErrorInvalidResourceHandle:
       return "invalid resource handle";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
   }
   return "unrecognized error code";
 }
@@ -195,14 +199,17 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (to_device != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice) ||
       from_device != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice))
     return result(cudaErrorInvalidValue);
-  if (kind == cudaMemcpyHostToDevice && !is_pinned(from, bytes)) {
+  const bool pageable = (kind == cudaMemcpyHostToDevice && !is_pinned(from, bytes)) ||
+                        (kind == cudaMemcpyDeviceToHost && !is_pinned(to, bytes));
+  if (stream->captures() && pageable) return result(cudaErrorStreamCaptureUnsupported);
+  if (kind == cudaMemcpyHostToDevice && pageable) {
     auto staged = std::make_shared<std::vector<char>>(bytes);
     std::memcpy(staged->data(), from, bytes);
     stream->add([=] { std::memcpy(to, staged->data(), bytes); });
     return cudaSuccess;
   }
   stream->add([=] { std::memmove(to, from, bytes); });
-  if (kind == cudaMemcpyDeviceToHost && !is_pinned(to, bytes)) stream->run_to(stream->added());
+  if (pageable) stream->run_to(stream->added());
   return cudaSuccess;
 }
 
@@ -235,6 +242,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   std::scoped_lock lock(runtime_mutex());
   if (!is_stream(stream)) return result(cudaErrorInvalidResourceHandle);
+  if (stream->captures()) return result(cudaErrorStreamCaptureUnsupported);
   stream->run_to(stream->added());
   return cudaSuccess;
 }
@@ -255,6 +263,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   std::scoped_lock lock(runtime_mutex());
   if (!is_stream(stream) || !events.contains(event)) return result(cudaErrorInvalidResourceHandle);
+  if (stream->captures()) return result(cudaErrorStreamCaptureUnsupported);
   stream->add([event] {
     if (events.contains(event)) event->reached = std::chrono::steady_clock::now();
   });

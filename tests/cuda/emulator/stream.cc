@@ -18,6 +18,7 @@ CUstream_st::CUstream_st() { streams().push_back(this); }
 CUstream_st::~CUstream_st() { std::erase(streams(), this); }
 
 void CUstream_st::add(std::function<void()> work) {
+  if (captures_) return captured_.push_back(std::move(work));
   work_.push_back(std::move(work));
   ++added_;
 }

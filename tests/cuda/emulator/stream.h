@@ -4,6 +4,8 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 // The types behind cudaStream_t and cudaEvent_t. Work in a stream is done only when somebody waits
 // for it, and no more of it than that needs: a wait that is missing shows.
@@ -15,10 +17,19 @@ struct CUstream_st {
   uint64_t added() const { return added_; }
   void run_to(uint64_t end);  // the first `end` pieces of work, as far as they are not done
   void drop() { work_.clear(); }
+  // While it captures, what is added is not to be done, but kept for end_capture().
+  void begin_capture() { captures_ = true; }
+  std::vector<std::function<void()>> end_capture() {
+    captures_ = false;
+    return std::exchange(captured_, {});
+  }
+  bool captures() const { return captures_; }
 
  private:
   std::deque<std::function<void()>> work_;
   uint64_t added_ = 0;
+  bool captures_ = false;
+  std::vector<std::function<void()>> captured_;
 };
 
 struct CUevent_st {
