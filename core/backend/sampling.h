@@ -12,7 +12,7 @@ struct SamplerOptions {
   // Logits of tokens that the sequence holds, prompt included, are divided by it if positive, else
   // multiplied (Keskar et al., "CTRL", 2019; Hugging Face's definition and window); 1: off.
   double repetition_penalty = 1;
-  double temperature = 1;  // 0: the most likely token, always
+  double temperature = 1;  // 0: the most likely token, always; less than 1e-21 is as good as that
   int64_t top_k = 0;       // keep the k most likely; 0: all
   double top_p = 1;  // of those, the fewest whose probabilities reach p (Holtzman et al., 2020)
   double min_p = 0;  // of those, the ones with p times the likeliest's probability or more
@@ -35,7 +35,8 @@ class SamplingOps {
 
   // For each row of logits [B, V] f32 an id in [0, tokens), tokens <= V, or -1 if one of those
   // logits is NaN or infinite -> [B] i32. Equal logits are ranked by id. A row's id depends on
-  // nothing but its logits, the options and its RowDraw.
+  // nothing but its logits, the options and its RowDraw, and is the same on every device: weights
+  // are integers (core/devices/token_weights.h), whose sums are exact. `tokens` is 2^23 at most.
   virtual Array draw(const Array& logits, int64_t tokens, const SamplerOptions& options,
                      std::span<const RowDraw> rows) = 0;
 };

@@ -1,10 +1,11 @@
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
+#include "core/devices/check_token_count.h"
+#include "core/devices/token_weights.h"
 #include "core/parallel.h"
 
 namespace folio {
@@ -14,17 +15,11 @@ namespace {
 struct Candidate {
   int32_t id = 0;
   float logit = 0;
-  float weight = 0;  // proportional to its probability
+  uint64_t weight = 0;
 };
 
 bool likelier(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-}
-
-// A uniform number in [0, 1) with 53 random bits.
-double uniform(const RowDraw& row) {
-  auto bits = row.stream.block(row.number);
-  return double((uint64_t(bits[0]) << 21) ^ (bits[1] >> 11)) * 0x1p-53;
 }
 
 struct Largest {
@@ -44,9 +39,9 @@ Largest largest_of(std::span<const float> logits) {
   return {int32_t(best), magnitude < 0xff000000};
 }
 
-double sum_of_weights(std::span<const Candidate> candidates) {
-  double sum = 0;
-  for (const Candidate& candidate : candidates) sum += double(candidate.weight);
+uint64_t sum_of_weights(std::span<const Candidate> candidates) {
+  uint64_t sum = 0;
+  for (const Candidate& candidate : candidates) sum += candidate.weight;
   return sum;
 }
 
@@ -85,15 +80,13 @@ class RowSampler {
 
     choose_candidates(logits, logits[size_t(first)], options);
     if (options.top_p < 1) keep_top_p(options.top_p);
-    if (options.min_p > 0)
-      std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < options.min_p; });
+    if (const uint64_t least = least_weight(options.min_p))
+      std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < least; });
 
-    double target = uniform(row) * sum_of_weights(candidates_);
-    for (const Candidate& candidate : candidates_) {
-      target -= double(candidate.weight);
-      if (target < 0) return candidate.id;
-    }
-    return candidates_.back().id;
+    uint64_t left = drawn_weight(row.stream, row.number, sum_of_weights(candidates_));
+    auto drawn = candidates_.begin();  // ends before their end: `left` is less than their sum
+    for (; left >= drawn->weight; ++drawn) left -= drawn->weight;
+    return drawn->id;
   }
 
  private:
@@ -109,17 +102,13 @@ class RowSampler {
 std::span<const float> RowSampler::penalised(std::span<const float> logits,
                                              std::span<const int32_t> seen, float penalty) {
   penalised_.assign(logits.begin(), logits.end());
-  constexpr float most = std::numeric_limits<float>::max();
-  for (int32_t token : seen) {
-    if (size_t(token) >= logits.size()) continue;
-    float& logit = penalised_[size_t(token)];
-    if (!std::isfinite(logit)) continue;  // stays so, and is found
-    logit = std::clamp(logit > 0 ? logit / penalty : logit * penalty, -most, most);
-  }
+  for (int32_t token : seen)
+    if (size_t(token) < logits.size())
+      penalised_[size_t(token)] = penalised_logit(logits[size_t(token)], penalty);
   return penalised_;
 }
 
-// The tokens that top_k leaves, by id, each weighed against the likeliest, whose logit is `best`.
+// The tokens that top_k leaves, by id, with their weights; `best` is the likeliest one's logit.
 void RowSampler::choose_candidates(std::span<const float> logits, float best,
                                    const SamplerOptions& options) {
   if (options.top_k > 0 && size_t(options.top_k) < logits.size()) {
@@ -129,27 +118,28 @@ void RowSampler::choose_candidates(std::span<const float> logits, float best,
     candidates_.resize(logits.size());
     for (size_t i = 0; i < logits.size(); ++i) candidates_[i] = {int32_t(i), logits[i], 0};
   }
+  const float scale = distance_scale(options.temperature);
   parallel_blocks(std::ssize(candidates_), 1 << 12, [&](int64_t begin, int64_t end) {
     for (Candidate& c : std::span(candidates_).subspan(size_t(begin), size_t(end - begin)))
-      c.weight = std::exp(float((double(c.logit) - double(best)) / options.temperature));
+      c.weight = token_weight(c.logit, best, scale);
   });
 }
 
 // Leaves the fewest candidates whose weights reach top_p of all, by id. No full sort: those that
 // cannot be among them go first, then halves are split by likelihood until the end is found.
 void RowSampler::keep_top_p(double top_p) {
-  const double sum = sum_of_weights(candidates_), enough = top_p * sum;
-  // Tokens below half the mean of what may be left out: even all of them together may be.
-  const double low = 0.5 * (1 - top_p) * sum / double(candidates_.size());
-  std::erase_if(candidates_, [&](const Candidate& c) { return double(c.weight) < low; });
+  const uint64_t sum = sum_of_weights(candidates_), enough = enough_weight(top_p, sum);
+  // Tokens below the mean of what may be left out: even all of them together may be.
+  const uint64_t low = (sum - enough) / candidates_.size();
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < low; });
 
   auto at = [&](size_t i) { return candidates_.begin() + std::ptrdiff_t(i); };
   size_t kept = 0, end = candidates_.size();  // the answer is between
-  double weight = 0;                          // of the first `kept`
+  uint64_t weight = 0;                        // of the first `kept`
   while (end - kept > 32) {
     size_t middle = (kept + end) / 2;
     std::nth_element(at(kept), at(middle), at(end), likelier);
-    double half = sum_of_weights(std::span(candidates_).subspan(kept, middle - kept));
+    uint64_t half = sum_of_weights(std::span(candidates_).subspan(kept, middle - kept));
     if (weight + half >= enough) {
       end = middle;
     } else {
@@ -158,7 +148,7 @@ void RowSampler::keep_top_p(double top_p) {
     }
   }
   std::sort(at(kept), at(end), likelier);
-  while (kept < end && (kept == 0 || weight < enough)) weight += double(candidates_[kept++].weight);
+  while (weight < enough) weight += candidates_[kept++].weight;
   candidates_.resize(kept);
   std::ranges::sort(candidates_, {}, &Candidate::id);
 }
@@ -167,6 +157,7 @@ class CpuSamplingOps final : public SamplingOps {
  public:
   Array draw(const Array& logits, int64_t tokens, const SamplerOptions& options,
              std::span<const RowDraw> rows) override {
+    check_token_count(tokens);
     const int64_t B = logits.dim(0), V = logits.dim(1);
     Array ids({B}, DType::i32, logits.device());
     const float* from = logits.data<float>();

@@ -1,5 +1,6 @@
 #pragma once
 // The emulator's part of CUDA: the names and signatures of CUDA 13 that folio uses, and no others.
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -86,6 +87,11 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
 inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
 inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
 
+// Not ordered with other accesses, as on the device.
+inline unsigned atomicAdd(unsigned* address, unsigned value) {
+  return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+}
+
 template <class T>
 T __ldg(const T* address) {
   return *address;
@@ -94,6 +100,7 @@ inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
+inline int __popc(unsigned x) { return std::popcount(x); }
 
 // --- the runtime
 enum cudaError_t {
