@@ -15,10 +15,12 @@ struct KvLayer {
   Array k, v;
   Array scales;          // f32; of no elements unless k and v are int8
   int64_t capacity = 0;  // T
+  int64_t n_head = 0, head_width = 0;
 
   // A view of sequences [begin, end).
   KvLayer rows(int64_t begin, int64_t end) const {
-    return {k.slice(begin, end), v.slice(begin, end), scales.slice(begin, end), capacity};
+    return {k.slice(begin, end), v.slice(begin, end), scales.slice(begin, end), capacity, n_head,
+            head_width};
   }
   size_t bytes() const { return k.bytes() + v.bytes() + scales.bytes(); }
 };

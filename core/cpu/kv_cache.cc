@@ -8,6 +8,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/quantize-inl.h"
 #include "core/cpu/scratch.h"
+#include "core/devices/check_kv_cache.h"
 #include "core/parallel.h"
 
 // KvLayer here: k [B, H, T / 64, D, 64], so that the scores of 64 keys are multiply-adds of whole
@@ -235,14 +236,11 @@ namespace {
 // A head's positions are its outer dimension, so that the first ones are its first bytes; 64 of
 // them are one block of keys.
 void copy_positions(const Array& from, int64_t from_row, int64_t from_capacity, Array& to,
-                    int64_t to_row, int64_t to_capacity, int64_t length) {
+                    int64_t to_row, int64_t length) {
   const int64_t H = from.dim(1), whole = (length + 63) / 64;
   const size_t from_head = from.bytes() / size_t(from.dim(0) * H);
   const size_t to_head = to.bytes() / size_t(to.dim(0) * H);
   const size_t block = from_head / size_t((from_capacity + 63) / 64);
-  check(block == to_head / size_t((to_capacity + 63) / 64) && from.dtype() == to.dtype(),
-        "copy_kv: a cache {} {} cannot take from one {} {}", to.dtype(), to.shape(), from.dtype(),
-        from.shape());
   const char* source = static_cast<const char*>(from.address()) + size_t(from_row * H) * from_head;
   char* target = static_cast<char*>(to.address()) + size_t(to_row * H) * to_head;
   if (source == target) return;
@@ -255,15 +253,15 @@ void copy_positions(const Array& from, int64_t from_row, int64_t from_capacity, 
 class CpuKvCacheOps final : public KvCacheOps {
  public:
   KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override {
-    check(dtype != DType::i32,
-          "make_kv_layer: keys and values can be float64, float32, bfloat16 or int8, not {}",
-          dtype);
+    check_kv_dtype(dtype);
     const Device device = RunningOn::device().value();
     const int64_t D = C / n_head, blocks = (T + 63) / 64;
     KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype, device),
                   Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype, device),
                   Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32, device),
-                  T};
+                  T,
+                  n_head,
+                  D};
     for (const Array& part : {layer.k, layer.v, layer.scales})
       std::memset(part.address(), 0, part.bytes());
     return layer;
@@ -271,43 +269,17 @@ class CpuKvCacheOps final : public KvCacheOps {
 
   Array attention(const Array& qkv, int64_t n_head, KvLayer& cache,
                   const Array& positions) override {
+    begin_cached_attention(qkv, n_head, cache, positions);
     const std::span first(positions.data<int32_t>(), size_t(positions.size()));
-    const int64_t B = qkv.dim(0), T = qkv.dim(1);
-    check(
-        cache.k.dim(0) == B && positions.size() == B,
-        "attention_cached: {} sequences need a cache and positions for as many; the cache holds {} "
-        "and {} positions were given",
-        B, cache.k.dim(0), positions.size());
-    check(cache.k.dim(1) == n_head && cache.k.dim(3) == qkv.dim(2) / 3 / n_head,
-          "attention_cached: {} heads of {} do not fit a cache for {} heads of {}", n_head,
-          qkv.dim(2) / 3 / n_head, cache.k.dim(1), cache.k.dim(3));
-    check((qkv.dtype() == DType::f64) == (cache.k.dtype() == DType::f64),
-          "attention_cached: {} activations need a cache of their own kind, this one holds {}",
-          qkv.dtype(), cache.k.dtype());
-    for (int64_t b = 0; b < B; ++b) {
-      const int64_t position = first[size_t(b)];
-      check(position >= 0 && position + T <= cache.capacity,
-            "attention_cached: sequence {} has {} positions in the cache and {} new ones, but the "
-            "cache holds {}; start it again from a shorter window",
-            b, position, T, cache.capacity);
-    }
-    for (const Array* part : {&cache.k, &cache.v, &cache.scales})
-      part->begin_write("attention_cached");
     return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, first);
   }
 
   void copy(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
             int64_t length) override {
-    check(0 <= from_row && from_row < from.k.dim(0) && 0 <= to_row && to_row < to.k.dim(0),
-          "copy_kv: sequence {} of {} into {} of {}", from_row, from.k.dim(0), to_row, to.k.dim(0));
-    check(from.k.dim(1) == to.k.dim(1) && 0 <= length &&
-              length <= std::min(from.capacity, to.capacity),
-          "copy_kv: {} positions of {} heads into {} heads; the caches hold {} and {} positions",
-          length, from.k.dim(1), to.k.dim(1), from.capacity, to.capacity);
-    for (const Array* part : {&to.k, &to.v, &to.scales}) part->begin_write("copy_kv");
-    copy_positions(from.k, from_row, from.capacity, to.k, to_row, to.capacity, length);
-    copy_positions(from.v, from_row, from.capacity, to.v, to_row, to.capacity, length);
-    copy_positions(from.scales, from_row, from.capacity, to.scales, to_row, to.capacity, length);
+    begin_kv_copy(from, from_row, to, to_row, length);
+    copy_positions(from.k, from_row, from.capacity, to.k, to_row, length);
+    copy_positions(from.v, from_row, from.capacity, to.v, to_row, length);
+    copy_positions(from.scales, from_row, from.capacity, to.scales, to_row, length);
   }
 };
 

@@ -1,19 +1,88 @@
 #include "core/cuda/cuda_backend.h"
+#include "core/cuda/kernels/kv_cache/append.h"
+#include "core/cuda/kernels/kv_cache/cached_attention.h"
+#include "core/cuda/stream.h"
+#include "core/devices/check_kv_cache.h"
+#include "core/devices/sum_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
-[[noreturn]] void refuse(const char* op) {
-  fail("{}: a CUDA device has no KV cache; sample with --device=cpu", op);
+using cuda::chunk_keys;
+using cuda::stream;
+
+int64_t chunks_for(int64_t positions) { return (positions + chunk_keys - 1) / chunk_keys; }
+
+// f(S{}) for what the cache keeps under activations of E.
+template <class E, class F>
+void visit_cached(DType dtype, F&& f) {
+  if constexpr (std::is_same_v<E, double>)
+    f(double{});
+  else if (dtype == DType::i8)
+    f(int8_t{});
+  else if (dtype == DType::bf16)
+    f(bfloat16{});
+  else
+    f(float{});
+}
+
+// The chunks that hold `length` positions of a sequence of one Array into one of another, whose
+// dimension 1 are the heads and 2 the chunks.
+void copy_chunks(const Array& from, int64_t from_row, Array& to, int64_t to_row, int64_t length) {
+  const Array source = from.slice(from_row, from_row + 1), target = to.slice(to_row, to_row + 1);
+  if (source.bytes() == 0 || source.address() == target.address()) return;
+  const int64_t H = from.dim(1), chunk = int64_t(source.bytes()) / (H * from.dim(2));
+  cuda::copy_heads(source.address(), from.dim(2) * chunk, target.address(), to.dim(2) * chunk,
+                   int(H), chunks_for(length) * chunk, stream());
 }
 
 class CudaKvCacheOps final : public KvCacheOps {
  public:
-  KvLayer make_layer(int64_t, int64_t, int64_t, int64_t, DType) override { refuse("kv_cache"); }
-  Array attention(const Array&, int64_t, KvLayer&, const Array&) override {
-    refuse("attention_cached");
+  KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override {
+    check_kv_dtype(dtype);
+    const Device device = RunningOn::device().value();
+    const int64_t D = C / n_head, chunks = chunks_for(T);
+    const int64_t piece = 16 / int64_t(size_of(dtype)), width = (D + piece - 1) / piece * piece;
+    const Shape rows{B, n_head, chunks, chunk_keys, width};
+    return {Array(rows, dtype, device),
+            Array(rows, dtype, device),
+            Array({B, n_head, chunks, 2, dtype == DType::i8 ? chunk_keys : 0}, DType::f32, device),
+            T,
+            n_head,
+            D};
   }
-  void copy(const KvLayer&, int64_t, KvLayer&, int64_t, int64_t) override { refuse("kv_cache"); }
+
+  Array attention(const Array& qkv, int64_t n_head, KvLayer& cache,
+                  const Array& positions) override {
+    begin_cached_attention(qkv, n_head, cache, positions);
+    const int64_t B = qkv.dim(0), T = qkv.dim(1), D = cache.head_width;
+    const cuda::CachedSizes sizes{{int(B), int(T), int(n_head), int(D)}, int(cache.k.dim(2))};
+    Array y({B, T, n_head * D}, qkv.dtype(), qkv.device());
+    if (qkv.size() == 0) return y;
+    const Array scratch({cuda::cached_attention_scratch(sizes)}, sum_dtype(qkv.dtype()),
+                        qkv.device());
+    visit_dtype(qkv.dtype(), "attention_cached", [&](auto e) {
+      using E = decltype(e);
+      using F = SumOf<E>;
+      visit_cached<E>(cache.k.dtype(), [&](auto s) {
+        using S = decltype(s);
+        const cuda::CachedLayer<S> layer{cache.k.data<S>(), cache.v.data<S>(),
+                                         cache.scales.data<float>()};
+        cuda::cached_attention<E, S, F>(qkv.data<E>(), layer, positions.data<int32_t>(),
+                                        scratch.data<F>(), y.data<E>(), sizes, stream());
+      });
+    });
+    return y;
+  }
+
+  void copy(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,
+            int64_t length) override {
+    begin_kv_copy(from, from_row, to, to_row, length);
+    copy_chunks(from.k, from_row, to.k, to_row, length);
+    copy_chunks(from.v, from_row, to.v, to_row, length);
+    copy_chunks(from.scales, from_row, to.scales, to_row, length);
+  }
 };
 
 }  // namespace

@@ -19,11 +19,11 @@ struct alignas(16) Tile {
 
 // Begins to copy rows [first, first + rows) of a head whose rows are `stride` apart; zeros from row
 // T and column D on.
-template <int rows, int width>
+template <int threads = tile_threads, int rows, int width>
 __device__ inline void load_tile(Tile<rows, width>& to, const bfloat16* from, int stride, int first,
                                  const AttentionSizes& s) {
   constexpr int pieces = width / 8;
-  for (int i = int(threadIdx.x); i < rows * pieces; i += tile_threads) {
+  for (int i = int(threadIdx.x); i < rows * pieces; i += threads) {
     const int row = i / pieces, column = i % pieces * 8;
     const bool in_range = first + row < s.T && column < s.D;
     copy_async(&to[row][column],

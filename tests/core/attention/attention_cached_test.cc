@@ -234,7 +234,7 @@ TEST(CachedAttention, ErrorsNameTheNumbers) {
   };
   EXPECT_EQ(message({2, 4, 24}, {6, 6}), "no error");
   EXPECT_THAT(message({2, 4, 24}, {6, 7}),
-              testing::HasSubstr("sequence 1 has 7 positions in the cache and 4 new ones, but the "
+              testing::HasSubstr("a sequence has 7 positions in the cache and 4 new ones, but the "
                                  "cache holds 10"));
   EXPECT_THAT(message({2, 11, 24}, {0, 0}), testing::HasSubstr("11 new ones"));
   EXPECT_THAT(message({2, 1, 24}, {-1, 0}), testing::HasSubstr("-1 positions"));

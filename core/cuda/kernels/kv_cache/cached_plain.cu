@@ -1,0 +1,244 @@
+#include <type_traits>
+
+#include "core/cuda/kernels/kv_cache/append.h"
+#include "core/cuda/kernels/kv_cache/append_row.h"
+#include "core/cuda/kernels/kv_cache/cached_kernels.h"
+
+namespace folio::cuda {
+namespace {
+
+constexpr int plain_threads = 128, most_rows = 16;
+constexpr int lanes_per_row = plain_threads / most_rows;
+
+// The shared memory of a block, which has `rows` queries and takes `keys` of a chunk's at a time.
+template <class S, class F>
+struct PlainTiles {
+  int D, rows, keys;
+  char* memory;
+
+  __host__ __device__ int width() const { return cached_width<S>(D); }
+  // Two buffers [keys, width], each row 16 bytes longer so that a column meets few banks twice.
+  __host__ __device__ int row_bytes() const { return width() * int(sizeof(S)) + 16; }
+  __device__ char* buffer(int i) const { return memory + i % 2 * keys * row_bytes(); }
+  __device__ const S* buffer_row(int i, int row) const {
+    return reinterpret_cast<const S*>(buffer(i) + row * row_bytes());
+  }
+
+  __device__ F* query(int row) const {  // zeros behind D
+    return reinterpret_cast<F*>(memory + 2 * keys * row_bytes()) + row * width();
+  }
+  // The weighted values of the chunks so far, and of those of this chunk that have come.
+  __device__ F* out(int row) const { return query(rows) + row * D; }
+  __device__ F* of_chunk(int row) const { return out(rows) + row * D; }
+  // Of this chunk: scores, then probabilities.
+  __device__ F* scores(int row) const { return of_chunk(rows) + row * (chunk_keys + 1); }
+  __device__ Softmax<F>* softmax() const { return reinterpret_cast<Softmax<F>*>(scores(rows)); }
+  using Factors = typename Softmax<F>::Factors;
+  __device__ Factors* factors() const { return reinterpret_cast<Factors*>(softmax() + rows); }
+
+  size_t bytes() const {
+    return size_t(2 * keys) * size_t(row_bytes()) +
+           sizeof(F) * size_t(rows) * size_t(width() + 2 * D + chunk_keys + 1 + 4);
+  }
+  // The most that fits.
+  static PlainTiles of(int D, int T) {
+    constexpr size_t most = size_t{160} << 10;
+    PlainTiles tiles{D, T < most_rows ? T : most_rows, chunk_keys, nullptr};
+    while (tiles.bytes() > most && (tiles.rows > 1 || tiles.keys > 1))
+      if (tiles.keys > 8 || tiles.rows == 1)
+        tiles.keys /= 2;
+      else
+        tiles.rows /= 2;
+    return tiles;
+  }
+};
+
+// `keys` rows of k or v to a buffer; zeros from key `end` on.
+template <class S, class F>
+__device__ void fetch_keys(const PlainTiles<S, F>& tiles, char* to, const S* from, int first,
+                           int end) {
+  const int pieces = tiles.width() / pack_size<S>;
+  for (int i = int(threadIdx.x); i < tiles.keys * pieces; i += plain_threads) {
+    const int row = i / pieces, column = i % pieces;
+    copy_async(to + row * tiles.row_bytes() + column * 16,
+               from + int64_t(first + row) * tiles.width() + column * pack_size<S>,
+               first + row < end);
+  }
+}
+
+template <class S, class F>
+__device__ F dot(const F* q, const S* k, int width) {
+  constexpr int n = pack_size<S>, m = pack_size<F>;
+  F sum = 0;
+#pragma unroll 4
+  for (int c = 0; c < width; c += n) {
+    const Pack<S, n> key = load_pack<n>(k + c);
+#pragma unroll
+    for (int i = 0; i < n; i += m) {
+      const Pack<F, m> query = load_pack<m>(q + c + i);
+#pragma unroll
+      for (int j = 0; j < m; ++j) sum = std::fma(query.at[j], F(key.at[i + j]), sum);
+    }
+  }
+  return sum;
+}
+
+// Scores of `count` rows with the keys in a buffer, which are those from `key` on of the chunk. The
+// first row sees `seen` keys of the chunk, and each other row one more.
+template <class S, class F>
+__device__ void score_keys(const PlainTiles<S, F>& tiles, int buffer, int count, int key,
+                           int seen) {
+  for (int i = int(threadIdx.x); i < count * tiles.keys; i += plain_threads) {
+    const int row = i / tiles.keys, j = i % tiles.keys;
+    if (key + j < seen + row)
+      tiles.scores(row)[key + j] =
+          dot(tiles.query(row), tiles.buffer_row(buffer, j), tiles.width());
+  }
+}
+
+// Scores -> 2^(score - largest), times the values' scales under int8; eight lanes a row.
+template <class S, class F>
+__device__ void softmax_rows(const PlainTiles<S, F>& tiles, const float* scales, F scale, int count,
+                             int seen) {
+  const int row = int(threadIdx.x) / lanes_per_row, lane = int(threadIdx.x) % lanes_per_row;
+  const int visible = row >= count ? 0 : seen + row < chunk_keys ? seen + row : chunk_keys;
+  F* scores = tiles.scores(row < count ? row : 0);
+  auto factor = [&](int key) {
+    if constexpr (std::is_same_v<S, int8_t>) return scale * scales[key];
+    return scale;
+  };
+  F largest = lowest<F>, sum = 0;
+  for (int key = lane; key < visible; key += lanes_per_row)
+    largest = std::fmax(largest, scores[key] * factor(key));
+#pragma unroll
+  for (int lanes = lanes_per_row / 2; lanes > 0; lanes /= 2)
+    largest = std::fmax(largest, __shfl_xor_sync(all_lanes, largest, lanes));
+  for (int key = lane; key < visible; key += lanes_per_row) {
+    const F p = probability(scores[key], factor(key), largest);
+    sum += p;
+    if constexpr (std::is_same_v<S, int8_t>)
+      scores[key] = p * scales[chunk_keys + key];
+    else
+      scores[key] = p;
+  }
+#pragma unroll
+  for (int lanes = lanes_per_row / 2; lanes > 0; lanes /= 2)
+    sum += __shfl_xor_sync(all_lanes, sum, lanes);
+  if (lane == 0 && visible > 0) tiles.factors()[row] = tiles.softmax()[row].add(largest, sum);
+}
+
+// Adds the values in a buffer, and what the chunk then has to the chunks before it.
+template <class S, class F>
+__device__ void weigh_values(const PlainTiles<S, F>& tiles, int buffer, int count, int key,
+                             int seen) {
+  for (int i = int(threadIdx.x); i < count * tiles.D; i += plain_threads) {
+    const int row = i / tiles.D, c = i % tiles.D;
+    if (seen + row <= 0) continue;
+    const int left = seen + row - key, n = left < tiles.keys ? left : tiles.keys;
+    const F* p = tiles.scores(row) + key;
+    F sum = key == 0 ? F(0) : tiles.of_chunk(row)[c];
+#pragma unroll 8
+    for (int j = 0; j < n; ++j) sum = std::fma(p[j], F(tiles.buffer_row(buffer, j)[c]), sum);
+    if (key + tiles.keys < chunk_keys)
+      tiles.of_chunk(row)[c] = sum;
+    else
+      tiles.out(row)[c] = tiles.factors()[row].merged(tiles.out(row)[c], sum);
+  }
+}
+
+// `rows` queries of a head a block, over one chunk or, where nothing is split, all that they see.
+// While some keys are worked on, the next come.
+template <class E, class S, class F>
+__global__ void __launch_bounds__(plain_threads)
+    plain_kernel(CachedCall<E, S, F> x, PlainTiles<S, F> tiles, F scale, bool splits,
+                 bool appends) {
+  tiles.memory = reinterpret_cast<char*>(&dynamic_shared<uint4>());
+  const AttentionSizes& s = x.sizes.call;
+  const int head = int(blockIdx.x), first = int(blockIdx.y) * tiles.rows;
+  const int count = s.T - first < tiles.rows ? s.T - first : tiles.rows;
+  const int position = x.positions[head / s.H], end = position + first + count;
+  const int begin = int(blockIdx.z), past = splits ? begin + 1 : (end - 1) / chunk_keys + 1;
+  if (begin * chunk_keys >= end) return;
+  const E* from = head_rows(x.qkv, s, head, 3);
+  const CachedLayer<S> cached = x.cache.head(head, x.sizes);
+  if (appends) {
+    append_to_chunk(from, cached, s, position, begin);
+    __syncthreads();
+  }
+
+  const int steps = chunk_keys / tiles.keys;  // of keys, and as many of values
+  auto fetch = [&](int i) {
+    const int chunk = begin + i / (2 * steps), step = i % (2 * steps);
+    fetch_keys(tiles, tiles.buffer(i), step < steps ? cached.k : cached.v,
+               chunk * chunk_keys + step % steps * tiles.keys, end);
+    commit_copies();
+  };
+  const int all = (past - begin) * 2 * steps;
+  fetch(0);
+  for (int i = int(threadIdx.x); i < count * tiles.width(); i += plain_threads) {
+    const int row = i / tiles.width(), c = i % tiles.width();
+    tiles.query(row)[c] = c < s.D ? F(from[int64_t(first + row) * 3 * s.C() + c]) : F(0);
+    if (c < s.D) tiles.out(row)[c] = 0;
+    if (c == 0) tiles.softmax()[row] = Softmax<F>();
+  }
+  for (int i = 0; i < all; ++i) {
+    const int chunk = begin + i / (2 * steps), step = i % (2 * steps);
+    const int seen = position + first + 1 - chunk * chunk_keys;
+    if (i + 1 < all) {
+      fetch(i + 1);
+      wait_for_copies<1>();
+    } else {
+      wait_for_copies<0>();
+    }
+    __syncthreads();
+    if (step == steps) {
+      softmax_rows(tiles, cached.scale(chunk * chunk_keys, 0), scale, count, seen);
+      __syncthreads();
+    }
+    const int key = step % steps * tiles.keys;
+    if (step < steps)
+      score_keys(tiles, i, count, key, seen);
+    else
+      weigh_values(tiles, i, count, key, seen);
+    __syncthreads();
+  }
+
+  for (int i = int(threadIdx.x); i < count * s.D; i += plain_threads) {
+    const int row = i / s.D, c = i % s.D;
+    const Softmax<F> softmax = tiles.softmax()[row];
+    if (splits) {
+      if (position + first + row < begin * chunk_keys) continue;
+      const int64_t place = x.partials.place(x.sizes, head, first + row, begin);
+      x.partials.out[place * s.D + c] = tiles.out(row)[c];
+      if (c == 0) x.partials.softmax[2 * place] = softmax.largest;
+      if (c == 0) x.partials.softmax[2 * place + 1] = softmax.sum;
+    } else {
+      head_rows(x.y, s, head, 1)[int64_t(first + row) * s.C() + c] =
+          E(tiles.out(row)[c] * (F(1) / softmax.sum));
+    }
+  }
+}
+
+}  // namespace
+
+template <class E, class S, class F>
+void plain_cached_attention(const CachedCall<E, S, F>& call, cudaStream_t stream) {
+  const AttentionSizes& s = call.sizes.call;
+  const auto tiles = PlainTiles<S, F>::of(s.D, s.T);
+  const bool splits = is_split(call.sizes), appends = splits && s.T <= tiles.rows;
+  if (!appends) append_to_cache(call.qkv, call.cache, call.positions, call.sizes, stream);
+  const dim3 grid(unsigned(s.B * s.H), unsigned((s.T + tiles.rows - 1) / tiles.rows),
+                  unsigned(splits ? call.sizes.chunks : 1));
+  launch("attention_cached", plain_kernel<E, S, F>, {grid, plain_threads, tiles.bytes()}, stream,
+         call, tiles, log2_e<F> / std::sqrt(F(s.D)), splits, appends);
+}
+
+template void plain_cached_attention(const CachedCall<double, double, double>&, cudaStream_t);
+template void plain_cached_attention(const CachedCall<float, float, float>&, cudaStream_t);
+template void plain_cached_attention(const CachedCall<float, bfloat16, float>&, cudaStream_t);
+template void plain_cached_attention(const CachedCall<float, int8_t, float>&, cudaStream_t);
+template void plain_cached_attention(const CachedCall<bfloat16, float, float>&, cudaStream_t);
+template void plain_cached_attention(const CachedCall<bfloat16, bfloat16, float>&, cudaStream_t);
+template void plain_cached_attention(const CachedCall<bfloat16, int8_t, float>&, cudaStream_t);
+
+}  // namespace folio::cuda
