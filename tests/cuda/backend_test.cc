@@ -37,16 +37,10 @@ TEST(CudaMachine, MeasuresItsBandwidth) {
 TEST(CudaBackend, WhatInferenceNeedsIsRefused) {
   const Device device = emulated_device();
   const Array w = zeros({32, 32}, DType::f32, device), rows = zeros({1}, DType::i32, device);
-  const PackedWeight weight{w, 32, 32, WeightFormat::f32};
   KvLayer layer{w, w, w, 8};
   auto expect_refusal = [](auto&& call) {
     EXPECT_THAT(message_of(call), AllOf(HasSubstr("CUDA"), HasSubstr("--device=cpu")));
   };
-  expect_refusal([&] { backend(device)->packed.pack(w, WeightFormat::int8); });
-  expect_refusal([&] { backend(device)->packed.from_data(w, 32, 32, WeightFormat::int4); });
-  expect_refusal([&] { backend(device)->packed.unpack_rows(weight, rows); });
-  expect_refusal([&] { backend(device)->packed.linear(w, weight, {}); });
-  expect_refusal([&] { backend(device)->reductions.all_finite(weight); });
   expect_refusal([&] { backend(device)->kv_cache.make_layer(1, 8, 32, 2, DType::f32); });
   expect_refusal([&] { backend(device)->kv_cache.attention(w, 2, layer, rows); });
   expect_refusal([&] { backend(device)->kv_cache.copy(layer, 0, layer, 1, 4); });
