@@ -22,7 +22,7 @@ Array normal(Shape shape, unsigned seed) {
 TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
   on_every_path([] {
     for (const WeightFormat format : narrow) {
-      for (const int64_t M : {1, 5, 12, 13, 50}) {
+      for (const int64_t M : {1, 5, 12, 13, 50, 70}) {
         for (const auto& [N, K] : std::initializer_list<std::pair<int64_t, int64_t>>{
                  {1, 1}, {33, 31}, {65, 100}, {32, 768}}) {
           const Array x = normal({M, K}, 1), w = normal({N, K}, 2);

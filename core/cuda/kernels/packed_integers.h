@@ -37,7 +37,8 @@ __device__ inline Int4Values int4_values_at(uint32_t indices) {
 template <WeightFormat format>
 struct BlockProduct {
   using Sum = float;
-  static constexpr int depth = int(block_size), ahead = 4;
+  static constexpr int depth = int(block_size);
+  static constexpr int ahead = 4, most_groups = 4;
   static constexpr int weight_bytes = int(record_bytes(format));
   static constexpr int x_bytes = group_rows * depth + group_rows * 4;  // q [lane][8], scales [8]
   static constexpr int vectors = format == WeightFormat::int8 ? 2 : 1;

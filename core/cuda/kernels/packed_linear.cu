@@ -63,7 +63,8 @@ template <class Product, class X, int groups>
 __global__ void __launch_bounds__(32 * most_slices, 1)
     few_rows_kernel(Linear<typename Product::Sum, X> in) {
   using T = typename Product::Sum;
-  constexpr int ahead = groups < 4 ? Product::ahead : 1, weight_bytes = Product::weight_bytes;
+  constexpr int ahead = groups < Product::ahead ? Product::ahead / groups : 1;
+  constexpr int weight_bytes = Product::weight_bytes;
   const int lane = lane_of_warp(), slice = int(threadIdx.x) / 32;
   const int64_t panel = blockIdx.x, group = int64_t(blockIdx.y) * groups;
   const int end = in.slices.begin(slice + 1) * steps<Product>;
@@ -71,17 +72,21 @@ __global__ void __launch_bounds__(32 * most_slices, 1)
   Sums<T> sums[groups];
   for (int step = in.slices.begin(slice) * steps<Product>; step < end; step += ahead) {
     typename Product::Weights weights[ahead];
+    typename Product::Activations x[ahead][groups];  // worked out while the weights come
 #pragma unroll
     for (int i = 0; i < ahead; ++i)
       if (step + i < end) weights[i] = Product::load(w + int64_t(step + i) * weight_bytes);
+#pragma unroll
+    for (int i = 0; i < ahead; ++i)
+#pragma unroll
+      for (int j = 0; j < groups; ++j)
+        if (step + i < end) x[i][j] = Product::read(in.x, group + j, (step + i) * Product::depth);
 #pragma unroll
     for (int i = 0; i < ahead; ++i) {
       if (step + i >= end) break;
       const auto& unpacked = Product::unpacked(weights[i]);
 #pragma unroll
-      for (int j = 0; j < groups; ++j)
-        Product::multiply(sums[j], unpacked,
-                          Product::read(in.x, group + j, (step + i) * Product::depth));
+      for (int j = 0; j < groups; ++j) Product::multiply(sums[j], unpacked, x[i][j]);
     }
   }
   T* shared_sums = &dynamic_shared<T>();
@@ -114,13 +119,19 @@ __global__ void __launch_bounds__(256)
                  to + i * Product::x_bytes);
 }
 
-constexpr int tile_panels = 2, tile_groups = 8, tile_threads = 128, stages = 3;
+constexpr int tile_panels = 2, tile_groups = 8, tile_threads = 128;
 
+// What a tile needs of one block of K.
 template <class Product>
-struct alignas(16) Stage {
+struct alignas(16) Buffer {
   std::byte w[tile_panels][weight_block<Product>];
   std::byte x[tile_groups][x_block<Product>];
 };
+// So many blocks are multiplied between barriers, while twice as many come.
+template <class Product>
+inline constexpr int pace = sizeof(Buffer<Product>) <= (size_t{8} << 10) ? 2 : 1;
+template <class Product>
+inline constexpr int buffers = 3 * pace<Product>;
 
 // Begins to copy `bytes` of each of n rows that are `stride` apart, zeros from row `rows` on.
 template <int n, int bytes>
@@ -135,23 +146,22 @@ __device__ void copy_rows(std::byte (&to)[n][bytes], const std::byte* from, int6
   }
 }
 
-// 64 rows of w by 64 of x a block, 32 by 32 a warp, over all of K: two blocks of K come while one
-// is multiplied. x is prepared.
+// 64 rows of w by 64 of x a block, 32 by 32 a warp, over all of K. x is prepared.
 template <class Product, class X>
 __global__ void __launch_bounds__(tile_threads)
     many_rows_kernel(Linear<typename Product::Sum, X> in, const std::byte* x, int64_t all_groups) {
   using T = typename Product::Sum;
   constexpr int warp_groups = tile_groups / 2;
-  auto* stage = &dynamic_shared<Stage<Product>>();
+  auto* buffer = &dynamic_shared<Buffer<Product>>();
   const int blocks = in.slices.blocks;
   const int64_t panel = int64_t(blockIdx.y) * tile_panels;
   const int64_t group = int64_t(blockIdx.x) * tile_groups;
   const int64_t w_stride = int64_t(blocks) * weight_block<Product>;
   const int64_t x_stride = int64_t(blocks) * x_block<Product>;
   const int64_t all_panels = (in.N + panel_rows - 1) / panel_rows;
-  auto fill = [&](int block) {
-    if (block < blocks) {
-      Stage<Product>& to = stage[block % stages];
+  auto fill = [&](int first) {
+    for (int block = first; block < first + pace<Product> && block < blocks; ++block) {
+      Buffer<Product>& to = buffer[block % buffers<Product>];
       copy_rows(to.w, in.w + panel * w_stride + int64_t(block) * weight_block<Product>, w_stride,
                 all_panels - panel);
       copy_rows(to.x, x + group * x_stride + int64_t(block) * x_block<Product>, x_stride,
@@ -162,12 +172,15 @@ __global__ void __launch_bounds__(tile_threads)
   const int my_panel = int(threadIdx.x) / 32 % 2, my_groups = int(threadIdx.x) / 64 * warp_groups;
   Sums<T> totals[warp_groups], sums[warp_groups];
   int slice = 0;
-  for (int block = 0; block < stages - 1; ++block) fill(block);
+  fill(0);
+  fill(pace<Product>);
   for (int block = 0; block < blocks; ++block) {
-    wait_for_copies<stages - 2>();
-    __syncthreads();  // also before the buffer of the block before is filled
-    fill(block + stages - 1);
-    const Stage<Product>& at = stage[block % stages];
+    if (block % pace<Product> == 0) {
+      wait_for_copies<1>();
+      __syncthreads();  // also before the buffers of the blocks before are filled
+      fill(block + 2 * pace<Product>);
+    }
+    const Buffer<Product>& at = buffer[block % buffers<Product>];
 #pragma unroll
     for (int step = 0; step < steps<Product>; ++step) {
       const auto weights = Product::load(at.w[my_panel] + step * Product::weight_bytes);
@@ -244,7 +257,8 @@ void multiply_many(const Linear<typename Product::Sum, X>& in, std::byte* scratc
   const dim3 grid(unsigned((groups + tile_groups - 1) / tile_groups),
                   unsigned((blocks_of(in.N) + tile_panels - 1) / tile_panels));
   launch("linear_packed", many_rows_kernel<Product, X>,
-         {grid, tile_threads, stages * sizeof(Stage<Product>)}, stream, in, scratch, groups);
+         {grid, tile_threads, buffers<Product> * sizeof(Buffer<Product>)}, stream, in, scratch,
+         groups);
 }
 
 }  // namespace
@@ -281,13 +295,11 @@ void packed_linear(const PackedLinear<X>& a, void* scratch, cudaStream_t stream)
                           a.y,
                           a.N};
     if (a.rows > few_rows)
-      multiply_many<Product>(in, static_cast<std::byte*>(scratch), stream);
-    else if (a.rows > 2 * group_rows)
-      multiply_few<Product, 4>(in, stream);
-    else if (a.rows > group_rows)
-      multiply_few<Product, 2>(in, stream);
-    else
-      multiply_few<Product, 1>(in, stream);
+      return multiply_many<Product>(in, static_cast<std::byte*>(scratch), stream);
+    if constexpr (Product::most_groups == 4)
+      if (a.rows > 2 * group_rows) return multiply_few<Product, 4>(in, stream);
+    if (a.rows > group_rows) return multiply_few<Product, 2>(in, stream);
+    multiply_few<Product, 1>(in, stream);
   });
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 // The products of packed.h, by a warp: a panel of 32 rows of w by a group of 8 rows of x, a step of
-// `depth` elements of k at a time. What a lane reads for a step lies together: w in steps
-// [panel][k][weight_bytes], x, once it is prepared, in steps [group][k][x_bytes].
+// `depth` elements of k at a time. With few rows a warp has the weights of up to `ahead` steps
+// under way, and multiplies them by up to `most_groups` groups: what registers hold. What a lane
+// reads for a step lies together: w in steps [panel][k][weight_bytes], x, once it is prepared, in
+// steps [group][k][x_bytes].
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -66,7 +68,8 @@ __device__ __forceinline__ void copy_words(uint32_t (&to)[words], const void* fr
 template <class T>
 struct PlainProduct {
   using Sum = T;
-  static constexpr int depth = 32 / int(sizeof(T)), ahead = 1;
+  static constexpr int depth = 32 / int(sizeof(T));
+  static constexpr int ahead = 1, most_groups = 2;
   static constexpr int weight_bytes = panel_rows * 32;  // [depth][32]
   static constexpr int x_bytes = group_rows * 32;       // [8][depth]
   struct Weights {
@@ -136,7 +139,8 @@ struct PlainProduct {
 // lane's part of x is 16 bytes too, k 8 t ... 8 t + 7.
 struct PairProduct {
   using Sum = float;
-  static constexpr int depth = 32, ahead = 2;
+  static constexpr int depth = 32;
+  static constexpr int ahead = 2, most_groups = 4;
   static constexpr int weight_bytes = panel_rows * depth * 2, x_bytes = group_rows * depth * 2;
   struct Weights {
     uint32_t at[2][2][4];
