@@ -8,6 +8,9 @@ namespace folio {
 
 // The device that this test program runs on: the CPU, or what --device=NAME says.
 Device test_device();
+// Whether the CPU's operations serve it: they are compiled for several SIMD targets, and share
+// their work among threads.
+bool test_device_is_cpu();
 inline BackendCall test_backend() { return backend(test_device()); }
 
 // Arrays on it.

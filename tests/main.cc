@@ -13,6 +13,7 @@ namespace {
 Device device = cpu;
 }
 Device test_device() { return device; }
+bool test_device_is_cpu() { return device == cpu || device == guarded_device(); }
 
 namespace {
 

@@ -8,7 +8,7 @@
 namespace folio {
 
 // A weight [N, K] laid out for inference. In f32 and bf16 the layout is its Backend's own. In int8
-// and int4 it is one for all (core/cpu/packed_blocks.h), so that `data` can go to a file:
+// and int4 it is one for all (core/devices/packed_blocks.h), so that `data` can go to a file:
 // packed_layout numbers it and changes whenever it does.
 inline constexpr int64_t packed_layout = 1;
 struct PackedWeight {

@@ -1,9 +1,16 @@
 #pragma once
 #include <cstdint>
 
-#include "core/cpu/packed_blocks.h"
+#include "core/devices/packed_blocks.h"
 
 namespace folio {
+
+// 32 numbers of a row of x: scale * q.
+struct ActivationBlock {
+  int8_t q[block_size];
+  float scale;
+  int32_t offset;  // -128 * sum(q): sum((u - 128) q) = sum(u q) + offset
+};
 
 // The tiles of packed_gemm.cc by the processor's dot-product instructions, which Debian's Highway
 // does not have: AVX512-BF16 and AVX512-VNNI. The portable tiles beside them (packed_pairs-inl.h,

@@ -12,6 +12,7 @@
 #include "core/cpu/packed_pairs-inl.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/check_packed.h"
 #include "core/devices/sum_dtype.h"
 #include "core/parallel.h"
 
@@ -228,23 +229,12 @@ namespace {
 class CpuPackedOps final : public PackedOps {
  public:
   PackedWeight pack(const Array& w, WeightFormat format) override {
-    const bool readable = w.dtype() == DType::f32 ||
-                          (w.dtype() == DType::f64 && format == WeightFormat::f32) ||
-                          (w.dtype() == DType::bf16 && format == WeightFormat::bf16);
-    check(w.shape().rank() == 2 && readable,
-          "pack: {} weights are made from a matrix [N, K] in float32, got {} in {}", format,
-          w.shape(), w.dtype());
+    check_pack(w, format);
     return HWY_DYNAMIC_DISPATCH(pack_weight)(w, format);
   }
 
   PackedWeight from_data(const Array& data, int64_t N, int64_t K, WeightFormat format) override {
-    check(format == WeightFormat::int8 || format == WeightFormat::int4,
-          "packed: {} weights have no layout that is the same everywhere; pack them instead",
-          format);
-    Shape shape{blocks_of(N), blocks_of(K), record_bytes(format)};
-    check(data.dtype() == DType::i8 && data.shape() == shape,
-          "packed: a weight [{}, {}] in {} is int8 {}, got {} {}", N, K, format, shape,
-          data.dtype(), data.shape());
+    check_packed_data(data, N, K, format);
     return {data, N, K, format};
   }
 
@@ -255,14 +245,7 @@ class CpuPackedOps final : public PackedOps {
   }
 
   Array linear(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override {
-    check(x.dim(-1) == w.k, "linear_packed: x {} does not fit a packed weight [{}, {}]", x.shape(),
-          w.n, w.k);
-    check((x.dtype() == DType::f64) == (w.data.dtype() == DType::f64),
-          "linear_packed: x in {} does not go with a weight packed from {}; convert one of them",
-          x.dtype(), w.data.dtype());
-    Shape shape = x.shape();
-    shape[-1] = w.n;
-    Array y(shape, x.dtype(), x.device());
+    Array y = unset_linear_packed(x, w);
     if (y.size() > 0) HWY_DYNAMIC_DISPATCH(multiply_packed)(x, w, bias, act, y);
     return y;
   }

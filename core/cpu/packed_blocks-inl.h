@@ -10,10 +10,10 @@
 #include <cstring>
 
 #include "core/cpu/dot_kernels.h"
-#include "core/cpu/packed_blocks.h"
 #include "core/cpu/packed_gemm-inl.h"
 #include "core/cpu/quantize-inl.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/check_packed.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
@@ -111,9 +111,7 @@ struct BlockProduct {
   int64_t K;
 
   int64_t row_size() const { return blocks_of(K); }
-  static Shape shape(int64_t N, int64_t K) {
-    return {blocks_of(N), blocks_of(K), record_bytes(format)};
-  }
+  static Shape shape(int64_t N, int64_t K) { return packed_blocks_shape(N, K, format); }
 
   // x [rows, K] -> [blocks][rows].
   template <class X>

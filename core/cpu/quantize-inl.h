@@ -12,8 +12,9 @@
 #include <bit>
 #include <cstring>
 
-#include "core/cpu/packed_blocks.h"
+#include "core/cpu/dot_kernels.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/packed_blocks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
@@ -33,9 +34,6 @@ HWY_INLINE float largest_of(const float* x, int64_t n) {
   }
   return hn::GetLane(hn::MaxOfLanes(d, largest)) + hn::GetLane(hn::SumOfLanes(d, not_finite));
 }
-
-// A block of nothing larger counts as zeros, so that no reciprocal or square leaves f32.
-inline constexpr float smallest_block = 1e-15f;
 
 struct Quantized {
   float scale;

@@ -4,9 +4,9 @@
 #include <hwy/highway.h>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/packed_blocks.h"
 #include "core/cpu/reductions.h"
 #include "core/cpu/simd-inl.h"
+#include "core/devices/packed_blocks.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"

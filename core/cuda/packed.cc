@@ -1,21 +1,46 @@
+#include "core/cuda/kernels/packed.h"
 #include "core/cuda/cuda_backend.h"
+#include "core/cuda/packed_layout.h"
+#include "core/cuda/stream.h"
+#include "core/devices/check_packed.h"
+#include "core/devices/sum_dtype.h"
+#include "core/devices/visit_dtype.h"
 
 namespace folio {
 namespace {
 
-[[noreturn]] void refuse(const char* op) {
-  fail("{}: a CUDA device has no weights packed for inference; sample with --device=cpu", op);
-}
-
 class CudaPackedOps final : public PackedOps {
  public:
-  PackedWeight pack(const Array&, WeightFormat) override { refuse("pack"); }
-  PackedWeight from_data(const Array&, int64_t, int64_t, WeightFormat) override {
-    refuse("packed");
+  PackedWeight pack(const Array& w, WeightFormat format) override {
+    check_pack(w, format);
+    return cuda::pack_weight(w, format);
   }
-  Array unpack_rows(const PackedWeight&, const Array&) override { refuse("unpack_rows"); }
-  Array linear(const Array&, const PackedWeight&, const Array&, Unary) override {
-    refuse("linear_packed");
+
+  PackedWeight from_data(const Array& data, int64_t N, int64_t K, WeightFormat format) override {
+    check_packed_data(data, N, K, format);
+    return {data, N, K, format};
+  }
+
+  Array unpack_rows(const PackedWeight& w, const Array& rows) override {
+    Array to({rows.size(), w.k}, sum_dtype(w.data.dtype()), rows.device());
+    cuda::unpack_rows(w, rows, to);
+    return to;
+  }
+
+  Array linear(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override {
+    Array y = unset_linear_packed(x, w);
+    if (y.size() == 0) return y;
+    const bool bias_is_bf16 = bias.defined() && bias.dtype() == DType::bf16;
+    visit_dtype(x.dtype(), "linear_packed", [&](auto t) {
+      using X = decltype(t);
+      const int64_t bytes = cuda::packed_linear_scratch<X>(w.format, x.rows(), int(w.k));
+      const Array scratch({bytes}, DType::i8, x.device());
+      cuda::packed_linear<X>(
+          {x.data<X>(), w.data.address(), w.format, bias.defined() ? bias.address() : nullptr,
+           bias_is_bf16, act, y.data<X>(), x.rows(), int(w.n), int(w.k)},
+          scratch.address(), cuda::stream());
+    });
+    return y;
   }
 };
 

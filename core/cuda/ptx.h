@@ -48,6 +48,24 @@ __device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], const
 #endif
 }
 
+// d += a b of a whole warp in integers, for a [16, 32], b [32, 8] and d [16, 8]. With g = lane / 4
+// and t = lane % 4 * 4, a lane holds four signed bytes a register, the first in the lowest:
+//   a: a[g][t ... t + 3], a[g + 8][t ...], a[g][t + 16 ...], a[g + 8][t + 16 ...]
+//   b: b[t ... t + 3][g], b[t + 16 ...][g]
+//   d: as above
+// (PTX ISA, mma.m16n8k32 with .s8).
+__device__ inline void multiply_add(int32_t (&d)[4], const uint32_t (&a)[4],
+                                    const uint32_t (&b)[2]) {
+#if defined(CUDA_EMULATOR)
+  emulator::mma_s8(d, a, b);
+#else
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
 // Four matrices of 8 x 8 bf16 from shared memory, by a whole warp. Lane 8 m + i brings the address,
 // a multiple of 16, of row i of matrix m; a lane receives in to[m] the elements
 // [lane / 4][lane % 4 * 2, + 1] of matrix m, or, if `transposed`, of its transpose (PTX ISA,

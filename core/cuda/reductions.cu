@@ -8,6 +8,7 @@
 #include "core/cuda/each.h"
 #include "core/cuda/kernels/pack.h"
 #include "core/devices/axis_view.h"
+#include "core/devices/packed_blocks.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -106,28 +107,46 @@ void spread_to_largest(const T* x, const T* y, const T* dy, int64_t outer, int64
 }
 
 // found[w]: whether a number with every bit of `exponent` set is among those of warp w of `warps`.
-template <class Bits>
-void find_not_finite(const Bits* x, int64_t n, Bits exponent, int64_t warps, uint8_t* found) {
+// The i-th of n is x[place(i)].
+template <class Bits, class Place>
+void find_not_finite(const Bits* x, int64_t n, Place place, Bits exponent, int64_t warps,
+                     uint8_t* found) {
   each_row("all_finite", warps, [=] __device__(int64_t warp, int lane) {
     bool any = false;
     for (int64_t i = warp * 32 + lane; i < n; i += warps * 32)
-      any |= Bits(x[i] & exponent) == exponent;
+      any |= Bits(x[place(i)] & exponent) == exponent;
     any = __any_sync(cuda::all_lanes, any);
     if (lane == 0) found[warp] = any;
   });
 }
 
-template <class Bits>
-bool finite(const Array& x, Bits exponent) {
-  const int64_t warps = std::min<int64_t>(1024, (x.size() + 31) / 32);
+template <class Bits, class Place>
+bool finite(const Array& x, int64_t n, Place place, Bits exponent) {
+  const int64_t warps = std::min<int64_t>(1024, (n + 31) / 32);
   if (warps == 0) return true;
   const Array found({warps}, DType::i8, x.device());
-  find_not_finite(static_cast<const Bits*>(x.address()), x.size(), exponent, warps,
+  find_not_finite(static_cast<const Bits*>(x.address()), n, place, exponent, warps,
                   static_cast<uint8_t*>(found.address()));
   std::vector<uint8_t> flags(static_cast<size_t>(warps));
   backend(found)->memory.read(found, flags.data());
   return std::ranges::none_of(flags, [](uint8_t flag) { return flag != 0; });
 }
+
+struct SamePlace {
+  __device__ int64_t operator()(int64_t i) const { return i; }
+};
+template <class Bits>
+bool finite(const Array& x, Bits exponent) {
+  return finite(x, x.size(), SamePlace(), exponent);
+}
+
+// Of the i-th scale among the records of packed_blocks.h, in bf16.
+struct ScalePlace {
+  int64_t weights, record;  // bytes
+  __device__ int64_t operator()(int64_t i) const {
+    return (i / block_size * record + weights) / 2 + i % block_size;
+  }
+};
 
 class CudaReductionOps final : public ReductionOps {
  public:
@@ -166,8 +185,11 @@ class CudaReductionOps final : public ReductionOps {
     }
   }
 
-  bool all_finite(const PackedWeight&) override {
-    fail("all_finite: a CUDA device has no weights packed for inference; use --device=cpu");
+  bool all_finite(const PackedWeight& w) override {
+    if (w.format != WeightFormat::int8 && w.format != WeightFormat::int4) return all_finite(w.data);
+    const int64_t weights = weight_bytes(w.format), record = record_bytes(w.format);
+    const int64_t scales = w.data.dim(0) * w.data.dim(1) * block_size;
+    return finite<uint16_t>(w.data, scales, ScalePlace{weights, record}, 0x7f80);
   }
 };
 

@@ -70,6 +70,11 @@ inline void expect_near(const Array& actual, const std::vector<double>& expected
     ASSERT_NEAR(values[i], expected[i], tolerance * (1 + std::abs(expected[i]))) << "element " << i;
 }
 
+// Numbers of threads among which a product may give other bits; one on a device that is no CPU.
+inline std::vector<int> thread_counts() {
+  return test_device_is_cpu() ? std::vector<int>{1, 2, 3} : std::vector<int>{1};
+}
+
 // make() gives a vector of Arrays: the same bits with 1, 2 and 3 threads.
 template <class F>
 void expect_same_for_any_threads(F&& make) {
@@ -85,9 +90,11 @@ void expect_same_for_any_threads(F&& make) {
   set_parallel_threads(before);
 }
 
-// Runs check() on each SIMD target that both the build and this processor have.
+// Runs check() on each SIMD target that both the build and this processor have; once on a device
+// that is no CPU.
 template <class F>
 void on_every_target(F&& check) {
+  if (!test_device_is_cpu()) return check();
   auto choose = [](int64_t target) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
@@ -103,6 +110,7 @@ void on_every_target(F&& check) {
 // The same, with the processor's dot-product instructions and without.
 template <class F>
 void on_every_path(F&& check) {
+  if (!test_device_is_cpu()) return check();
   on_every_target([&] {
     for (const bool use : {true, false}) {
       SCOPED_TRACE(use ? "dot products" : "portable");

@@ -22,7 +22,7 @@ Array normal(Shape shape, unsigned seed) {
 TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
   on_every_path([] {
     for (const WeightFormat format : narrow) {
-      for (const int64_t M : {1, 5, 12, 13, 50}) {
+      for (const int64_t M : {1, 5, 12, 13, 50, 70}) {
         for (const auto& [N, K] : std::initializer_list<std::pair<int64_t, int64_t>>{
                  {1, 1}, {33, 31}, {65, 100}, {32, 768}}) {
           const Array x = normal({M, K}, 1), w = normal({N, K}, 2);
@@ -174,28 +174,33 @@ TEST(WeightFormat, Bfloat16MatricesPackToTheSameBytes) {
   });
 }
 
-TEST(WeightFormat, RowsAreTheSameBitsInAnyBatchOnAnyThreads) {
+TEST(WeightFormat, RowsAreTheSameBitsInAnyBatch) {
+  constexpr int64_t most = 257;
   on_every_path([] {
-    const Array x = normal({65, 200}, 6), bias = normal({100}, 7);
-    for (const WeightFormat format : narrow) {
-      const PackedWeight w = test_backend()->packed.pack(normal({100, 200}, 8), format);
-      set_parallel_threads(1);
-      std::vector<char> alone;
-      for (int64_t i = 0; i < 65; ++i) {
-        const auto row =
-            bytes_of(test_backend()->packed.linear(x.slice(i, i + 1), w, bias, gelu_tanh_op));
-        alone.insert(alone.end(), row.begin(), row.end());
-      }
-      for (const int threads : {1, 2, 3}) {
-        set_parallel_threads(threads);
-        for (int64_t M : {1, 2, 10, 12, 13, 25, 65}) {
-          const auto rows =
-              bytes_of(test_backend()->packed.linear(x.slice(65 - M, 65), w, bias, gelu_tanh_op));
-          ASSERT_TRUE(std::equal(rows.begin(), rows.end(), alone.end() - long(rows.size())))
-              << name_of(format) << ", " << M << " rows, " << threads << " threads";
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const Array x = array_of(normal_values(most * 200, 6), {most, 200}, dtype);
+      const Array bias = normal({100}, 7);
+      for (const WeightFormat format : narrow) {
+        const PackedWeight w = test_backend()->packed.pack(normal({100, 200}, 8), format);
+        set_parallel_threads(1);
+        std::vector<char> alone;
+        for (int64_t i = 0; i < most; ++i) {
+          const auto row =
+              bytes_of(test_backend()->packed.linear(x.slice(i, i + 1), w, bias, gelu_tanh_op));
+          alone.insert(alone.end(), row.begin(), row.end());
         }
+        for (const int threads : thread_counts()) {
+          set_parallel_threads(threads);
+          for (int64_t M : {1, 2, 7, 8, 9, 10, 12, 13, 16, 17, 25, 33, 63, 64, 65, 128, 257}) {
+            const auto rows = bytes_of(
+                test_backend()->packed.linear(x.slice(most - M, most), w, bias, gelu_tanh_op));
+            ASSERT_TRUE(std::equal(rows.begin(), rows.end(), alone.end() - long(rows.size())))
+                << name_of(format) << ", " << M << " rows in " << fmt::format("{}", dtype) << ", "
+                << threads << " threads";
+          }
+        }
+        set_parallel_threads(0);
       }
-      set_parallel_threads(0);
     }
   });
 }

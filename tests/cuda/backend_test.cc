@@ -1,16 +1,11 @@
 #include "core/backend.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/emulated_backend.h"
-#include "tests/message.h"
 
 namespace folio {
 namespace {
-
-using testing::AllOf;
-using testing::HasSubstr;
 
 TEST(CudaMachine, NamesTheDevice) {
   EXPECT_EQ(backend(emulated_device())->machine.name(), "emulated, 2 multiprocessors, sm_80");
@@ -31,21 +26,6 @@ TEST(CudaMachine, MeasuresItsBandwidth) {
   const double bandwidth = backend(emulated_device())->machine.measure_read_bandwidth();
   EXPECT_GT(bandwidth, 1e8);
   EXPECT_LT(bandwidth, 1e13);
-}
-
-// What is not there yet says so, and where it is.
-TEST(CudaBackend, WhatInferenceNeedsIsRefused) {
-  const Device device = emulated_device();
-  const Array w = zeros({32, 32}, DType::f32, device), rows = zeros({1}, DType::i32, device);
-  const PackedWeight weight{w, 32, 32, WeightFormat::f32};
-  auto expect_refusal = [](auto&& call) {
-    EXPECT_THAT(message_of(call), AllOf(HasSubstr("CUDA"), HasSubstr("--device=cpu")));
-  };
-  expect_refusal([&] { backend(device)->packed.pack(w, WeightFormat::int8); });
-  expect_refusal([&] { backend(device)->packed.from_data(w, 32, 32, WeightFormat::int4); });
-  expect_refusal([&] { backend(device)->packed.unpack_rows(weight, rows); });
-  expect_refusal([&] { backend(device)->packed.linear(w, weight, {}); });
-  expect_refusal([&] { backend(device)->reductions.all_finite(weight); });
 }
 
 // One seed starts the same model wherever it runs.

@@ -92,6 +92,33 @@ void compute_mma(void* const* lanes, uint32_t) {
   }
 }
 
+struct IntegerMmaLane {
+  int32_t* d;
+  const uint32_t *a, *b;
+};
+
+// PTX ISA, "Matrix fragments for mma.m16n8k32".
+void compute_integer_mma(void* const* lanes, uint32_t) {
+  auto at = [&](int lane) { return static_cast<IntegerMmaLane*>(lanes[lane]); };
+  int32_t a[16][32], b[32][8];
+  for (int lane = 0; lane < 32; ++lane) {
+    const int group = lane / 4, four = lane % 4 * 4;
+    for (int byte = 0; byte < 4; ++byte) {
+      for (int i = 0; i < 4; ++i)
+        a[group + i % 2 * 8][four + i / 2 * 16 + byte] = int8_t(at(lane)->a[i] >> 8 * byte);
+      for (int i = 0; i < 2; ++i)
+        b[four + i * 16 + byte][group] = int8_t(at(lane)->b[i] >> 8 * byte);
+    }
+  }
+  for (int row = 0; row < 16; ++row) {
+    int32_t sum[8] = {};
+    for (int k = 0; k < 32; ++k)
+      for (int column = 0; column < 8; ++column) sum[column] += a[row][k] * b[k][column];
+    for (int column = 0; column < 8; ++column)
+      at(row % 8 * 4 + column / 2)->d[row / 8 * 2 + column % 2] += sum[column];
+  }
+}
+
 struct MatricesLane {
   uint32_t* row;
   bool transposed;
@@ -119,6 +146,7 @@ void compute_matrices(void* const* lanes, uint32_t) {
 constexpr WarpStep shuffle_step{"a shuffle", compute_shuffle};
 constexpr WarpStep ballot_step{"__ballot_sync", compute_ballot};
 constexpr WarpStep mma_step{"mma", compute_mma};
+constexpr WarpStep integer_mma_step{"mma of bytes", compute_integer_mma};
 constexpr WarpStep matrices_step{"ldmatrix", compute_matrices};
 constexpr WarpStep transposed_step{"ldmatrix.trans", compute_matrices};
 
@@ -142,6 +170,11 @@ uint32_t ballot(uint32_t mask, bool predicate) {
 void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   MmaLane lane{d, a, b};
   Block::current().together(mma_step, ~0u, &lane);
+}
+
+void mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  IntegerMmaLane lane{d, a, b};
+  Block::current().together(integer_mma_step, ~0u, &lane);
 }
 
 void exchange_matrices(uint32_t (&row)[4], bool transposed) {

@@ -15,6 +15,7 @@ uint32_t ballot(uint32_t mask, bool predicate);
 
 // The whole warp's. See core/cuda/ptx.h for what is in the registers.
 void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void exchange_matrices(uint32_t (&row)[4], bool transposed);  // row -> what the lane receives
 
 void copy_async(void* to, const uint32_t (&words)[4]);

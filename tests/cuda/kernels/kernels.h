@@ -49,6 +49,9 @@ void powers_of_two(const float* x, int n, float* y, cudaStream_t stream);
 // c [M, N] = a [M, K] b [N, K]^T, f32 of bf16. M, N and K are multiples of 32, 16 and 16.
 void product(const bfloat16* a, const bfloat16* b, float* c, int M, int N, int K,
              cudaStream_t stream);
+// The same in integers; M, N and K are multiples of 16, 8 and 32.
+void integer_product(const int8_t* a, const int8_t* b, int32_t* c, int M, int N, int K,
+                     cudaStream_t stream);
 // c [M, N] = a [M, K] b [K, N], through two buffers in shared memory, one of which is filled while
 // the other is multiplied.
 void buffered_product(const bfloat16* a, const bfloat16* b, float* c, int M, int N, int K,

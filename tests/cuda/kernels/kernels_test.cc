@@ -146,6 +146,27 @@ TEST(Kernels, TensorCoresMultiply) {
   });
 }
 
+TEST(Kernels, TensorCoresMultiplySignedBytes) {
+  const int M = 32, N = 24, K = 96;
+  std::mt19937 random(9);
+  std::vector<int8_t> a(M * K), b(N * K);
+  for (auto* values : {&a, &b})
+    for (int8_t& value : *values) value = int8_t(random() % 256);
+  std::fill_n(a.begin(), K, int8_t(-128));
+  std::fill_n(b.begin(), K, int8_t(-128));  // the largest sum
+  std::vector<int32_t> expected(M * N);
+  for (int m = 0; m < M; ++m)
+    for (int n = 0; n < N; ++n)
+      for (int k = 0; k < K; ++k)
+        expected[size_t(m * N + n)] += a[size_t(m * K + k)] * b[size_t(n * K + k)];
+  DeviceBuffer<int8_t> device_a(a), device_b(b);
+  on_every_schedule([&] {
+    DeviceBuffer<int32_t> c(M * N);
+    integer_product(device_a.data(), device_b.data(), c.data(), M, N, K, test_stream());
+    EXPECT_EQ(c.read(), expected);
+  });
+}
+
 TEST(Kernels, ABufferIsFilledWhileTheOtherIsMultiplied) {
   const int M = 64, N = 32;
   for (int K : {16, 32, 80}) {

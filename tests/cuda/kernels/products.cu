@@ -40,6 +40,30 @@ __global__ void product_kernel(const bfloat16* a, const bfloat16* b, float* c, i
   to[8 * N + 1] = sums[3];
 }
 
+__device__ uint32_t four_at(const int8_t* x) {
+  uint32_t four = 0;
+  for (int i = 0; i < 4; ++i) four |= uint32_t(uint8_t(x[i])) << 8 * i;
+  return four;
+}
+
+__global__ void integer_product_kernel(const int8_t* a, const int8_t* b, int32_t* c, int N, int K) {
+  const int row = int(blockIdx.y * 16), column = int(blockIdx.x * 8);
+  const int group = int(threadIdx.x / 4), pair = int(threadIdx.x % 4 * 2);
+  int32_t sums[4] = {};
+  for (int k = 0; k < K; k += 32) {
+    const int8_t* a_at = a + (row + group) * K + k + 2 * pair;
+    const int8_t* b_at = b + (column + group) * K + k + 2 * pair;
+    const uint32_t a_bytes[4] = {four_at(a_at), four_at(a_at + 8 * K), four_at(a_at + 16),
+                                 four_at(a_at + 8 * K + 16)};
+    multiply_add(sums, a_bytes, {four_at(b_at), four_at(b_at + 16)});
+  }
+  int32_t* to = c + (row + group) * N + column + pair;
+  to[0] = sums[0];
+  to[1] = sums[1];
+  to[8 * N] = sums[2];
+  to[8 * N + 1] = sums[3];
+}
+
 // Rows of 16 elements, 48 bytes apart.
 struct Buffers {
   bfloat16 a[2][32][24], b[2][16][24];
@@ -94,6 +118,12 @@ void product(const bfloat16* a, const bfloat16* b, float* c, int M, int N, int K
              cudaStream_t stream) {
   launch("product", product_kernel, {dim3(unsigned(N / 8), unsigned(M / 16)), 32}, stream, a, b, c,
          N, K);
+}
+
+void integer_product(const int8_t* a, const int8_t* b, int32_t* c, int M, int N, int K,
+                     cudaStream_t stream) {
+  launch("integer_product", integer_product_kernel, {dim3(unsigned(N / 8), unsigned(M / 16)), 32},
+         stream, a, b, c, N, K);
 }
 
 void buffered_product(const bfloat16* a, const bfloat16* b, float* c, int M, int N, int K,

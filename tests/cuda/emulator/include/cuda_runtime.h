@@ -101,6 +101,16 @@ inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
 inline int __popc(unsigned x) { return std::popcount(x); }
+// Rounded, and no part of a multiply-add.
+inline float __fmul_rn(float x, float y) { return x * y; }
+inline float __fadd_rn(float x, float y) { return x + y; }
+// Byte i of the result is that of the eight in x and y which bits 4 i ... 4 i + 2 of `places` name.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned places) {
+  const uint64_t bytes = uint64_t(y) << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i) result |= unsigned(bytes >> (places >> 4 * i & 7) * 8 & 255) << 8 * i;
+  return result;
+}
 
 // --- the runtime
 enum cudaError_t {

@@ -6,7 +6,7 @@
 
 namespace folio {
 
-// How int8 and int4 weights w [N, K] lie, on every SIMD target and in files, which call it
+// How int8 and int4 weights w [N, K] lie, on every device and in files, which call it
 // packed_layout 1: panels of 32 rows of w, a panel has ceil(K / 32) records, and a record is the 32
 // x 32 weights at [panel, k], then one bf16 scale a row. A weight is scale * (u - 128). The four k
 // that one dot-product instruction sums are neighbours: int8 keeps u as bytes [k / 4][row][k % 4];
@@ -21,6 +21,10 @@ constexpr int64_t weight_bytes(WeightFormat format) {
 }
 constexpr int64_t record_bytes(WeightFormat format) { return weight_bytes(format) + scale_bytes; }
 
+// A block of w or x in which nothing is larger counts as zeros, so that no reciprocal or square
+// leaves f32.
+inline constexpr float smallest_block = 1e-15f;
+
 // Lloyd's algorithm on blocks of 32 Gaussian numbers, each block scaled so that its largest meets
 // an end of the list; then rounded. Its error is 7.4 % of the weights' norm, that of sixteen equal
 // steps 8.1 %. The two ends differ, so the scale's sign carries information too.
@@ -31,12 +35,5 @@ inline constexpr std::array<uint8_t, 16> int4_levels = [] {
   for (size_t i = 0; i < levels.size(); ++i) levels[i] = uint8_t(int4_values[i] + 128);
   return levels;
 }();
-
-// 32 numbers of a row of x: scale * q.
-struct ActivationBlock {
-  int8_t q[block_size];
-  float scale;
-  int32_t offset;  // -128 * sum(q): sum((u - 128) q) = sum(u q) + offset
-};
 
 }  // namespace folio
