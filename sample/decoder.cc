@@ -110,7 +110,8 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
     const Sequence& sequence = sequences_[size_t(b)];
     ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
   }
-  if (fresh == 1 && count == size()) {
+  // What is profiled is asked for, operation by operation.
+  if (fresh == 1 && count == size() && options_.record && !Profiler::active()) {
     read_token_of_each(ids);
   } else {
     KvCache rows = cache_.rows(row, row + count);

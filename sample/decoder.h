@@ -27,6 +27,7 @@ class Decoder {
     bool kv_cache = true;    // off: every step computes every window
     int64_t tokens = 0;      // n: ids from n on are rows without a token; 0: every row has one
     std::optional<DType> kv_cache_dtype = {};  // the model's, unless given
+    bool record = true;  // off: a step of one token each is asked for anew (see TokenStep)
   };
   // The model must have been packed.
   Decoder(Gpt& model, const Options& options);

@@ -29,7 +29,8 @@ class Generation {
                                        std::min(options.max_new_tokens, int64_t{1} << 62),
                          .kv_cache = options.kv_cache,
                          .tokens = options.tokens,
-                         .kv_cache_dtype = options.kv_cache_dtype}) {
+                         .kv_cache_dtype = options.kv_cache_dtype,
+                         .record = options.record}) {
     for (size_t i = 0; i < prompts.size(); ++i) check_prompt(i, model.config().block_size);
     if (options.past_block == PastBlock::stop) limit_ = model.config().block_size;
     result_.samples.resize(prompts.size());

@@ -219,8 +219,10 @@ void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
       rows[0].workload.new_tokens);
   print_table(rows, peak);
   for (size_t i = 0; i + 1 < rows.size(); ++i)
-    if (rows[i].workload.kv_cache && !rows[i + 1].workload.kv_cache)
+    if (rows[i].workload.kv_cache && !rows[i + 1].workload.kv_cache) {
       explain_gain(rows[i], rows[i + 1], peak);
+      explain_waits(rows[i], rows[i + 1]);
+    }
   for (const BenchRow& row : rows)
     if (row.timing.windows.size() > 2) print_windows(row, model.config().block_size);
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/machine.h"
+#include "core/profile.h"
 
 namespace folio {
 namespace {
@@ -116,6 +117,27 @@ std::vector<WindowTiming> windows_of(const std::vector<Run>& runs, int64_t promp
   return windows;
 }
 
+double step_seconds_of(const Generated& generated, int64_t new_tokens) {
+  return generated.seconds / double(std::max<int64_t>(1, new_tokens - 1));
+}
+
+// A step's time on the device, operation by operation: of the steps by which a longer text differs
+// from a shorter one.
+double device_seconds_of_step(Gpt& model, std::span<const std::vector<int32_t>> prompts,
+                              GenerateOptions options) {
+  const int64_t steps = std::min<int64_t>(8, options.max_new_tokens - 1);
+  if (steps < 1) return 0;
+  auto seconds_of = [&](int64_t new_tokens) {
+    options.max_new_tokens = new_tokens;
+    double sum = 0;
+    for (const OperationTime& op :
+         profile(model.context().device, [&] { generate(model, prompts, options); }).operations)
+      sum += op.seconds;
+    return sum;
+  };
+  return std::max(0.0, seconds_of(1 + steps) - seconds_of(1)) / double(steps);
+}
+
 }  // namespace
 
 double price_growth(const Timing& timing, int64_t block_size) {
@@ -144,7 +166,7 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
   for (int64_t i = 0; i < runs; ++i) {
     const Generated& generated = all.emplace_back(run(model, prompts, options)).generated;
     prompt_seconds.push_back(generated.prompt_seconds);
-    step_seconds.push_back(generated.seconds / double(std::max<int64_t>(1, w.new_tokens - 1)));
+    step_seconds.push_back(step_seconds_of(generated, w.new_tokens));
   }
   Timing timing{.prompt_seconds = median(prompt_seconds),
                 .step_seconds = median(step_seconds),
@@ -153,6 +175,13 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
                 .kv_cache_bytes = all[0].generated.cache_bytes,
                 .windows = windows_of(all, w.prompt_tokens, model.config().block_size)};
   count_work(model, w, timing);
+  if (model.context().device == cpu) return timing;
+  timing.device_seconds = device_seconds_of_step(model, prompts, options);
+  options.record = false;
+  std::vector<double> unrecorded;
+  for (int64_t i = 0; i < runs; ++i)
+    unrecorded.push_back(step_seconds_of(generate(model, prompts, options), w.new_tokens));
+  timing.unrecorded_step_seconds = median(unrecorded);
   return timing;
 }
 

@@ -85,6 +85,19 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
                 : "the multiply-adds and what lies between them");
 }
 
+void explain_waits(const BenchRow& cached, const BenchRow& uncached) {
+  const Timing &with = cached.timing, &without = uncached.timing;
+  if (with.device_seconds == 0 || without.device_seconds == 0) return;
+  auto waits = [](const Timing& t, double step) { return 100 * (1 - t.device_seconds / step); };
+  say("  Of a cached step's {:.3f} ms launches and waits are {:.0f} %, and of the {:.3f} ms with "
+      "each "
+      "kernel launched by itself {:.0f} %;\n  of an uncached step's {:.3f} ms they are {:.0f} %. "
+      "The device's work shrinks {:.1f} times, launches and waits do not.\n",
+      1e3 * with.step_seconds, waits(with, with.step_seconds), 1e3 * with.unrecorded_step_seconds,
+      waits(with, with.unrecorded_step_seconds), 1e3 * without.step_seconds,
+      waits(without, without.step_seconds), without.device_seconds / with.device_seconds);
+}
+
 void print_windows(const BenchRow& row, int64_t block_size) {
   std::vector<std::string> prices;
   for (const WindowTiming& window : row.timing.windows)
@@ -115,6 +128,8 @@ nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak, int
           {"tokens_per_second", tokens_per_second(row)},
           {"step_ms", 1e3 * t.step_seconds},
           {"min_step_ms", 1e3 * t.min_step_seconds},
+          {"device_step_ms", 1e3 * t.device_seconds},
+          {"unrecorded_step_ms", 1e3 * t.unrecorded_step_seconds},
           {"bytes_a_token", t.bytes_a_step / double(row.workload.batch)},
           {"share_of_bandwidth", share_of_bandwidth(row, peak)},
           {"share_of_peak", share_of_peak(row, peak)},
