@@ -10,9 +10,9 @@ using Values = std::vector<double>;
 
 // y = 2 x^2 + y, through memory that the recorded calls take and give back.
 void add_twice_the_square(const Array& x, Array& y) {
-  const Array square = test_backend()->elementwise.unary(Unary::square, x);
-  test_backend()->elementwise.accumulate(square, y);
-  test_backend()->elementwise.accumulate(square, y);
+  const Array square = test_backend()->elementwise.unary(unary<Square>(), x);
+  test_backend()->elementwise.accumulate(y, square);
+  test_backend()->elementwise.accumulate(y, square);
 }
 
 TEST(Recorder, RunsOnWhatTheArraysHoldThen) {
