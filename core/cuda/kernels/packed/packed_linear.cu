@@ -13,7 +13,7 @@ constexpr int most_slices = 16;
 // K in blocks of 32, cut into slices.
 struct Slices {
   int blocks, count;
-  __device__ int begin(int slice) const { return int(int64_t(blocks) * slice / count); }
+  __device__ int begin(int slice) const { return blocks * slice / count; }
 };
 
 template <class Product>
