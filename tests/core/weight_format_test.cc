@@ -33,17 +33,23 @@ TEST(WeightFormat, MultipliesByTheWeightsThatItKeeps) {
                      xs = values_of(x);
           const auto y = values_of(test_backend()->packed.linear(x, packed, {}));
           for (int64_t i = 0; i < M; ++i) {
+            std::vector<double> step(static_cast<size_t>(K));  // of the rounding of x
+            for (int64_t k = 0; k < K; k += 32) {
+              const int64_t end = std::min(K, k + 32);
+              double largest = 0;
+              for (int64_t j = k; j < end; ++j)
+                largest = std::max(largest, std::abs(xs[size_t(i * K + j)]));
+              for (int64_t j = k; j < end; ++j)
+                step[size_t(j)] = format == WeightFormat::bf16
+                                      ? std::abs(xs[size_t(i * K + j)]) / 128
+                                      : largest / 127 * 1.001;
+            }
             for (int64_t n = 0; n < N; ++n) {
               double sum = 0, bound = 0;
               for (int64_t k = 0; k < K; ++k) {
                 const double a = xs[size_t(i * K + k)], b = ws[size_t(n * K + k)];
-                double largest = std::abs(a);
-                for (int64_t j = k / 32 * 32; j < std::min(K, k / 32 * 32 + 32); ++j)
-                  largest = std::max(largest, std::abs(xs[size_t(i * K + j)]));
                 sum += a * b;
-                const double step =
-                    format == WeightFormat::bf16 ? std::abs(a) / 128 : largest / 127 * 1.001;
-                bound += std::abs(b) * (step / 2 + 1e-5 * std::abs(a));
+                bound += std::abs(b) * (step[size_t(k)] / 2 + 1e-5 * std::abs(a));
               }
               ASSERT_NEAR(y[size_t(i * N + n)], sum, bound)
                   << name_of(format) << ' ' << M << " x " << N << " x " << K;
