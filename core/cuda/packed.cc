@@ -1,5 +1,5 @@
-#include "core/cuda/kernels/packed.h"
 #include "core/cuda/cuda_backend.h"
+#include "core/cuda/kernels/packed/packed_linear.h"
 #include "core/cuda/packed_layout.h"
 #include "core/cuda/stream.h"
 #include "core/devices/check_packed.h"
@@ -30,15 +30,19 @@ class CudaPackedOps final : public PackedOps {
   Array linear(const Array& x, const PackedWeight& w, const Array& bias, Unary act) override {
     Array y = unset_linear_packed(x, w);
     if (y.size() == 0) return y;
-    const bool bias_is_bf16 = bias.defined() && bias.dtype() == DType::bf16;
     visit_dtype(x.dtype(), "linear_packed", [&](auto t) {
       using X = decltype(t);
       const int64_t bytes = cuda::packed_linear_scratch<X>(w.format, x.rows(), int(w.k));
       const Array scratch({bytes}, DType::i8, x.device());
-      cuda::packed_linear<X>(
-          {x.data<X>(), w.data.address(), w.format, bias.defined() ? bias.address() : nullptr,
-           bias_is_bf16, act, y.data<X>(), x.rows(), int(w.n), int(w.k)},
-          scratch.address(), cuda::stream());
+      const bool bias_is_bf16 = bias.defined() && bias.dtype() == DType::bf16;
+      const void* shift = nullptr;
+      if (bias_is_bf16)
+        shift = bias.data<bfloat16>();
+      else if (bias.defined())
+        shift = bias.data<SumOf<X>>();
+      cuda::packed_linear<X>({x.data<X>(), w.data.address(), w.format, shift, bias_is_bf16, act,
+                              y.data<X>(), x.rows(), int(w.n), int(w.k)},
+                             scratch.address(), cuda::stream());
     });
     return y;
   }

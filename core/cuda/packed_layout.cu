@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "core/cuda/each.h"
-#include "core/cuda/kernels/packed_integers.h"
+#include "core/cuda/kernels/packed/block_product.h"
 #include "core/devices/check_packed.h"
 #include "core/devices/visit_dtype.h"
 

@@ -1,9 +1,9 @@
 #pragma once
-// The products of packed.h, by a warp: a panel of 32 rows of w by a group of 8 rows of x, a step of
-// `depth` elements of k at a time. With few rows a warp has the weights of up to `ahead` steps
-// under way, and multiplies them by up to `most_groups` groups: what registers hold. What a lane
-// reads for a step lies together: w in steps [panel][k][weight_bytes], x, once it is prepared, in
-// steps [group][k][x_bytes].
+// The products of packed_linear.h, by a warp: a panel of 32 rows of w by a group of 8 rows of x, a
+// step of `depth` elements of k at a time. With few rows a warp has the weights of up to `ahead`
+// steps under way, and multiplies them by up to `most_groups` groups: what registers hold. What a
+// lane reads for a step lies together: w in steps [panel][k][weight_bytes], x, once it is prepared,
+// in steps [group][k][x_bytes].
 #include <bit>
 #include <cmath>
 #include <limits>

@@ -1,6 +1,6 @@
 #pragma once
-// int8 and int4 among the products of packed_products.h: the layout is packed_blocks.h's.
-#include "core/cuda/kernels/packed_products.h"
+// int8 and int4 among the products of products.h: the layout is packed_blocks.h's.
+#include "core/cuda/kernels/packed/products.h"
 
 namespace folio::cuda {
 

@@ -28,11 +28,9 @@ struct PackedLinear {
 // Bytes of scratch that it needs, 16-byte aligned.
 template <class X>
 int64_t packed_linear_scratch(WeightFormat format, int64_t rows, int K);
-// However many rows there are, an element of y is the sum of packed_slices(N, K) parts of K, in
-// their order, and each of these the same chain.
+// However many rows there are, an element of y is the sum of as many parts of K as N and K ask for,
+// in their order, and each of these one chain.
 template <class X>
 void packed_linear(const PackedLinear<X>& arguments, void* scratch, cudaStream_t stream);
-
-int packed_slices(int N, int K);
 
 }  // namespace folio::cuda

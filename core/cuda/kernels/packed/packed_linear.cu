@@ -2,8 +2,8 @@
 #include <type_traits>
 
 #include "core/cuda/kernels/map.h"
-#include "core/cuda/kernels/packed.h"
-#include "core/cuda/kernels/packed_integers.h"
+#include "core/cuda/kernels/packed/block_product.h"
+#include "core/cuda/kernels/packed/packed_linear.h"
 
 namespace folio::cuda {
 namespace {
@@ -13,7 +13,7 @@ constexpr int most_slices = 16;
 // K in blocks of 32, cut into slices.
 struct Slices {
   int blocks, count;
-  __device__ int begin(int slice) const { return int(int64_t(blocks) * slice / count); }
+  __device__ int begin(int slice) const { return blocks * slice / count; }
 };
 
 template <class Product>
@@ -48,12 +48,11 @@ struct Linear {
   X* y;
   int N;
 
-  // y of the sum for row m of x and n of w.
-  __device__ void finish(T sum, int64_t m, int n) const {
+  // y of the sum for row n of w.
+  __device__ X finished(T sum, int n) const {
     if (bias) sum += bias[n];
     if (narrow_bias) sum += T(narrow_bias[n]);
-    if (act != Unary::none) sum = activated(act, sum);
-    y[m * N + n] = X(sum);
+    return X(act == Unary::none ? sum : activated(act, sum));
   }
 };
 
@@ -105,7 +104,7 @@ __global__ void __launch_bounds__(32 * most_slices, 1)
     const T* from = shared_sums + (at / (group_rows * panel_rows) * 8 + i) * 32 + its_lane;
     T sum = 0;
     for (int s = 0; s < in.slices.count; ++s) sum += from[s * groups * 8 * 32];
-    in.finish(sum, m, int(n));
+    in.y[m * in.N + n] = in.finished(sum, int(n));
   }
 }
 
@@ -148,7 +147,7 @@ __device__ void copy_rows(std::byte (&to)[n][bytes], const std::byte* from, int6
 
 // 64 rows of w by 64 of x a block, 32 by 32 a warp, over all of K. x is prepared.
 template <class Product, class X>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, 2)
     many_rows_kernel(Linear<typename Product::Sum, X> in, const std::byte* x, int64_t all_groups) {
   using T = typename Product::Sum;
   constexpr int warp_groups = tile_groups / 2;
@@ -200,18 +199,39 @@ __global__ void __launch_bounds__(tile_threads)
       }
     }
   }
+  const int n = int(panel + my_panel) * panel_rows + row_of_panel(0, 0);  // and the three after it
 #pragma unroll
   for (int j = 0; j < warp_groups; ++j)
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const int64_t m = (group + my_groups + j) * group_rows + row_of_group(i);
-      const int64_t n = (panel + my_panel) * panel_rows + row_of_panel(i / 4, i % 4);
-      if (m < in.x.rows && n < in.N) in.finish(totals[j].at[i / 4][i % 4], m, int(n));
+    for (int c = 0; c < 2; ++c) {
+      const int64_t m = (group + my_groups + j) * group_rows + row_of_group(c);
+      if (m >= in.x.rows) continue;
+      Pack<X, 4> out{};
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        if (n + i < in.N) out.at[i] = in.finished(totals[j].at[i / 2][i % 2 * 2 + c], n + i);
+      X* to = in.y + m * in.N + n;
+      if (in.N % 4 == 0) {
+        if (n < in.N) store_pack<4>(to, out);
+      } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          if (n + i < in.N) to[i] = out.at[i];
+      }
     }
 }
 
 // Up to so many, blocks of few_rows_kernel read the weights again for every 32.
 constexpr int64_t few_rows = 64;
+
+// Enough warps for every multiprocessor of a large GPU when there is one row; at least two blocks
+// of K a slice, so that the sums' way through shared memory is worth it.
+int slices_of(int N, int K) {
+  constexpr int64_t warps = 2048;
+  const int64_t panels = std::max<int64_t>(1, blocks_of(N));
+  const int64_t most = std::clamp<int64_t>(blocks_of(K) / 2, 1, most_slices);
+  return int(std::min((warps + panels - 1) / panels, most));
+}
 
 constexpr int64_t groups_of(int64_t rows) { return (rows + group_rows - 1) / group_rows; }
 
@@ -263,15 +283,6 @@ void multiply_many(const Linear<typename Product::Sum, X>& in, std::byte* scratc
 
 }  // namespace
 
-// Enough warps for every multiprocessor of a large GPU when there is one row; at least two blocks
-// of K a slice, so that the sums' way through shared memory is worth it.
-int packed_slices(int N, int K) {
-  constexpr int64_t warps = 2048;
-  const int64_t panels = std::max<int64_t>(1, blocks_of(N));
-  const int64_t most = std::clamp<int64_t>(blocks_of(K) / 2, 1, most_slices);
-  return int(std::min((warps + panels - 1) / panels, most));
-}
-
 template <class X>
 int64_t packed_linear_scratch(WeightFormat format, int64_t rows, int K) {
   if (rows <= few_rows) return 0;
@@ -288,7 +299,7 @@ void packed_linear(const PackedLinear<X>& a, void* scratch, cudaStream_t stream)
     const bool in_packs = a.K % 8 == 0 && reinterpret_cast<uintptr_t>(a.x) % 16 == 0;
     const Linear<T, X> in{{a.x, a.rows, a.K, in_packs},
                           static_cast<const std::byte*>(a.w),
-                          {int(blocks_of(a.K)), packed_slices(a.N, a.K)},
+                          {int(blocks_of(a.K)), slices_of(a.N, a.K)},
                           a.bias_is_bf16 ? nullptr : static_cast<const T*>(a.bias),
                           a.bias_is_bf16 ? static_cast<const bfloat16*>(a.bias) : nullptr,
                           a.act,
