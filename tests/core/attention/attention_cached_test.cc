@@ -272,5 +272,17 @@ TEST(CachedAttention, ErrorsNameTheNumbers) {
   EXPECT_THROW(test_backend()->kv_cache.make_layer(2, 10, 8, 2, DType::i32), Error);
 }
 
+// Whoever writes positions into an Array says which they are, as kernels look at none.
+TEST(CachedAttention, PositionsOfWhichNothingIsKnownAreAnError) {
+  KvLayer cache = test_backend()->kv_cache.make_layer(1, 10, 8, 2, DType::f32);
+  const Array qkv = zeros({1, 1, 24}, DType::f32);
+  Array positions = empty({1}, DType::i32);
+  const int32_t first = 3;
+  test_backend()->memory.write(&first, positions);
+  EXPECT_THROW(test_backend()->kv_cache.attention(qkv, 2, cache, positions), Error);
+  positions.set_id_range({3, 4});
+  test_backend()->kv_cache.attention(qkv, 2, cache, positions);
+}
+
 }  // namespace
 }  // namespace folio

@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(tile_threads)
   if (first >= end) return;
   const bfloat16* from = head_rows(x.qkv, s, head, 3);
   const CachedLayer<S> cached = x.cache.head(head, x.sizes);
-  if (end - 1 >= first && position < first + chunk_keys) {
+  if (position < first + chunk_keys) {
     append_to_chunk(from, cached, s, position, chunk);
     __syncthreads();
   }
