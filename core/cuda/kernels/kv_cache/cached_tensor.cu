@@ -140,7 +140,10 @@ __global__ void __launch_bounds__(tile_threads)
   for (int r = 0; r < 2; ++r)
     if (warp == 0 && lane % 4 == 0 && is_kept(r))
       store_pack(x.partials.softmax + 2 * place(r), Pack<float, 2>{{largest[r], sums[r]}});
-  for (int column = 16 * warp; column < s.D; column += 64) {
+#pragma unroll
+  for (int i = 0; i < (width + 63) / 64; ++i) {
+    const int column = 64 * i + 16 * warp;
+    if (column >= s.D) break;
     float of_chunk[2][4] = {};
     weigh_values(of_chunk, weights, tiles.v, column);
 #pragma unroll
