@@ -9,6 +9,7 @@ namespace {
 
 constexpr int plain_threads = 128, most_rows = 16;
 constexpr int lanes_per_row = plain_threads / most_rows;
+constexpr int score_stride = chunk_keys + 1;
 
 // The shared memory of a block, which has `rows` queries and takes `keys` of a chunk's at a time.
 template <class S, class F>
@@ -31,14 +32,14 @@ struct PlainTiles {
   __device__ F* out(int row) const { return query(rows) + row * D; }
   __device__ F* of_chunk(int row) const { return out(rows) + row * D; }
   // Of this chunk: scores, then probabilities.
-  __device__ F* scores(int row) const { return of_chunk(rows) + row * (chunk_keys + 1); }
+  __device__ F* scores(int row) const { return of_chunk(rows) + row * score_stride; }
   __device__ Softmax<F>* softmax() const { return reinterpret_cast<Softmax<F>*>(scores(rows)); }
   using Factors = typename Softmax<F>::Factors;
   __device__ Factors* factors() const { return reinterpret_cast<Factors*>(softmax() + rows); }
 
   size_t bytes() const {
     return size_t(2 * keys) * size_t(row_bytes()) +
-           sizeof(F) * size_t(rows) * size_t(width() + 2 * D + chunk_keys + 1 + 4);
+           sizeof(F) * size_t(rows) * size_t(width() + 2 * D + score_stride + 4);
   }
   // The most that fits.
   static PlainTiles of(int D, int T) {
@@ -66,21 +67,26 @@ __device__ void fetch_keys(const PlainTiles<S, F>& tiles, char* to, const S* fro
   }
 }
 
-template <class S, class F>
-__device__ F dot(const F* q, const S* k, int width) {
-  constexpr int n = pack_size<S>, m = pack_size<F>;
-  F sum = 0;
-#pragma unroll 4
-  for (int c = 0; c < width; c += n) {
-    const Pack<S, n> key = load_pack<n>(k + c);
+// scores[r][key] of rows [row, row + n), whose elements a thread adds up in their order.
+template <int n, class S, class F>
+__device__ void score_key(const PlainTiles<S, F>& tiles, const S* k, int row, int key) {
+  constexpr int piece = pack_size<S>, part = pack_size<F>;
+  F sums[n] = {};
+#pragma unroll 2
+  for (int c = 0; c < tiles.width(); c += piece) {
+    const Pack<S, piece> keys = load_pack<piece>(k + c);
 #pragma unroll
-    for (int i = 0; i < n; i += m) {
-      const Pack<F, m> query = load_pack<m>(q + c + i);
+    for (int i = 0; i < piece; i += part)
 #pragma unroll
-      for (int j = 0; j < m; ++j) sum = std::fma(query.at[j], F(key.at[i + j]), sum);
-    }
+      for (int r = 0; r < n; ++r) {
+        const Pack<F, part> queries = load_pack<part>(tiles.query(row + r) + c + i);
+#pragma unroll
+        for (int j = 0; j < part; ++j)
+          sums[r] = std::fma(queries.at[j], F(keys.at[i + j]), sums[r]);
+      }
   }
-  return sum;
+#pragma unroll
+  for (int r = 0; r < n; ++r) tiles.scores(row + r)[key] = sums[r];
 }
 
 // Scores of `count` rows with the keys in a buffer, which are those from `key` on of the chunk. The
@@ -88,11 +94,14 @@ __device__ F dot(const F* q, const S* k, int width) {
 template <class S, class F>
 __device__ void score_keys(const PlainTiles<S, F>& tiles, int buffer, int count, int key,
                            int seen) {
-  for (int i = int(threadIdx.x); i < count * tiles.keys; i += plain_threads) {
-    const int row = i / tiles.keys, j = i % tiles.keys;
-    if (key + j < seen + row)
-      tiles.scores(row)[key + j] =
-          dot(tiles.query(row), tiles.buffer_row(buffer, j), tiles.width());
+  const int j = int(threadIdx.x) % tiles.keys, groups = plain_threads / tiles.keys;
+  const S* k = tiles.buffer_row(buffer, j);
+  for (int row = int(threadIdx.x) / tiles.keys * 4; row < count; row += 4 * groups) {
+    if (row + 4 <= count && key + j < seen + row + 3)
+      score_key<4>(tiles, k, row, key + j);
+    else
+      for (int r = row; r < row + 4 && r < count; ++r)
+        if (key + j < seen + r) score_key<1>(tiles, k, r, key + j);
   }
 }
 
@@ -127,22 +136,47 @@ __device__ void softmax_rows(const PlainTiles<S, F>& tiles, const float* scales,
   if (lane == 0 && visible > 0) tiles.factors()[row] = tiles.softmax()[row].add(largest, sum);
 }
 
-// Adds the values in a buffer, and what the chunk then has to the chunks before it.
+// Of column c and rows [row, row + n): adds the values in a buffer, and what the chunk then has to
+// the chunks before it.
+template <int n, class S, class F>
+__device__ void weigh_column(const PlainTiles<S, F>& tiles, int buffer, int row, int c, int key,
+                             int seen) {
+  auto visible = [&](int r) {
+    const int left = seen + row + r - key;
+    return left < 0 ? 0 : left < tiles.keys ? left : tiles.keys;
+  };
+  const F* p = tiles.scores(row) + key;
+  const int common = visible(0);
+  F sums[n];
+#pragma unroll
+  for (int r = 0; r < n; ++r) sums[r] = key == 0 ? F(0) : tiles.of_chunk(row + r)[c];
+#pragma unroll 4
+  for (int j = 0; j < common; ++j) {
+    const F value = F(tiles.buffer_row(buffer, j)[c]);
+#pragma unroll
+    for (int r = 0; r < n; ++r) sums[r] = std::fma(p[r * score_stride + j], value, sums[r]);
+  }
+#pragma unroll
+  for (int r = 0; r < n; ++r) {
+    for (int j = common; j < visible(r); ++j)
+      sums[r] = std::fma(p[r * score_stride + j], F(tiles.buffer_row(buffer, j)[c]), sums[r]);
+    if (key + tiles.keys < chunk_keys)
+      tiles.of_chunk(row + r)[c] = sums[r];
+    else if (seen + row + r > 0)
+      tiles.out(row + r)[c] = tiles.factors()[row + r].merged(tiles.out(row + r)[c], sums[r]);
+  }
+}
+
 template <class S, class F>
 __device__ void weigh_values(const PlainTiles<S, F>& tiles, int buffer, int count, int key,
                              int seen) {
-  for (int i = int(threadIdx.x); i < count * tiles.D; i += plain_threads) {
-    const int row = i / tiles.D, c = i % tiles.D;
-    if (seen + row <= 0) continue;
-    const int left = seen + row - key, n = left < tiles.keys ? left : tiles.keys;
-    const F* p = tiles.scores(row) + key;
-    F sum = key == 0 ? F(0) : tiles.of_chunk(row)[c];
-#pragma unroll 8
-    for (int j = 0; j < n; ++j) sum = std::fma(p[j], F(tiles.buffer_row(buffer, j)[c]), sum);
-    if (key + tiles.keys < chunk_keys)
-      tiles.of_chunk(row)[c] = sum;
+  const int whole = count / 4, blocks = whole + count % 4;  // of four rows, and of one
+  for (int i = int(threadIdx.x); i < blocks * tiles.D; i += plain_threads) {
+    const int block = i / tiles.D, c = i % tiles.D;
+    if (block < whole)
+      weigh_column<4>(tiles, buffer, 4 * block, c, key, seen);
     else
-      tiles.out(row)[c] = tiles.factors()[row].merged(tiles.out(row)[c], sum);
+      weigh_column<1>(tiles, buffer, 3 * whole + block, c, key, seen);
   }
 }
 

@@ -128,40 +128,58 @@ __device__ bool has_not_finite(const Tile<chunk_keys, width>& tile, int first) {
   return __any_sync(all_lanes, found) != 0;
 }
 
-// sums[j] += p v for columns [8 j, 8 j + 8) of v. Of 16 keys at a time some rows may see a part:
-// the others' probabilities are 0, but 0 times what is not finite is not. There, each row is taken
-// by itself, over values that are 0 where it does not see them.
+// A warp's probabilities as factors of bf16, of 16 keys at a time.
+struct Weights {
+  uint32_t pairs[4][4];
+  int seen;          // keys that the first row sees; each other row one more
+  uint32_t careful;  // bit k: some rows do not see all of 16 keys, whose values are not all finite
+
+  // p is what softmax_of_chunk leaves.
+  template <int width>
+  __device__ Weights(const float (&p)[8][4], const Tile<chunk_keys, width>& v, int seen)
+      : seen(seen), careful(0) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const float(&a)[4] = p[2 * k], (&b)[4] = p[2 * k + 1];
+      pairs[k][0] = pack_bf16(a[0], a[1]), pairs[k][1] = pack_bf16(a[2], a[3]);
+      pairs[k][2] = pack_bf16(b[0], b[1]), pairs[k][3] = pack_bf16(b[2], b[3]);
+      const bool partly = 16 * k + 16 > seen && is_seen(k);
+      if (partly && has_not_finite(v, 16 * k)) careful |= 1u << k;
+    }
+  }
+  __device__ bool is_seen(int k) const { return 16 * k < seen + 15; }
+};
+
+// sums += p v for columns [column, column + 16) of v. Where a row does not see a key its
+// probability is 0, but 0 times what is not finite is not: such values are taken row by row, as
+// zeros for each row that does not see them.
 template <int width>
-__device__ void weigh_values(float (&sums)[width / 8][4], const float (&p)[8][4],
-                             const Tile<chunk_keys, width>& v, int seen) {
-  const int lane = int(threadIdx.x) % 32, pair = lane % 4 * 2;
+__device__ void weigh_values(float (&sums)[2][4], const Weights& weights,
+                             const Tile<chunk_keys, width>& v, int column) {
+  const int lane = int(threadIdx.x) % 32;
 #pragma unroll
-  for (int k = 0; k < 8; k += 2) {
-    if (8 * k >= seen + 15) break;
-    const uint32_t a_pairs[4] = {pack_bf16(p[k][0], p[k][1]), pack_bf16(p[k][2], p[k][3]),
-                                 pack_bf16(p[k + 1][0], p[k + 1][1]),
-                                 pack_bf16(p[k + 1][2], p[k + 1][3])};
-    const bool whole = 8 * k + 16 <= seen || !has_not_finite(v, 8 * k);
-    for (int row = 0; row < (whole ? 1 : 16); ++row) {
-      // Halves of a register are the keys 8 k + pair and the next, or 8 further.
-      auto mask = [&](int key) -> uint32_t {
-        const int visible = seen + row - key;
-        return visible >= 2 ? ~0u : visible == 1 ? 0xffffu : 0;
+  for (int k = 0; k < 4; ++k) {
+    if (!weights.is_seen(k)) break;
+    uint32_t b[4];
+    load_matrices<true>(b, &v[16 * k + lane % 16][column + lane / 16 * 8]);
+    if ((weights.careful >> k & 1) == 0) {
+      multiply_add(sums[0], weights.pairs[k], {b[0], b[1]});
+      multiply_add(sums[1], weights.pairs[k], {b[2], b[3]});
+      continue;
+    }
+#pragma unroll 1
+    for (int row = 0; row < 16; ++row) {
+      // Of a register's two halves: keys lane % 4 * 2 and the next of the 16, or 8 further.
+      auto kept = [&](int key) {
+        const int visible = weights.seen + row - 16 * k - lane % 4 * 2 - key;
+        return visible >= 2 ? ~0u : visible == 1 ? 0xffffu : 0u;
       };
-      const uint32_t masks[2] = {whole ? ~0u : mask(8 * k + pair),
-                                 whole ? ~0u : mask(8 * k + pair + 8)};
 #pragma unroll
-      for (int j = 0; j < width / 8; j += 2) {
-        uint32_t b_pairs[4];
-        load_matrices<true>(b_pairs, &v[8 * k + lane % 16][8 * j + lane / 16 * 8]);
-#pragma unroll
-        for (int n = 0; n < 2; ++n) {
-          float next[4];
-          for (int i = 0; i < 4; ++i) next[i] = sums[j + n][i];
-          multiply_add(next, a_pairs, {b_pairs[2 * n] & masks[0], b_pairs[2 * n + 1] & masks[1]});
-          for (int i = 0; i < 4; ++i)
-            if (whole || lane / 4 + i / 2 * 8 == row) sums[j + n][i] = next[i];
-        }
+      for (int j = 0; j < 2; ++j) {
+        float next[4] = {sums[j][0], sums[j][1], sums[j][2], sums[j][3]};
+        multiply_add(next, weights.pairs[k], {b[2 * j] & kept(0), b[2 * j + 1] & kept(8)});
+        if (lane / 4 == row) sums[j][0] = next[0], sums[j][1] = next[1];
+        if (lane / 4 + 8 == row) sums[j][2] = next[2], sums[j][3] = next[3];
       }
     }
   }
