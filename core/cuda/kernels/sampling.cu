@@ -266,9 +266,11 @@ struct Draw {
   // parts, if it is none of them.
   __device__ int enter(const Part& part) {
     const int lane = __popc(__ballot_sync(all_lanes, part.through.weight <= left));
-    const Kept& before = lane < 32 ? part.before : part.through;
-    left -= __shfl_sync(all_lanes, before.weight, std::min(lane, 31));
-    cut.ties -= std::min(cut.ties, __shfl_sync(all_lanes, before.ties, std::min(lane, 31)));
+    const bool none = lane == 32;
+    const uint64_t weight = none ? part.through.weight : part.before.weight;
+    const uint32_t ties = none ? part.through.ties : part.before.ties;
+    left -= __shfl_sync(all_lanes, weight, std::min(lane, 31));
+    cut.ties -= std::min(cut.ties, __shfl_sync(all_lanes, ties, std::min(lane, 31)));
     return lane;
   }
 };
