@@ -10,7 +10,7 @@
 #include <random>
 #include <span>
 
-#include "tests/core/backend/even_draws.h"
+#include "tests/core/sampling/even_draws.h"
 #include "tests/device.h"
 
 namespace folio {

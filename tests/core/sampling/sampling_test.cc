@@ -8,7 +8,7 @@
 #include <map>
 #include <random>
 
-#include "tests/core/backend/even_draws.h"
+#include "tests/core/sampling/even_draws.h"
 #include "tests/device.h"
 
 namespace folio {

@@ -1,4 +1,4 @@
-#include "core/cuda/kernels/sampling.h"
+#include "core/cuda/kernels/sampling/draw.h"
 
 #include <bit>
 
