@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "core/cuda/cuda_backend.h"
-#include "core/cuda/kernels/sampling.h"
+#include "core/cuda/kernels/sampling/draw.h"
 #include "core/cuda/stream.h"
 #include "core/devices/check_token_count.h"
 #include "core/devices/token_weights.h"

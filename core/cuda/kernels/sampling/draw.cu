@@ -1,4 +1,4 @@
-#include "core/cuda/kernels/sampling.h"
+#include "core/cuda/kernels/sampling/draw.h"
 
 #include <bit>
 
@@ -228,8 +228,8 @@ __device__ void keep_top_p(const float* logits, int tokens, uint32_t best_key,
 
 // Of some tokens: the sum of the weights above the cut, and how many are of its key.
 struct Kept {
-  uint64_t weight = 0;
-  uint32_t ties = 0;
+  uint64_t weight;
+  uint32_t ties;
 };
 
 // Draws from the tokens of a cut that weigh `least` or more. The parts of a range of tokens, one a
@@ -266,9 +266,11 @@ struct Draw {
   // parts, if it is none of them.
   __device__ int enter(const Part& part) {
     const int lane = __popc(__ballot_sync(all_lanes, part.through.weight <= left));
-    const Kept& before = lane < 32 ? part.before : part.through;
-    left -= __shfl_sync(all_lanes, before.weight, std::min(lane, 31));
-    cut.ties -= std::min(cut.ties, __shfl_sync(all_lanes, before.ties, std::min(lane, 31)));
+    const bool none = lane == 32;
+    const uint64_t weight = none ? part.through.weight : part.before.weight;
+    const uint32_t ties = none ? part.through.ties : part.before.ties;
+    left -= __shfl_sync(all_lanes, weight, std::min(lane, 31));
+    cut.ties -= std::min(cut.ties, __shfl_sync(all_lanes, ties, std::min(lane, 31)));
     return lane;
   }
 };
@@ -280,7 +282,7 @@ __device__ int32_t draw_id(Draw draw, const DeviceRowDraw& row, int tokens) {
   for (bool first = true; first || end - begin > 64; first = false) {
     const int size = (end - begin + warps * 32 - 1) / (warps * 32) * 32;
     const int from = begin + warp * size;
-    Kept kept;
+    Kept kept{};
     each_logit(draw.logits, from + lane, std::min(from + size, end), 32,
                [&](int, float logit) { draw.add(logit, kept); });
     const auto& all = exchange(Kept{sum_of_warp(kept.weight), sum_of_warp(kept.ties)});
@@ -292,13 +294,15 @@ __device__ int32_t draw_id(Draw draw, const DeviceRowDraw& row, int tokens) {
     end = std::min(begin + size, end);
   }
   for (;; begin += 32) {
-    Kept kept;
+    Kept kept{};
     if (begin + lane < end) draw.add(draw.logits[begin + lane], kept);
     const int found = draw.enter(draw.part(kept));
     if (found < 32) return begin + found;
   }
 }
 
+// A block a row, which it reads twice, once more for a repetition penalty, three times more for
+// top_k and four for top_p: after the first time, from the cache.
 __global__ void __launch_bounds__(most_warps * 32, 1) draw_kernel(Draws in) {
   const DeviceRowDraw& row = in.rows[blockIdx.x];
   const float* logits = in.logits + int64_t(blockIdx.x) * in.V;
