@@ -21,7 +21,8 @@ void gather(const int32_t* tokens, const W* wte, const W* wpe, const int32_t* po
   each("embedding", size, [=] __device__(int64_t i) {
     const int64_t r = i / C, c = i % C, b = r / length;
     const int64_t position = (positions ? positions[b] : 0) + r % length;
-    y[i] = T(A(wte[tokens[r] * C + c]) + A(wpe[position * C + c]));
+    const int64_t row = tokens ? tokens[r] : r;
+    y[i] = T(A(wte[row * C + c]) + A(wpe[position * C + c]));
   });
 }
 
@@ -91,6 +92,20 @@ class CudaEmbeddingOps final : public EmbeddingOps {
   Array embedding(const Array& tokens, const Array& wte, const Array& wpe, const Array& positions,
                   DType dtype) override {
     check_positions(tokens, wpe, positions);
+    return embedded(tokens, tokens.data<int32_t>(), wte, wpe, positions, dtype);
+  }
+
+  // The rows that are needed, once each place, as a table of their own.
+  Array embedding(const Array& tokens, const PackedWeight& wte, const Array& wpe,
+                  const Array& positions, DType dtype) override {
+    check_positions(tokens, wpe, positions);
+    const Array rows = backend(tokens)->packed.unpack_rows(wte, tokens);
+    return embedded(tokens, nullptr, rows, wpe, positions, dtype);
+  }
+
+  // `ids` names the rows of wte; null: the i-th is that of the i-th place.
+  static Array embedded(const Array& tokens, const int32_t* ids, const Array& wte, const Array& wpe,
+                        const Array& positions, DType dtype) {
     const int64_t B = tokens.dim(0), T = tokens.dim(1), C = wte.dim(1);
     Array y({B, T, C}, dtype, wte.device());
     count_bytes(moved_bytes(y));
@@ -98,15 +113,11 @@ class CudaEmbeddingOps final : public EmbeddingOps {
     visit_dtype(wte.dtype(), "embedding", [&](auto w) {
       visit_dtype(dtype, "embedding", [&](auto t) {
         using W = decltype(w);
-        gather<W, decltype(t)>(tokens.data<int32_t>(), wte.data<W>(), wpe.data<W>(), first,
-                               y.size(), T, C, y.data<decltype(t)>());
+        gather<W, decltype(t)>(ids, wte.data<W>(), wpe.data<W>(), first, y.size(), T, C,
+                               y.data<decltype(t)>());
       });
     });
     return y;
-  }
-
-  Array embedding(const Array&, const PackedWeight&, const Array&, const Array&, DType) override {
-    fail("embedding: a CUDA device has no weights packed for inference; use --device=cpu");
   }
 
   void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
