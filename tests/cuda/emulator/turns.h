@@ -7,9 +7,9 @@
 
 namespace folio::emulator {
 
-// SplitMix64 (Steele, Lea, Flood 2014). Not a generator of the standard library: its functions are
-// inline, the linker keeps one copy of each, and a test's copy that ThreadSanitizer watches would
-// show what the emulator does as a race of the kernel's threads.
+// SplitMix64 (Steele, Lea, Flood 2014). The emulator is compiled without ThreadSanitizer, so that
+// what it does itself is never reported. A generator of the standard library would be reported all
+// the same: its functions are inline, a program has one copy of each, and that may be a test's.
 class Random {
  public:
   using result_type = uint64_t;

@@ -42,7 +42,7 @@ int64_t version_in(const fs::path& path) {
 }
 
 // What the child process runs: saves version after version until it is killed, and writes one byte
-// to the pipe before each save.
+// to the pipe before each save. Disabled, as it would never end by itself.
 TEST(CheckpointCrash, DISABLED_Writer) {
   const char* path = std::getenv("FOLIO_CRASH_FILE");
   if (!path) GTEST_SKIP() << "a part of CheckpointCrash.LeavesTheOldOrTheNewFile";
