@@ -144,15 +144,41 @@ int64_t chunk_rows(int64_t m, int64_t V, int64_t most) {
   return ((m + chunks - 1) / chunks + 7) / 8 * 8;
 }
 
+// Columns of logits for V of them: an odd V is no multiple of what is read at once.
+int64_t padded(int64_t V) { return (V + 127) / 128 * 128; }
+
+// The losses of rows of logits [rows, padded(V)] and, unless it is null, their gradient.
+template <class A, class T>
+void losses_of(const Array& logits, const int32_t* targets, int64_t rows, int64_t V, double factor,
+               const Array& count, double* losses, T* dlogits) {
+  const bool narrow = V <= 1024;  // a warp is enough for a row
+  cuda::launch("cross_entropy",
+               narrow ? softmax_loss_kernel<32, A, T> : softmax_loss_kernel<512, A, T>,
+               {unsigned(rows), narrow ? 32u : 512u}, cuda::stream(), logits.data<A>(), targets, V,
+               padded(V), factor, count.data<double>(), losses, dlogits);
+}
+
+Array count_of(const Array& targets) {
+  Array count({}, DType::f64, targets.device());
+  cuda::launch("cross_entropy's count", count_kernel, {1, sum_threads}, cuda::stream(),
+               targets.data<int32_t>(), targets.size(), count.data<double>());
+  return count;
+}
+
+template <class A>
+void write_mean(const Array& losses, const Array& count, double factor, Array& mean) {
+  cuda::launch("cross_entropy's mean", mean_kernel<A>, {1, sum_threads}, cuda::stream(),
+               losses.data<double>(), losses.size(), count.data<double>(), factor, mean.data<A>());
+}
+
 template <class T, class A = SumOf<T>>
 CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets, bool with_grad,
                            double factor, int64_t most) {
   const int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
-  const int64_t ld = (V + 127) / 128 * 128;  // an odd V is no multiple of what is read at once
-  const int64_t chunk = chunk_rows(std::max<int64_t>(m, 1), V, most);
+  const int64_t ld = padded(V), chunk = chunk_rows(std::max<int64_t>(m, 1), V, most);
   const Device device = x.device();
   CrossEntropy result{Array({}, dtype_of<A>, device), {}, {}};
-  const Array losses({m}, DType::f64, device), count({}, DType::f64, device);
+  const Array losses({m}, DType::f64, device), count = count_of(targets);
   const Array logits({chunk, ld}, dtype_of<A>, device), rows = x.reshape({m, C});
   Array dlogits, dx;
   if (with_grad) {
@@ -162,43 +188,58 @@ CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets,
     dx = result.dx.reshape({m, C});
     if (m == 0) backend(x)->elementwise.fill(result.dw, 0);
   }
-  const cudaStream_t stream = cuda::stream();
-  cuda::launch("cross_entropy's count", count_kernel, {1, sum_threads}, stream,
-               targets.data<int32_t>(), m, count.data<double>());
   const cuda::Matrix weight{w.address(), w.dtype(), V, C},
       weight_transposed{w.address(), w.dtype(), V, C, true};
   for (int64_t i = 0; i < m; i += chunk) {
     const int64_t n = std::min(chunk, m - i);
     const cuda::Matrix xs{rows.slice(i, i + n).address(), x.dtype(), n, C};
     cuda::matmul(xs, weight_transposed, {logits.address(), dtype_of<A>, n, V, false, 0, ld});
-    const bool narrow = V <= 1024;  // a warp is enough for a row
-    cuda::launch("cross_entropy",
-                 narrow ? softmax_loss_kernel<32, A, T> : softmax_loss_kernel<512, A, T>,
-                 {unsigned(n), narrow ? 32u : 512u}, stream, logits.data<A>(),
-                 targets.data<int32_t>() + i, V, ld, factor, count.data<double>(),
-                 losses.data<double>() + i, with_grad ? dlogits.data<T>() : nullptr);
+    losses_of<A, T>(logits, targets.data<int32_t>() + i, n, V, factor, count,
+                    losses.data<double>() + i, with_grad ? dlogits.data<T>() : nullptr);
     if (!with_grad) continue;
     const cuda::Matrix dy{dlogits.address(), x.dtype(), n, V, false, 0, ld},
         dy_transposed{dlogits.address(), x.dtype(), n, V, true, 0, ld};
     cuda::matmul(dy, weight, {dx.slice(i, i + n).address(), x.dtype(), n, C});
     cuda::matmul(dy_transposed, xs, {result.dw.address(), dtype_of<A>, V, C}, 1, i > 0);
   }
-  cuda::launch("cross_entropy's mean", mean_kernel<A>, {1, sum_threads}, stream,
-               losses.data<double>(), m, count.data<double>(), factor, result.loss.data<A>());
+  write_mean<A>(losses, count, factor, result.loss);
   return result;
 }
+
+// x in the dtype of the logits.
+template <class A>
+Array packed_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets,
+                           int64_t most) {
+  const int64_t m = x.rows(), chunk = chunk_rows(std::max<int64_t>(m, 1), w.n, most);
+  const Device device = x.device();
+  const Array losses({m}, DType::f64, device), count = count_of(targets),
+                                               rows = x.reshape({m, w.k});
+  Array logits({chunk, padded(w.n)}, dtype_of<A>, device), loss({}, dtype_of<A>, device);
+  for (int64_t i = 0; i < m; i += chunk) {
+    const int64_t n = std::min(chunk, m - i);
+    const Array products = backend(x)->packed.linear(rows.slice(i, i + n), w, {}, Unary::none);
+    Array to = logits.slice(0, n);
+    backend(x)->layout.copy_block(products, 0, to, 0, w.n, 1);
+    losses_of<A, A>(logits, targets.data<int32_t>() + i, n, w.n, 1, count,
+                    losses.data<double>() + i, nullptr);
+  }
+  write_mean<A>(losses, count, 1, loss);
+  return loss;
+}
+
+constexpr int64_t most_logits = int64_t{1} << 28;  // held at once
 
 class CudaLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                     bool with_grad, double factor) override {
-    return cuda::linear_cross_entropy(x, w, targets, with_grad, factor, int64_t{1} << 28);
+    return cuda::linear_cross_entropy(x, w, targets, with_grad, factor, most_logits);
   }
 
-  Array linear_cross_entropy(const Array&, const PackedWeight&, const Array&) override {
-    fail(
-        "linear_cross_entropy: a CUDA device has no weights packed for inference; use "
-        "--device=cpu");
+  // The logits have the dtype of x: never bf16 here.
+  Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets) override {
+    if (x.dtype() == DType::f64) return packed_cross_entropy<double>(x, w, targets, most_logits);
+    return packed_cross_entropy<float>(in_dtype(x, DType::f32), w, targets, most_logits);
   }
 };
 

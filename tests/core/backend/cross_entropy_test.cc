@@ -107,6 +107,15 @@ TEST_P(CrossEntropyOf, MatchesDefinition) {
   expect_near(values_of(quarter.dw), multiplied(values_of(got.dw), 0.25), unit);
 }
 
+TEST_P(CrossEntropyOf, APackedWeightMatchesDefinition) {
+  const PackedWeight packed =
+      test_backend()->packed.pack(W, dtype == DType::bf16 ? WeightFormat::bf16 : WeightFormat::f32);
+  const Array got = test_backend()->losses.linear_cross_entropy(X, packed, Y);
+  const double want = reference(x, w, targets, c).loss;
+  EXPECT_EQ(got.dtype(), dtype == DType::f64 ? DType::f64 : DType::f32);
+  EXPECT_NEAR(values_of(got)[0], want, (dtype == DType::f64 ? 1e-11 : 1e-5) * want);
+}
+
 TEST_P(CrossEntropyOf, BitsDoNotDependOnThreads) {
   auto all = [&](int threads) {
     set_parallel_threads(threads);
