@@ -21,8 +21,8 @@ constexpr int64_t weight_bytes(WeightFormat format) {
 }
 constexpr int64_t record_bytes(WeightFormat format) { return weight_bytes(format) + scale_bytes; }
 
-// A block of w or x in which nothing is larger counts as zeros, so that no reciprocal or square
-// leaves f32.
+// A block of w or x, or a row of a cache, in which nothing is larger counts as zeros, so that no
+// reciprocal or square leaves f32.
 inline constexpr float smallest_block = 1e-15f;
 
 // Lloyd's algorithm on blocks of 32 Gaussian numbers, each block scaled so that its largest meets

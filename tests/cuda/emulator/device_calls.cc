@@ -59,17 +59,31 @@ void compute_ballot(void* const* lanes, uint32_t mask) {
     if (mask >> lane & 1) at(lane)->result = result;
 }
 
+template <class T>
 struct MmaLane {
-  float* d;
+  T* d;
   const uint32_t *a, *b;
 };
+
+// d += a b, where d lies as in every mma of these shapes.
+template <class T, int depth>
+void add_product(const T (&a)[16][depth], const T (&b)[depth][8], void* const* lanes) {
+  for (int row = 0; row < 16; ++row) {
+    T sum[8] = {};
+    for (int k = 0; k < depth; ++k)
+      for (int column = 0; column < 8; ++column) sum[column] += a[row][k] * b[k][column];
+    for (int column = 0; column < 8; ++column)
+      static_cast<MmaLane<T>*>(lanes[row % 8 * 4 + column / 2])->d[row / 8 * 2 + column % 2] +=
+          sum[column];
+  }
+}
 
 float low(uint32_t pair) { return std::bit_cast<float>(pair << 16); }
 float high(uint32_t pair) { return std::bit_cast<float>(pair & 0xffff0000u); }
 
 // PTX ISA, "Matrix fragments for mma.m16n8k16". Products of bf16 are exact in f32.
 void compute_mma(void* const* lanes, uint32_t) {
-  auto at = [&](int lane) { return static_cast<MmaLane*>(lanes[lane]); };
+  auto at = [&](int lane) { return static_cast<MmaLane<float>*>(lanes[lane]); };
   float a[16][16], b[16][8];
   for (int lane = 0; lane < 32; ++lane) {
     const int group = lane / 4, pair = lane % 4 * 2;
@@ -83,23 +97,12 @@ void compute_mma(void* const* lanes, uint32_t) {
       b[pair + i * 8 + 1][group] = high(at(lane)->b[i]);
     }
   }
-  for (int row = 0; row < 16; ++row) {
-    float sum[8] = {};
-    for (int k = 0; k < 16; ++k)
-      for (int column = 0; column < 8; ++column) sum[column] += a[row][k] * b[k][column];
-    for (int column = 0; column < 8; ++column)
-      at(row % 8 * 4 + column / 2)->d[row / 8 * 2 + column % 2] += sum[column];
-  }
+  add_product(a, b, lanes);
 }
-
-struct IntegerMmaLane {
-  int32_t* d;
-  const uint32_t *a, *b;
-};
 
 // PTX ISA, "Matrix fragments for mma.m16n8k32".
 void compute_integer_mma(void* const* lanes, uint32_t) {
-  auto at = [&](int lane) { return static_cast<IntegerMmaLane*>(lanes[lane]); };
+  auto at = [&](int lane) { return static_cast<MmaLane<int32_t>*>(lanes[lane]); };
   int32_t a[16][32], b[32][8];
   for (int lane = 0; lane < 32; ++lane) {
     const int group = lane / 4, four = lane % 4 * 4;
@@ -110,13 +113,7 @@ void compute_integer_mma(void* const* lanes, uint32_t) {
         b[four + i * 16 + byte][group] = int8_t(at(lane)->b[i] >> 8 * byte);
     }
   }
-  for (int row = 0; row < 16; ++row) {
-    int32_t sum[8] = {};
-    for (int k = 0; k < 32; ++k)
-      for (int column = 0; column < 8; ++column) sum[column] += a[row][k] * b[k][column];
-    for (int column = 0; column < 8; ++column)
-      at(row % 8 * 4 + column / 2)->d[row / 8 * 2 + column % 2] += sum[column];
-  }
+  add_product(a, b, lanes);
 }
 
 struct MatricesLane {
@@ -168,12 +165,12 @@ uint32_t ballot(uint32_t mask, bool predicate) {
 }
 
 void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  MmaLane lane{d, a, b};
+  MmaLane<float> lane{d, a, b};
   Block::current().together(mma_step, ~0u, &lane);
 }
 
 void mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  IntegerMmaLane lane{d, a, b};
+  MmaLane<int32_t> lane{d, a, b};
   Block::current().together(integer_mma_step, ~0u, &lane);
 }
 

@@ -7,6 +7,7 @@
 #include "core/cuda/kernels/attention_head.h"
 #include "core/cuda/kernels/kv_cache/layout.h"
 #include "core/cuda/kernels/map.h"
+#include "core/devices/packed_blocks.h"
 
 namespace folio::cuda {
 
@@ -21,7 +22,6 @@ struct RowScale {
 // Of row x [D], by a warp.
 template <class E>
 __device__ RowScale scale_of_row(const E* x, int D) {
-  constexpr float least = 1e-15f;  // no reciprocal of what is larger leaves f32
   float largest = 0, not_finite = 0;
   for (int c = int(threadIdx.x) % 32; c < D; c += 32) {
     const auto value = float(x[c]);
@@ -32,8 +32,8 @@ __device__ RowScale scale_of_row(const E* x, int D) {
   for (int lanes = 16; lanes > 0; lanes /= 2)
     largest = fmaxf(largest, __shfl_xor_sync(all_lanes, largest, lanes));
   largest += sum_of_warp(not_finite);
-  if (largest >= least) return {127 / largest, largest / 127, true};
-  return {0, largest < least ? 0 : largest, false};
+  if (largest >= smallest_block) return {127 / largest, largest / 127, true};
+  return {0, largest < smallest_block ? 0 : largest, false};
 }
 
 // x [D] to a row of the cache, zeros behind it; a warp. `scale` receives the row's under int8.

@@ -22,7 +22,6 @@ template <class T>
 struct Sums {
   T at[2][4] = {};
 };
-__device__ inline int lane_of_warp() { return int(threadIdx.x) % 32; }
 __device__ inline int row_of_panel(int i, int j) { return lane_of_warp() / 4 * 4 + 2 * i + j / 2; }
 __device__ inline int row_of_group(int j) { return lane_of_warp() % 4 * 2 + j % 2; }
 

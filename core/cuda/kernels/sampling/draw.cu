@@ -21,7 +21,6 @@ __device__ inline float logit_of(uint32_t key) {
 constexpr uint32_t least_key = 0x00800000, not_finite = ~uint32_t{0};
 
 __device__ inline int warp_of_thread() { return int(threadIdx.x) / 32; }
-__device__ inline int lane_of_thread() { return int(threadIdx.x) % 32; }
 __device__ inline int warps_of_block() { return int(blockDim.x) / 32; }
 
 // Of the lanes up to this one.
@@ -29,7 +28,7 @@ template <class T>
 __device__ T running_sum(T x) {
   for (int lanes = 1; lanes < 32; lanes *= 2) {
     const T before = __shfl_up_sync(all_lanes, x, unsigned(lanes));
-    if (lane_of_thread() >= lanes) x += before;
+    if (lane_of_warp() >= lanes) x += before;
   }
   return x;
 }
@@ -44,7 +43,7 @@ template <class T>
 __device__ const OfWarps<T>& exchange(const T& of_warp) {
   auto& all = shared<OfWarps<T>>();
   __syncthreads();
-  if (lane_of_thread() == 0) all.at[warp_of_thread()] = of_warp;
+  if (lane_of_warp() == 0) all.at[warp_of_thread()] = of_warp;
   __syncthreads();
   return all;
 }
@@ -276,7 +275,7 @@ struct Draw {
 };
 
 __device__ int32_t draw_id(Draw draw, const DeviceRowDraw& row, int tokens) {
-  const int warp = warp_of_thread(), lane = lane_of_thread(), warps = warps_of_block();
+  const int warp = warp_of_thread(), lane = lane_of_warp(), warps = warps_of_block();
   int begin = 0, end = tokens;
   // A warp a part, then a lane a token.
   for (bool first = true; first || end - begin > 64; first = false) {
