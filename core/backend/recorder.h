@@ -8,13 +8,13 @@ namespace folio {
 class Recording {
  public:
   virtual ~Recording() = default;
-  // Queues the work once more. It reads what its Arrays from outside hold then, and leaves its
-  // results where they were.
+  // Queues the work once more, on the same Arrays: it reads what they hold by then, and writes its
+  // results to the ones that were written when it was recorded.
   virtual void run() = 0;
 };
 
-// On a device where asking takes longer than the work does, a step of the same shapes again and
-// again is asked for once.
+// For a step that is made many times with the same shapes, on a device where the host's calls take
+// longer than the work that they ask for: they are made once.
 class Recorder {
  public:
   virtual ~Recorder() = default;
