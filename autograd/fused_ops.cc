@@ -118,16 +118,16 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype
         "layer_norm: of x in {} gives {}, or bfloat16 of float32, not {}", x.dtype(), x.dtype(),
         dtype);
   auto forward = [x = x.array(), w = w.array(), b = b.array(), eps, dtype] {
-    return backend(x)->norms.layer_norm(x, w, b, eps, dtype);
+    return backend(x)->norms.norm(x, w, b, {NormKind::layer, eps}, dtype);
   };
-  LayerNormed normed = forward();
+  Normed normed = forward();
   return record(
       normed.y, {x, w, b},
       [x = x.array(), w = w.array(), with_bias = b.defined(), mean = normed.mean,
        rstd = normed.rstd, dw_so_far = GradientSoFar(w), db_so_far = GradientSoFar(b)](Array dy) {
         Array dw = dw_so_far.take(), db = db_so_far.take();
         Array dx =
-            backend(dy)->norms.layer_norm_grad(dy, x, w, mean, rstd, dw, with_bias ? &db : nullptr);
+            backend(dy)->norms.norm_grad(dy, x, w, mean, rstd, dw, with_bias ? &db : nullptr);
         return std::vector<Array>{dx, dw, db};
       },
       [forward] { return forward().y; });
@@ -140,10 +140,10 @@ NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
   check_values(name, "x", x);
   check_residual(name, residual, x);
   check_norm(name, x, w, b);
-  NormedSum forward = backend(x.array())->norms.add_dropout_layer_norm(
-      residual.array(), x.array(), dropout, w.array(), b.array(), eps);
+  NormedSum forward = backend(x.array())->norms.add_dropout_norm(
+      residual.array(), x.array(), dropout, w.array(), b.array(), {NormKind::layer, eps});
   auto norm_again = [sum = forward.sum, w = w.array(), b = b.array(), eps, dtype = x.dtype()] {
-    return backend(sum)->norms.layer_norm(sum, w, b, eps, dtype).y;
+    return backend(sum)->norms.norm(sum, w, b, {NormKind::layer, eps}, dtype).y;
   };
   auto backward = [dropout, dtype = x.dtype(), sum = forward.sum, w = w.array(),
                    with_bias = b.defined(), mean = forward.normed.mean, rstd = forward.normed.rstd,
@@ -153,7 +153,7 @@ NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
     if (!dy.defined()) return std::vector<Array>{dsum, dropped(dsum, dropout, dtype), {}, {}};
     if (dsum.defined()) dsum = owned(to_dtype(std::move(dsum), sum.dtype()));
     Array dw = dw_so_far.take(), db = db_so_far.take();
-    Array dx = backend(dy)->norms.add_dropout_layer_norm_grad(
+    Array dx = backend(dy)->norms.add_dropout_norm_grad(
         to_dtype(dy, dtype), sum, w, mean, rstd, dropout, dsum, dw, with_bias ? &db : nullptr);
     return std::vector<Array>{dsum, dx, dw, db};
   };
@@ -196,19 +196,17 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
                   check(from_zero,
                         "embedding: rows that start past position 0 are for inference only");
                   Array dwte = dwte_so_far.take(), dwpe = dwpe_so_far.take();
-                  backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, dwpe);
+                  backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, &dwpe);
                   return std::vector<Array>{dwte, dwpe};
                 });
 }
 
-Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
+Tensor attention(const Tensor& qkv, const Heads& heads, const Dropout& dropout) {
   check_values("attention", "qkv", qkv);
-  check(qkv.shape().rank() == 3 && n_head > 0 && qkv.dim(2) % (3 * n_head) == 0,
-        "attention: qkv must be [B, T, 3 C] with C divisible by {} heads, got {}", n_head,
-        qkv.shape());
-  Attended forward = backend(qkv.array())->attention.forward(qkv.array(), n_head, dropout);
-  return record(forward.y, {qkv}, [qkv = qkv.array(), forward, n_head, dropout](Array dy) {
-    return std::vector<Array>{backend(dy)->attention.grad(dy, qkv, forward, n_head, dropout)};
+  check_heads("attention", qkv, heads);
+  Attended forward = backend(qkv.array())->attention.forward(qkv.array(), heads, dropout);
+  return record(forward.y, {qkv}, [qkv = qkv.array(), forward, heads, dropout](Array dy) {
+    return std::vector<Array>{backend(dy)->attention.grad(dy, qkv, forward, heads, dropout)};
   });
 }
 

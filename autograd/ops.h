@@ -113,8 +113,9 @@ NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
                  const Array& positions = {});
 
-// Multi-head causal self-attention: qkv [B, T, 3C] -> [B, T, C]; dropout on the probabilities.
-Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);
+// Causal self-attention of `heads`: qkv [B, T, heads.columns()] -> [B, T, n_head width]; dropout on
+// the probabilities.
+Tensor attention(const Tensor& qkv, const Heads& heads, const Dropout& dropout);
 
 // `factor` times the mean cross-entropy of the logits x w^T against targets [...] (i32, -1
 // ignored): x [..., C], w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.

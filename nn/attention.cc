@@ -25,7 +25,7 @@ Tensor CausalSelfAttention::operator()(const Tensor& x, KvCache* cache, bool las
 
 // What `plain` computes, without ever holding the [T, T] matrices.
 Tensor CausalSelfAttention::fused(const Tensor& qkv) const {
-  return attention(qkv, n_head_, context_.next_dropout());
+  return attention(qkv, Heads::alike(qkv.dim(2) / 3, n_head_), context_.next_dropout());
 }
 
 Tensor CausalSelfAttention::plain(const Tensor& qkv) const {
@@ -46,7 +46,9 @@ Tensor CausalSelfAttention::plain(const Tensor& qkv) const {
 // Writes the new positions' keys and values to the cache, then attends over all that it holds.
 Tensor CausalSelfAttention::cached(const Tensor& qkv, KvCache& cache) const {
   KvLayer& layer = cache.layers.at(size_t(layer_));
-  return backend(qkv.array())->kv_cache.attention(qkv.array(), n_head_, layer, cache.positions());
+  return backend(qkv.array())
+      ->kv_cache.attention(qkv.array(), Heads::alike(qkv.dim(2) / 3, n_head_), layer,
+                           cache.positions());
 }
 
 Tensor CausalSelfAttention::watch(std::string_view point, const Tensor& x) const {

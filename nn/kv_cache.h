@@ -19,7 +19,8 @@ class KvCache {
         positions_(zeros({B}, DType::i32, device)),
         counted_(lengths_) {
     for (int64_t i = 0; i < n_layer; ++i)
-      layers.push_back(backend(device)->kv_cache.make_layer(B, capacity, n_embd, n_head, dtype));
+      layers.push_back(
+          backend(device)->kv_cache.make_layer(B, capacity, Heads::alike(n_embd, n_head), dtype));
   }
 
   std::vector<KvLayer> layers;

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/array.h"
+#include "core/backend/heads.h"
 #include "core/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -32,8 +33,9 @@ constexpr int64_t query_block = 64;
 struct AttentionShape {
   int64_t B, T, H, D;  // D: the width of a head
 
-  static AttentionShape of(const Array& qkv, int64_t n_head) {
-    return {qkv.dim(0), qkv.dim(1), n_head, qkv.dim(2) / 3 / n_head};
+  static AttentionShape of(const Array& qkv, const Heads& heads) {
+    check(heads.n_kv_head == heads.n_head && heads.window == 0, "attention: not yet");
+    return {qkv.dim(0), qkv.dim(1), heads.n_head, heads.width};
   }
   int64_t C() const { return H * D; }
   template <class F>

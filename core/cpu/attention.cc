@@ -139,8 +139,8 @@ Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& 
   return result;
 }
 
-Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) {
-  const AttentionShape s = AttentionShape::of(qkv, n_head);
+Attended attention(const Array& qkv, const Heads& heads, const Dropout& dropout) {
+  const AttentionShape s = AttentionShape::of(qkv, heads);
   return visit_math(qkv.dtype(),
                     [&]<class M, class E>(M, E) { return attention_of<M, E>(qkv, s, dropout); });
 }
@@ -158,15 +158,15 @@ namespace {
 
 class CpuAttentionOps final : public AttentionOps {
  public:
-  Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
-    count_flops(attention_flops(qkv));
-    return HWY_DYNAMIC_DISPATCH(attention)(qkv, n_head, dropout);
+  Attended forward(const Array& qkv, const Heads& heads, const Dropout& dropout) override {
+    count_flops(attention_flops(qkv, heads));
+    return HWY_DYNAMIC_DISPATCH(attention)(qkv, heads, dropout);
   }
 
-  Array grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+  Array grad(const Array& dy, const Array& qkv, const Attended& forward, const Heads& heads,
              const Dropout& dropout) override {
-    count_flops(2 * attention_flops(qkv));
-    return cpu_attention_grad(dy, qkv, forward, n_head, dropout);
+    count_flops(2 * attention_flops(qkv, heads));
+    return cpu_attention_grad(dy, qkv, forward, heads, dropout);
   }
 };
 

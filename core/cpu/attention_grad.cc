@@ -204,9 +204,9 @@ Array grads_of(const Array& dy, const Array& qkv, const Attended& forward, const
   return dqkv;
 }
 
-Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, const Heads& heads,
                      const Dropout& dropout) {
-  const AttentionShape s = AttentionShape::of(qkv, n_head);
+  const AttentionShape s = AttentionShape::of(qkv, heads);
   return visit_math(qkv.dtype(), [&]<class M, class E>(M, E) {
     return grads_of<M, E>(dy, qkv, forward, s, dropout);
   });
@@ -221,9 +221,9 @@ namespace folio {
 
 HWY_EXPORT(attention_grad);
 
-Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
-                         const Dropout& dropout) {
-  return HWY_DYNAMIC_DISPATCH(attention_grad)(dy, qkv, forward, n_head, dropout);
+Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
+                         const Heads& heads, const Dropout& dropout) {
+  return HWY_DYNAMIC_DISPATCH(attention_grad)(dy, qkv, forward, heads, dropout);
 }
 
 }  // namespace folio

@@ -213,9 +213,9 @@ Array cached_from(const Array& qkv, const AttentionShape& s, KvLayer& cache,
   }
 }
 
-Array attention_cached(const Array& qkv, int64_t n_head, KvLayer& cache,
+Array attention_cached(const Array& qkv, const Heads& heads, KvLayer& cache,
                        std::span<const int32_t> positions) {
-  const AttentionShape s = AttentionShape::of(qkv, n_head);
+  const AttentionShape s = AttentionShape::of(qkv, heads);
   const DType from = qkv.dtype();
   if (from == DType::f64) return cached_of<double, double>(qkv, s, cache, positions);
   return from == DType::f32 ? cached_from<float>(qkv, s, cache, positions)
@@ -252,26 +252,25 @@ void copy_positions(const Array& from, int64_t from_row, int64_t from_capacity, 
 
 class CpuKvCacheOps final : public KvCacheOps {
  public:
-  KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override {
+  KvLayer make_layer(int64_t B, int64_t T, const Heads& heads, DType dtype) override {
     check_kv_dtype(dtype);
     const Device device = RunningOn::device().value();
-    const int64_t D = C / n_head, blocks = (T + 63) / 64;
+    const int64_t n_head = heads.n_kv_head, D = heads.width, capacity = kv_capacity(T, heads);
+    const int64_t blocks = (capacity + 63) / 64;
     KvLayer layer{Array({B, n_head, blocks, D, 64}, dtype, device),
                   Array({B, n_head, blocks * 64, (D + 15) / 16 * 16}, dtype, device),
                   Array({B, n_head, blocks, 2, dtype == DType::i8 ? 64 : 0}, DType::f32, device),
-                  T,
-                  n_head,
-                  D};
+                  capacity, heads};
     for (const Array& part : {layer.k, layer.v, layer.scales})
       std::memset(part.address(), 0, part.bytes());
     return layer;
   }
 
-  Array attention(const Array& qkv, int64_t n_head, KvLayer& cache,
+  Array attention(const Array& qkv, const Heads& heads, KvLayer& cache,
                   const Array& positions) override {
-    begin_cached_attention(qkv, n_head, cache, positions);
+    begin_cached_attention(qkv, heads, cache, positions);
     const std::span first(positions.data<int32_t>(), size_t(positions.size()));
-    return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, n_head, cache, first);
+    return HWY_DYNAMIC_DISPATCH(attention_cached)(qkv, heads, cache, first);
   }
 
   void copy(const KvLayer& from, int64_t from_row, KvLayer& to, int64_t to_row,

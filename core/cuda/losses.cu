@@ -191,11 +191,12 @@ CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets,
 class CudaLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                    bool with_grad, double factor) override {
+                                    bool with_grad, double factor, double softcap) override {
+    check(softcap == 0, "linear_cross_entropy: a softcap is not yet on a CUDA device");
     return cuda::linear_cross_entropy(x, w, targets, with_grad, factor, int64_t{1} << 28);
   }
 
-  Array linear_cross_entropy(const Array&, const PackedWeight&, const Array&) override {
+  Array linear_cross_entropy(const Array&, const PackedWeight&, const Array&, double) override {
     fail(
         "linear_cross_entropy: a CUDA device has no weights packed for inference; use "
         "--device=cpu");

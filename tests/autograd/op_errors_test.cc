@@ -71,7 +71,7 @@ TEST(OpErrors, ShapesThatDoNotFitAreNamed) {
        },
        {"linear", "[2, 3]", "[5, 4]"}},
       {[] {
-         attention(of({1, 2, 10}), 3, {});
+         attention(of({1, 2, 10}), Heads::alike(9, 3), {});
        },
        {"attention", "3 heads"}},
       {[] {

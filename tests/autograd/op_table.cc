@@ -218,10 +218,12 @@ std::vector<OpRow> rows_of_fused_ops() {
        [](auto& in) {
          return embedding(ids({1, 5, 1, 0, 2, 1}, {2, 3}), in[0], in[1], in[0].dtype());
        }},
-      {"attention", {{2, 7, 24}}, [](auto& in) { return attention(in[0], 2, {}); }},
+      {"attention",
+       {{2, 7, 24}},
+       [](auto& in) { return attention(in[0], Heads::alike(8, 2), {}); }},
       {"attention:dropout",
        {{2, 9, 24}},
-       [](auto& in) { return attention(in[0], 2, a_dropout()); }},
+       [](auto& in) { return attention(in[0], Heads::alike(8, 2), a_dropout()); }},
       {"recompute",
        {{3, 4}},
        [](auto& in) { return recompute([](auto& x) { return square(x); }, in[0]); }},

@@ -96,7 +96,8 @@ Tensor run_fused(const std::string& op, const json& attributes, Inputs& in) {
   if (op == "linear") return linear(in["x"], in["w"], in["b"]);
   if (op == "layer_norm")
     return layer_norm(in["x"], in["w"], in["b"], in["x"].dtype(), attributes.at("eps"));
-  if (op == "attention") return attention(in["qkv"], attributes.at("n_head"), {});
+  if (op == "attention")
+    return attention(in["qkv"], Heads::alike(in["qkv"].dim(2) / 3, attributes.at("n_head")), {});
   if (op == "embedding") return embedding(in.ids("tokens", -1), in["wte"], in["wpe"], DType::f64);
   if (op == "linear_cross_entropy")
     return linear_cross_entropy(in["x"], in["w"], in.ids("targets", in["w"].dim(0)));
