@@ -65,11 +65,10 @@ TEST(CachedAttention, MatchesAttention) {
       Array qkv = array_of(normal_values(s.packed().size(), 9), s.packed(), dtype);
       AttentionReference expected =
           attention_reference(s, values_of(qkv), normal_values(s.rows().size(), 10), {});
-      KvLayer cache = test_backend()->kv_cache.make_layer(1, T, Heads::alike(s.C(), s.H), kept);
+      KvLayer cache = test_backend()->kv_cache.make_layer(1, T, s.heads(), kept);
       Array y;
       on_every_target([&] {
-        y = test_backend()->kv_cache.attention(qkv, Heads::alike(s.C(), s.H), cache,
-                                               positions_of({0}));
+        y = test_backend()->kv_cache.attention(qkv, s.heads(), cache, positions_of({0}));
         EXPECT_LE(largest_error(y, expected.y), tolerance);
       });
       EXPECT_EQ(y.shape(), s.rows());
@@ -111,10 +110,8 @@ TEST(CachedAttention, Int8AttendsToThe127thsOfEachPositionsLargest) {
       AttentionReference expected =
           attention_reference(s, values, normal_values(s.rows().size(), 10), {});
       on_every_target([&, dtype = dtype, tolerance = tolerance] {
-        KvLayer cache =
-            test_backend()->kv_cache.make_layer(1, s.T, Heads::alike(s.C(), s.H), DType::i8);
-        Array y = test_backend()->kv_cache.attention(qkv, Heads::alike(s.C(), s.H), cache,
-                                                     positions_of({0}));
+        KvLayer cache = test_backend()->kv_cache.make_layer(1, s.T, s.heads(), DType::i8);
+        Array y = test_backend()->kv_cache.attention(qkv, s.heads(), cache, positions_of({0}));
         EXPECT_EQ(y.dtype(), dtype);
         EXPECT_LE(largest_error(y, expected.y), tolerance)
             << fmt::format("T {}, D {}, {}", s.T, s.D, dtype);
