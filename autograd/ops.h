@@ -35,6 +35,7 @@ Tensor elementwise(const Tensor& x) {
 inline Tensor gelu_erf(const Tensor& x) { return elementwise<GeluErf>(x); }
 inline Tensor gelu_tanh(const Tensor& x) { return elementwise<GeluTanh>(x); }
 inline Tensor relu(const Tensor& x) { return elementwise<Relu>(x); }
+inline Tensor relu2(const Tensor& x) { return elementwise<Relu2>(x); }
 inline Tensor sigmoid(const Tensor& x) { return elementwise<Sigmoid>(x); }
 inline Tensor silu(const Tensor& x) { return elementwise<Silu>(x); }
 inline Tensor tanh(const Tensor& x) { return elementwise<Tanh>(x); }
