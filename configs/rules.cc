@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "configs/option_text.h"
+#include "core/activation.h"
 #include "core/device.h"
-#include "core/elementwise.h"
 
 namespace folio {
 
@@ -48,6 +48,7 @@ Rule an_activation() {
   for_each_op<UnaryOps>([&](auto op) {
     if (is_activation(unary<decltype(op)>())) names.emplace_back(op.name);
   });
+  names.emplace_back(Activation::swiglu_name);
   return one_of(std::move(names));
 }
 
