@@ -253,7 +253,7 @@ std::vector<OpRow> rows_of_attention() {
       {"rotary:no_weight",
        {{2, 3, 48}},
        [=](auto& in) {
-         return rotary(in[0], pairs, {true, 0.1}, table(in[0], 3));
+         return rotary(in[0], pairs, {true, 0.1, {}, {}}, table(in[0], 3));
        }},
       {"rotary:norm_alone",
        {{2, 3, 48}, {6}, {6}},
