@@ -215,7 +215,7 @@ std::vector<OpRow> rows_of_norms() {
        [](auto& in) { return layer_norm(in[0], {}, {}, in[0].dtype()); }},
       {"rms_norm", {{2, 3, 10}, {10}}, [](auto& in) { return rms_norm(in[0], in[1]); }},
       {"rms_norm:no_weight", {{2, 3, 10}}, [](auto& in) { return rms_norm(in[0], {}, 0.1); }},
-      {"norm",
+      {"rms_norm:remade",
        {{2, 3, 40}, {40}, {4, 40}},
        [rms](auto& in) { return linear(norm(in[0], in[1], {}, rms, in[0].dtype()), in[2], {}); }},
   };
@@ -225,8 +225,8 @@ std::vector<OpRow> rows_of_norms() {
 std::vector<OpRow> rows_of_attention() {
   const Heads pairs{4, 2, 6}, window{4, 2, 6, 3};
   auto table = [](const Tensor& x, int64_t T, const Array& positions = {}) {
-    return backend(x.array())->rotary.table(positions, T, 6, 100,
-                                            x.dtype() == DType::f64 ? DType::f64 : DType::f32);
+    return test_backend()->rotary.table(positions, T, 6, 100,
+                                        x.dtype() == DType::f64 ? DType::f64 : DType::f32);
   };
   return {
       {"attention",
