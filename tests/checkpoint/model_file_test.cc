@@ -123,8 +123,9 @@ TEST(ModelConfig, AFileFromBeforeTheActivationHasNanoGpts) {
 TEST(ModelConfig, AFieldThatThisFolioDoesNotKnowIsNamed) {
   CheckpointFile file = tiny_checkpoint();
   for (Attribute value : {Attribute(true), Attribute(10000.0), Attribute(std::string("rms"))}) {
-    file.attributes["config/rope_theta"] = value;
-    EXPECT_THAT(error(file), HasSubstr("a field \"rope_theta\" that this folio does not know"));
+    file.attributes["config/value_embeddings"] = value;
+    EXPECT_THAT(error(file),
+                HasSubstr("a field \"value_embeddings\" that this folio does not know"));
   }
 }
 
