@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "autograd/weight.h"
-#include "core/activation.h"
+#include "core/elementwise.h"
 
 namespace folio {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "configs/rules.h"
-#include "core/activation.h"
+#include "core/elementwise.h"
 
 namespace folio {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "configs/option_text.h"
-#include "core/activation.h"
 #include "core/device.h"
+#include "core/elementwise.h"
 
 namespace folio {
 

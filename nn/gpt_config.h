@@ -3,9 +3,9 @@
 #include <string>
 #include <string_view>
 
-#include "core/activation.h"
 #include "core/backend/heads.h"
 #include "core/backend/norms.h"
+#include "core/elementwise.h"
 
 namespace folio {
 
