@@ -46,6 +46,21 @@ Tensor add(const Tensor& a, const Tensor& b) {
   });
 }
 
+Tensor swiglu(const Tensor& x) {
+  check_values("swiglu", "x", x);
+  check(x.shape().rank() > 0 && x.dim(-1) % 2 == 0, "swiglu: x must be [..., 2 F], got {}",
+        x.shape());
+  return record(backend(x.array())->elementwise.swiglu(x.array()), {x}, [x = Saved(x)](Array dy) {
+    return std::vector<Array>{backend(dy)->elementwise.swiglu_grad(x(), dy)};
+  });
+}
+
+Tensor softcap(const Tensor& x, double cap) {
+  check_values("softcap", "x", x);
+  check(cap > 0, "softcap: must be above 0, got {}", cap);
+  return scale(tanh(scale(x, 1 / cap)), cap);
+}
+
 Tensor scale(const Tensor& x, double factor) {
   check_values("scale", "x", x);
   auto scaled = [factor](const Array& from) {

@@ -16,42 +16,7 @@ void check_linear(const char* op, const Tensor& x, const Weight& w, const Tensor
         shape, shape[0], b.shape());
 }
 
-void check_residual(const char* op, const Tensor& residual, const Tensor& x) {
-  check(residual.shape() == x.shape(), "{}: residual {} and x {} need one shape", op,
-        residual.shape(), x.shape());
-  check_values(op, "the residual", residual);
-  check(
-      residual.dtype() == x.dtype() || (residual.dtype() == DType::f32 && x.dtype() == DType::bf16),
-      "{}: the residual is {}, but x is {}; it may be float32 over bfloat16, else they need one "
-      "dtype",
-      op, residual.dtype(), x.dtype());
-  check_device(op, "the residual", x.array(), residual.array());
-}
-
-Array dropped(const Array& dy, const Dropout& dropout, DType dtype) {
-  return dropout.enabled() ? backend(dy)->random.dropout_grad(dy, dropout, dtype)
-                           : to_dtype(dy, dtype);
-}
-
-void check_norm(const char* op, const Tensor& x, const Tensor& w, const Tensor& b) {
-  check_parameter(op, "the weight", x, w);
-  check_optional(op, "the bias", x, b);
-  check(w.shape() == Shape{x.dim(-1)} && (!b.defined() || b.shape() == w.shape()),
-        "{}: x {} needs weight and bias [{}], got {} and {}", op, x.shape(), x.dim(-1), w.shape(),
-        b.shape());
-}
-
 }  // namespace
-
-Tensor add_dropout(const Tensor& residual, const Tensor& x, const Dropout& dropout) {
-  check_values("add_dropout", "x", x);
-  if (residual.defined() || residual.requires_grad()) check_residual("add_dropout", residual, x);
-  if (!residual.defined() && !dropout.enabled()) return x;
-  return record(backend(x.array())->random.add_dropout(residual.array(), x.array(), dropout),
-                {residual, x}, [dropout, dtype = x.dtype()](Array dy) {
-                  return std::vector<Array>{dy, dropped(dy, dropout, dtype)};
-                });
-}
 
 Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
   check_linear("linear", x, w, b);
@@ -72,24 +37,33 @@ Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act) {
 }
 
 Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, const Weight& w_proj,
-                    const Tensor& b_proj, Unary act) {
+                    const Tensor& b_proj, Activation act) {
   check_linear("feed_forward: c_fc", x, w_fc, b_fc);
   check_weight("feed_forward: c_proj", "the weight", x, w_proj);
   check_optional("feed_forward: c_proj", "the bias", x, b_proj);
   const Shape &fc = w_fc.shape(), &proj = w_proj.shape();
-  check(proj.rank() == 2 && proj[1] == fc[0],
-        "feed_forward: c_fc {} needs a c_proj [N, {}], got {}", fc, fc[0], proj);
+  const bool gated = act.is_gated;
+  check(!gated || fc[0] % 2 == 0, "feed_forward: swiglu needs a c_fc [2 F, C], got {}", fc);
+  const int64_t hidden = gated ? fc[0] / 2 : fc[0];
+  check(proj.rank() == 2 && proj[1] == hidden,
+        "feed_forward: c_fc {} needs a c_proj [N, {}], got {}", fc, hidden, proj);
   check(!b_proj.defined() || b_proj.shape() == Shape{proj[0]},
         "feed_forward: c_proj {} needs a bias [{}], got {}", proj, proj[0], b_proj.shape());
   if (w_fc.is_packed() || w_proj.is_packed())
-    return linear(linear(x, w_fc, b_fc, act), w_proj, b_proj);
+    return linear(gated ? swiglu(linear(x, w_fc, b_fc)) : linear(x, w_fc, b_fc, act.op), w_proj,
+                  b_proj);
 
   Array fc_values = w_fc.dense.in(x.dtype()), proj_values = w_proj.dense.in(x.dtype());
   Array h;  // [..., H], before act
   Array y;
   {
-    Array g = backend(x.array())->products.linear(x.array(), fc_values, b_fc.array(), act,
+    Array g = backend(x.array())->products.linear(x.array(), fc_values, b_fc.array(),
+                                                  gated ? Unary::none : act.op,
                                                   NoGrad::active() ? nullptr : &h);
+    if (gated) {
+      h = g;
+      g = backend(h)->elementwise.swiglu(h);
+    }
     y = backend(x.array())->products.linear(g, proj_values, b_proj.array());
   }
   return record(y, {x, w_fc.dense, b_fc, w_proj.dense, b_proj},
@@ -97,8 +71,13 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
                  with_b_proj = b_proj.defined(), dw_fc_so_far = GradientSoFar(w_fc.dense),
                  db_fc_so_far = GradientSoFar(b_fc), dw_proj_so_far = GradientSoFar(w_proj.dense),
                  db_proj_so_far = GradientSoFar(b_proj)](Array dy) mutable {
-                  Array g;
-                  Array dh = backend(dy)->products.linear_grad_x(dy, proj_values, act, h, &g);
+                  Array g, dh;
+                  if (act.is_gated) {
+                    Array dg = backend(dy)->products.linear_grad_x(dy, proj_values);
+                    dh = backend(dy)->elementwise.swiglu_grad(h, dg, &g);
+                  } else {
+                    dh = backend(dy)->products.linear_grad_x(dy, proj_values, act.op, h, &g);
+                  }
                   h = {};
                   Array dw_proj = dw_proj_so_far.take(), db_proj = db_proj_so_far.take();
                   backend(dy)->products.linear_grad_w(dy, g, dw_proj,
@@ -111,74 +90,34 @@ Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, con
                 });
 }
 
-Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype, double eps) {
-  check_values("layer_norm", "x", x);
-  check_norm("layer_norm", x, w, b);
-  check(dtype == x.dtype() || (dtype == DType::bf16 && x.dtype() == DType::f32),
-        "layer_norm: of x in {} gives {}, or bfloat16 of float32, not {}", x.dtype(), x.dtype(),
-        dtype);
-  auto forward = [x = x.array(), w = w.array(), b = b.array(), eps, dtype] {
-    return backend(x)->norms.layer_norm(x, w, b, eps, dtype);
-  };
-  LayerNormed normed = forward();
-  return record(
-      normed.y, {x, w, b},
-      [x = x.array(), w = w.array(), with_bias = b.defined(), mean = normed.mean,
-       rstd = normed.rstd, dw_so_far = GradientSoFar(w), db_so_far = GradientSoFar(b)](Array dy) {
-        Array dw = dw_so_far.take(), db = db_so_far.take();
-        Array dx =
-            backend(dy)->norms.layer_norm_grad(dy, x, w, mean, rstd, dw, with_bias ? &db : nullptr);
-        return std::vector<Array>{dx, dw, db};
-      },
-      [forward] { return forward().y; });
-}
-
-NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
-                                      const Dropout& dropout, const Tensor& w, const Tensor& b,
-                                      double eps) {
-  constexpr const char* name = "add_dropout_layer_norm";
-  check_values(name, "x", x);
-  check_residual(name, residual, x);
-  check_norm(name, x, w, b);
-  NormedSum forward = backend(x.array())->norms.add_dropout_layer_norm(
-      residual.array(), x.array(), dropout, w.array(), b.array(), eps);
-  auto norm_again = [sum = forward.sum, w = w.array(), b = b.array(), eps, dtype = x.dtype()] {
-    return backend(sum)->norms.layer_norm(sum, w, b, eps, dtype).y;
-  };
-  auto backward = [dropout, dtype = x.dtype(), sum = forward.sum, w = w.array(),
-                   with_bias = b.defined(), mean = forward.normed.mean, rstd = forward.normed.rstd,
-                   dw_so_far = GradientSoFar(w),
-                   db_so_far = GradientSoFar(b)](std::vector<Gradient> dys) {
-    Array dsum = std::move(dys[0]), dy = std::move(dys[1]);
-    if (!dy.defined()) return std::vector<Array>{dsum, dropped(dsum, dropout, dtype), {}, {}};
-    if (dsum.defined()) dsum = owned(to_dtype(std::move(dsum), sum.dtype()));
-    Array dw = dw_so_far.take(), db = db_so_far.take();
-    Array dx = backend(dy)->norms.add_dropout_layer_norm_grad(
-        to_dtype(dy, dtype), sum, w, mean, rstd, dropout, dsum, dw, with_bias ? &db : nullptr);
-    return std::vector<Array>{dsum, dx, dw, db};
-  };
-  auto results =
-      record({{forward.sum}, {forward.normed.y, norm_again}}, {residual, x, w, b}, backward);
-  return {results[0], results[1]};
-}
-
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
                  const Array& positions) {
   check(tokens.defined() && tokens.shape().rank() == 2 && tokens.dtype() == DType::i32,
         "embedding: tokens must be [B, T] int32, got {} {}", tokens.shape(), tokens.dtype());
-  check_values("embedding", "wpe", wpe);
-  check_device("embedding", "wpe", tokens, wpe.array());
-  check_weight("embedding", "wte", wpe, wte);
-  check(wte.dense.dtype() == wpe.dtype() && (dtype == DType::f64) == (wpe.dtype() == DType::f64),
-        "embedding: wte is {} and wpe {}, for a result in {}; cast them", wte.dense.dtype(),
-        wpe.dtype(), dtype);
+  const bool with_wpe = wpe.defined() || wpe.requires_grad();
+  if (with_wpe) {
+    check_values("embedding", "wpe", wpe);
+    check_device("embedding", "wpe", tokens, wpe.array());
+    check_weight("embedding", "wte", wpe, wte);
+    check(wte.dense.dtype() == wpe.dtype(), "embedding: wte is {} and wpe {}; cast one of them",
+          wte.dense.dtype(), wpe.dtype());
+  } else if (wte.is_packed()) {
+    check(NoGrad::active(), "embedding: wte is packed, for inference alone: open a NoGrad scope");
+    check_device("embedding", "wte", tokens, wte.packed.data);
+  } else {
+    check_values("embedding", "wte", wte.dense);
+    check_device("embedding", "wte", tokens, wte.dense.array());
+  }
+  check((dtype == DType::f64) == (wte.dense.dtype() == DType::f64),
+        "embedding: wte is {}, for a result in {}; cast one of them", wte.dense.dtype(), dtype);
   const Shape &V_C = wte.shape(), &P_C = wpe.shape();
-  check(V_C.rank() == 2 && P_C.rank() == 2 && V_C[1] == P_C[1],
+  check(V_C.rank() == 2 && (!with_wpe || (P_C.rank() == 2 && V_C[1] == P_C[1])),
         "embedding: wte [V, C] and wpe [P, C] need one C, got {} and {}", V_C, P_C);
   check_ids("embedding", "tokens", tokens, 0, V_C[0]);
-  check(tokens.dim(1) <= P_C[0],
-        "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1), P_C[0]);
-  if (positions.defined()) {
+  check(!with_wpe || tokens.dim(1) <= P_C[0],
+        "embedding: {} tokens in a row, but only {} positions (block_size)", tokens.dim(1),
+        with_wpe ? P_C[0] : 0);
+  if (with_wpe && positions.defined()) {
     check(positions.dtype() == DType::i32 && positions.shape() == Shape{tokens.dim(0)},
           "embedding: tokens {} need first positions [{}] int32, got {} {}", tokens.shape(),
           tokens.dim(0), positions.shape(), positions.dtype());
@@ -189,30 +128,20 @@ Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DTyp
     return backend(tokens)->embeddings.embedding(tokens, wte.packed, wpe.array(), positions, dtype);
   Array y = backend(tokens)->embeddings.embedding(tokens, wte.dense.array(), wpe.array(), positions,
                                                   dtype);
-  bool from_zero = !positions.defined();
-  return record(y, {wte.dense, wpe},
-                [tokens, from_zero, dwte_so_far = GradientSoFar(wte.dense),
-                 dwpe_so_far = GradientSoFar(wpe)](Array dy) {
-                  check(from_zero,
-                        "embedding: rows that start past position 0 are for inference only");
-                  Array dwte = dwte_so_far.take(), dwpe = dwpe_so_far.take();
-                  backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, dwpe);
-                  return std::vector<Array>{dwte, dwpe};
-                });
+  bool from_zero = !with_wpe || !positions.defined();
+  return record(
+      y, {wte.dense, wpe},
+      [tokens, from_zero, with_wpe, dwte_so_far = GradientSoFar(wte.dense),
+       dwpe_so_far = GradientSoFar(wpe)](Array dy) {
+        check(from_zero, "embedding: rows that start past position 0 are for inference only");
+        Array dwte = dwte_so_far.take(), dwpe = dwpe_so_far.take();
+        backend(dy)->embeddings.embedding_grad(dy, tokens, dwte, with_wpe ? &dwpe : nullptr);
+        return std::vector<Array>{dwte, dwpe};
+      });
 }
 
-Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout) {
-  check_values("attention", "qkv", qkv);
-  check(qkv.shape().rank() == 3 && n_head > 0 && qkv.dim(2) % (3 * n_head) == 0,
-        "attention: qkv must be [B, T, 3 C] with C divisible by {} heads, got {}", n_head,
-        qkv.shape());
-  Attended forward = backend(qkv.array())->attention.forward(qkv.array(), n_head, dropout);
-  return record(forward.y, {qkv}, [qkv = qkv.array(), forward, n_head, dropout](Array dy) {
-    return std::vector<Array>{backend(dy)->attention.grad(dy, qkv, forward, n_head, dropout)};
-  });
-}
-
-Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets, double factor) {
+Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets, double factor,
+                            double softcap) {
   check_linear("linear_cross_entropy", x, w, {});
   check(targets.defined() && targets.size() == x.array().rows(),
         "linear_cross_entropy: x {} needs {} int32 targets, got {} {}", x.shape(), x.array().rows(),
@@ -220,13 +149,14 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targe
   check_device("linear_cross_entropy", "the array of targets", x.array(), targets);
   check_ids("linear_cross_entropy", "targets", targets, -1, w.shape()[0]);
   if (w.is_packed()) {
-    Array loss = backend(x.array())->losses.linear_cross_entropy(x.array(), w.packed, targets);
+    Array loss =
+        backend(x.array())->losses.linear_cross_entropy(x.array(), w.packed, targets, softcap);
     backend(x.array())->elementwise.scale(loss, factor);
     return loss;
   }
   bool with_grad = !NoGrad::active() && (x.requires_grad() || w.dense.requires_grad());
   CrossEntropy result = backend(x.array())->losses.linear_cross_entropy(
-      x.array(), w.dense.in(x.dtype()), targets, with_grad, factor);
+      x.array(), w.dense.in(x.dtype()), targets, with_grad, factor, softcap);
   return record(result.loss, {x, w.dense}, [dx = result.dx, dw = result.dw](Gradient dy) mutable {
     if (!dy.is_one) {
       backend(dy)->elementwise.scale(dx, dy);

@@ -64,4 +64,16 @@ void check_ids(const char* op, const char* name, const Array& ids, int64_t least
         range->least, range->below - 1, least, below - 1);
 }
 
+void check_heads(const char* op, const Tensor& qkv, const Heads& heads) {
+  check(heads.n_head > 0 && heads.n_kv_head > 0 && heads.width > 0 &&
+            heads.n_head % heads.n_kv_head == 0,
+        "{}: {} heads of {} cannot share {} heads of keys and values: need a positive number that "
+        "divides them",
+        op, heads.n_head, heads.width, heads.n_kv_head);
+  check(heads.window >= 0, "{}: a window must be 0 (none) or positive, got {}", op, heads.window);
+  check(qkv.shape().rank() == 3 && qkv.dim(2) == heads.columns(),
+        "{}: {} heads of {} with {} of keys need qkv [B, T, {}], got {}", op, heads.n_head,
+        heads.width, heads.n_kv_head, heads.columns(), qkv.shape());
+}
+
 }  // namespace folio

@@ -20,6 +20,9 @@ int check_axis(const char* op, const Tensor& x, int axis);
 // `ids` are i32, and known to be in [least, below); nobody looks at them again.
 void check_ids(const char* op, const char* name, const Array& ids, int64_t least, int64_t below);
 
+// qkv [B, T, ...] holds such heads.
+void check_heads(const char* op, const Tensor& qkv, const Heads& heads);
+
 // x itself if it has that dtype.
 Array to_dtype(Array x, DType dtype);
 // x itself if no other Array sees its storage, else a copy.

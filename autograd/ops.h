@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "autograd/weight.h"
+#include "core/elementwise.h"
 
 namespace folio {
 
@@ -35,6 +36,7 @@ Tensor elementwise(const Tensor& x) {
 inline Tensor gelu_erf(const Tensor& x) { return elementwise<GeluErf>(x); }
 inline Tensor gelu_tanh(const Tensor& x) { return elementwise<GeluTanh>(x); }
 inline Tensor relu(const Tensor& x) { return elementwise<Relu>(x); }
+inline Tensor relu2(const Tensor& x) { return elementwise<Relu2>(x); }
 inline Tensor sigmoid(const Tensor& x) { return elementwise<Sigmoid>(x); }
 inline Tensor silu(const Tensor& x) { return elementwise<Silu>(x); }
 inline Tensor tanh(const Tensor& x) { return elementwise<Tanh>(x); }
@@ -43,6 +45,8 @@ inline Tensor log(const Tensor& x) { return elementwise<Log>(x); }
 inline Tensor square(const Tensor& x) { return elementwise<Square>(x); }
 inline Tensor sqrt(const Tensor& x) { return elementwise<Sqrt>(x); }
 Tensor scale(const Tensor& x, double factor);
+Tensor softcap(const Tensor& x, double cap);  // cap tanh(x / cap)
+Tensor swiglu(const Tensor& x);  // [..., 2 F]: silu of the first half times the second -> [..., F]
 Tensor cast(const Tensor& x, DType dtype);  // its gradient arrives in x's dtype or wider
 
 // --- over one axis, which is left out of the result or, with `keepdim`, has size 1 there.
@@ -53,8 +57,6 @@ Tensor max(const Tensor& x, int axis, bool keepdim = false);  // gradient: to th
 // --- over the last dimension.
 Tensor softmax(const Tensor& x);      // e^x / sum(e^x)
 Tensor log_softmax(const Tensor& x);  // its logarithm
-// x / sqrt(mean(x^2) + eps) w (Zhang & Sennrich, 2019); w [C] may be undefined, or f32 under bf16.
-Tensor rms_norm(const Tensor& x, const Tensor& w, double eps = 1e-5);
 
 // --- matrices: a [..., M, K] b [..., K, N] -> [..., M, N]; with transpose_a a is [..., K, M], with
 // transpose_b b is [..., N, K]. Leading dimensions are alike, or one side has none and serves all.
@@ -90,36 +92,56 @@ Tensor linear(const Tensor& x, const Weight& w, const Tensor& b, Unary act = Una
 
 // act(x w_fc^T + b_fc) w_proj^T + b_proj, the transformer's feed-forward layer, as one op: it keeps
 // the sums before `act` alone and fuses `act` and its slope into the products. x [..., C],
-// w_fc [H, C], w_proj [C, H].
+// w_fc [H, C], w_proj [C, H]; of SwiGLU w_proj [C, H / 2], and it has a pass of its own.
 Tensor feed_forward(const Tensor& x, const Weight& w_fc, const Tensor& b_fc, const Weight& w_proj,
-                    const Tensor& b_proj, Unary act);
+                    const Tensor& b_proj, Activation act);
 
-// (x - mean) / sqrt(var + eps) w + b over the last dimension (Ba et al., 2016), in `dtype`: that of
-// x, or bf16 of an f32 x. b may be undefined. The result is made again in backward instead of kept.
-Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype,
-                  double eps = 1e-5);
+// Over the last dimension, in `dtype`: that of x, or bf16 of an f32 x. w and b may be undefined.
+// The result is made again in backward instead of kept. Norm says which:
+//   (x - mean) / sqrt(var + eps) w + b (Ba et al., 2016)
+//   x / sqrt(mean(x^2) + eps) w (Zhang & Sennrich, 2019)
+Tensor norm(const Tensor& x, const Tensor& w, const Tensor& b, const Norm& norm, DType dtype);
+inline Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, DType dtype,
+                         double eps = 1e-5) {
+  return norm(x, w, b, {NormKind::layer, eps}, dtype);
+}
+inline Tensor rms_norm(const Tensor& x, const Tensor& w, double eps = 1e-5) {
+  return norm(x, w, {}, {NormKind::rms, eps}, x.dtype());
+}
 
-// sum = residual + dropout(x) and normed = layer_norm(sum) in the dtype of x, in one op: the end of
-// one layer of a transformer and the beginning of the next.
+// sum = residual + dropout(x) and normed = norm(sum) in the dtype of x, in one op: the end of one
+// layer of a transformer and the beginning of the next.
 struct NormedResidual {
   Tensor sum, normed;
 };
-NormedResidual add_dropout_layer_norm(const Tensor& residual, const Tensor& x,
-                                      const Dropout& dropout, const Tensor& w, const Tensor& b,
-                                      double eps = 1e-5);
+NormedResidual add_dropout_norm(const Tensor& residual, const Tensor& x, const Dropout& dropout,
+                                const Tensor& w, const Tensor& b, const Norm& norm = {});
 
 // wte[tokens] + wpe[0..T): tokens [B, T] i32, wte [V, C], wpe [P, C], T <= P -> [B, T, C] in
-// `dtype`. With `positions` [B] i32 row b starts at positions[b] instead of 0.
+// `dtype`. With `positions` [B] i32 row b starts at positions[b] instead of 0. wpe may be
+// undefined: then no position is added.
 Tensor embedding(const Array& tokens, const Weight& wte, const Tensor& wpe, DType dtype,
                  const Array& positions = {});
 
-// Multi-head causal self-attention: qkv [B, T, 3C] -> [B, T, C]; dropout on the probabilities.
-Tensor attention(const Tensor& qkv, int64_t n_head, const Dropout& dropout);
+// Causal self-attention of `heads`: qkv [B, T, heads.columns()] -> [B, T, n_head width]; dropout on
+// the probabilities.
+Tensor attention(const Tensor& qkv, const Heads& heads, const Dropout& dropout);
 
-// `factor` times the mean cross-entropy of the logits x w^T against targets [...] (i32, -1
-// ignored): x [..., C], w [V, C] -> scalar f32 (f64 for f64). The logits are never held whole.
+// What happens to qkv [B, T, heads.columns()] before attention: its queries and keys are normed
+// head by head (RMS, times weights [width] that may be undefined), then turned by their positions,
+// which are `table`'s (RotaryOps::table); either may be left out.
+struct QkNorm {
+  bool enabled = false;
+  double eps = 1e-5;
+  Tensor q, k = {};
+};
+Tensor rotary(const Tensor& qkv, const Heads& heads, const QkNorm& norm, const Array& table);
+
+// `factor` times the mean cross-entropy of the logits x w^T, capped if `cap` is above 0, against
+// targets [...] (i32, -1 ignored): x [..., C], w [V, C] -> scalar f32 (f64 for f64). The logits are
+// never held whole.
 Tensor linear_cross_entropy(const Tensor& x, const Weight& w, const Array& targets,
-                            double factor = 1);
+                            double factor = 1, double cap = 0);
 
 // f(x), of which x alone is kept until backward: f runs again there (Chen et al., "Training deep
 // nets with sublinear memory cost", 2016). f must give the same tensor both times and record x and

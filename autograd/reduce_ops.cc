@@ -64,20 +64,4 @@ Tensor causal_mask(const Tensor& scores) {
                 backward);
 }
 
-Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) {
-  check_values("rms_norm", "x", x);
-  check_optional("rms_norm", "the weight", x, w);
-  check(x.shape().rank() > 0, "rms_norm: needs a last dimension, got x {}", x.shape());
-  check(!w.defined() || w.shape() == Shape{x.dim(-1)}, "rms_norm: x {} needs a weight [{}], got {}",
-        x.shape(), x.dim(-1), w.shape());
-  // In f32 under bf16, so that only the result is rounded.
-  DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  Tensor wide = cast(x, dtype);
-  Array small({}, dtype, x.array().device());
-  backend(small)->elementwise.fill(small, eps);
-  Tensor y = div(wide, sqrt(add(mean(square(wide), -1, true), small)));
-  if (w.defined()) y = mul(y, cast(w, dtype));
-  return cast(y, x.dtype());
-}
-
 }  // namespace folio

@@ -19,7 +19,7 @@ Gpt2Config gpt2_config(const GptConfig& config, int64_t rows) {
                   .n_embd = config.n_embd,
                   .n_layer = config.n_layer,
                   .n_head = config.n_head,
-                  .activation = config.activation,
+                  .activation = config.activation.op,
                   .tied = true,
                   .digest = {}};
   GptConfig back = gpt_config(gpt2), wanted = config;

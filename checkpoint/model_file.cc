@@ -40,9 +40,9 @@ bool may_lack(std::string_view field) {
   return field == "activation" || attribute_of(field).starts_with(field_prefix);
 }
 
-void take_field(const CheckpointFile& file, const std::string& key, Unary& activation) {
+void take_field(const CheckpointFile& file, const std::string& key, Activation& activation) {
   const std::string& name = file.attribute<std::string>(key);
-  activation = activation_named(name);
+  activation = Activation::named(name);
   check(activation != Unary::none, "{}: the model's {} \"{}\" is not one that this folio has",
         file.path.string(), key, name);
 }
@@ -73,8 +73,8 @@ GptConfig model_config(const CheckpointFile& file) {
 
 void put_config(CheckpointFile& file, const GptConfig& config) {
   each_field(config, [&](std::string_view name, const auto& field, auto) {
-    if constexpr (std::is_same_v<decltype(field), const Unary&>)
-      file.attributes[attribute_of(name)] = std::string(name_of(field));
+    if constexpr (std::is_same_v<decltype(field), const Activation&>)
+      file.attributes[attribute_of(name)] = std::string(field.name());
     else
       file.attributes[attribute_of(name)] = field;
   });

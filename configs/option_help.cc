@@ -31,7 +31,7 @@ std::string name_and_default(const Option& row) {
   if (auto* number = std::get_if<double*>(&row.value)) return name + shown(**number);
   if (auto* text = std::get_if<std::string*>(&row.value))
     return (*text)->empty() ? nothing : name + typed(**text);
-  if (auto* op = std::get_if<Unary*>(&row.value)) return name + std::string(name_of(**op));
+  if (auto* op = std::get_if<Activation*>(&row.value)) return name + std::string((*op)->name());
   const Texts& texts = *std::get<Texts*>(row.value);
   std::vector<std::string> each;
   for (const std::string& text : texts) each.push_back(name + typed(text));

@@ -26,7 +26,7 @@ bool is_nanogpts_alone(std::string_view name) {
 OptionValue value_of(const Option& option) {
   if (auto* texts = std::get_if<Texts*>(&option.value))
     return fmt::format("{}", fmt::join(**texts, ", "));
-  if (auto* op = std::get_if<Unary*>(&option.value)) return std::string(name_of(**op));
+  if (auto* op = std::get_if<Activation*>(&option.value)) return std::string((*op)->name());
   return std::visit(
       [](auto* member) -> OptionValue {
         if constexpr (std::is_constructible_v<OptionValue, decltype(*member)>) return *member;
@@ -114,7 +114,7 @@ void OptionTable::set(const std::string& name, const OptionValue& value, const s
   const auto* integer = std::get_if<int64_t>(&value);
   if (integer && std::holds_alternative<double*>(option->value)) typed = double(*integer);
   auto* texts = std::get_if<Texts*>(&option->value);
-  auto* op = std::get_if<Unary*>(&option->value);
+  auto* op = std::get_if<Activation*>(&option->value);
   bool right_type = texts || op ? std::holds_alternative<std::string>(typed)
                                 : typed.index() == option->value.index();
   if (!right_type) refuse_type(place, *option, value, written);
@@ -125,7 +125,7 @@ void OptionTable::set(const std::string& name, const OptionValue& value, const s
     if (given_[name] != where) (*texts)->clear();
     (*texts)->push_back(std::get<std::string>(typed));
   } else if (op) {
-    **op = activation_named(std::get<std::string>(typed));
+    **op = Activation::named(std::get<std::string>(typed));
   } else {
     std::visit(
         [&](auto* member) {

@@ -22,7 +22,8 @@ using OptionOrigins = std::map<std::string, std::string>;  // name -> "x.toml:12
 // given as the text of its name.
 struct Option {
   std::string name;
-  std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*, Unary*> value;
+  std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*, Activation*>
+      value;
   std::string help;
   Rule rule = {};
   std::optional<OptionValue> bare = {};        // its value where it is written without one

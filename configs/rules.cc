@@ -48,6 +48,7 @@ Rule an_activation() {
   for_each_op<UnaryOps>([&](auto op) {
     if (is_activation(unary<decltype(op)>())) names.emplace_back(op.name);
   });
+  names.emplace_back(Activation::swiglu_name);
   return one_of(std::move(names));
 }
 

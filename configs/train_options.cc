@@ -10,13 +10,26 @@ namespace {
 Rule rule_for(int64_t) { return at_least(1); }
 Rule rule_for(double) { return at_least_0_below_1(); }
 Rule rule_for(bool) { return {}; }
-Rule rule_for(Unary) { return an_activation(); }
+Rule rule_for(Activation) { return an_activation(); }
+Rule rule_for(const std::string&) { return {}; }
+
+// Of the fields whose type alone does not say what they may be.
+Rule rule_of(const std::string& name, Rule by_type) {
+  if (name == "position") return one_of({"learned", "rotary", "none"});
+  if (name == "norm") return one_of({"layer", "rms"});
+  if (name == "qk_norm") return one_of({"off", "rms", "rms_learned"});
+  if (name == "rope_theta") return above_0();
+  for (const char* free :
+       {"norm_eps", "logit_softcap", "ffn_hidden", "head_dim", "n_kv_head", "attention_window"})
+    if (name == free) return at_least(0);
+  return by_type;
+}
 
 // A row for each field of the model that a user chooses.
 std::vector<Option> field_rows(GptConfig& model) {
   std::vector<Option> rows;
   each_field(model, [&](std::string name, auto& field, std::string help) {
-    if (name != "vocab_size") rows.push_back({name, &field, help, rule_for(field)});
+    if (name != "vocab_size") rows.push_back({name, &field, help, rule_of(name, rule_for(field))});
   });
   return rows;
 }
@@ -110,7 +123,7 @@ void check_together(const TrainOptions& options, const OptionOrigins& given) {
                    {"batch_size", o.batch_size},
                    {"block_size", o.model.block_size}},
                   "the tokens of an iteration", 1);
-  check(options.model.n_embd % options.model.n_head == 0,
+  check(options.model.head_dim > 0 || options.model.n_embd % options.model.n_head == 0,
         "n_embd={} ({}) must be divisible by n_head={} ({}): each head gets n_embd/n_head channels",
         options.model.n_embd, origin(given, "n_embd"), options.model.n_head,
         origin(given, "n_head"));

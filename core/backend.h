@@ -23,6 +23,7 @@
 #include "core/backend/random.h"
 #include "core/backend/recorder.h"
 #include "core/backend/reductions.h"
+#include "core/backend/rotary.h"
 #include "core/backend/rows.h"
 #include "core/backend/sampling.h"
 
@@ -31,7 +32,7 @@ namespace folio {
 // What a device can do, in groups: for each a header in core/backend/, and a file of the same name
 // in core/cpu/ that implements it. Everything above this contract is device-neutral. Unless said
 // otherwise, `x` and activations are f64, f32 or bf16, the result is a new Array in the dtype of x,
-// sums are kept in f32 (f64 for f64), and parameters (weights of layer_norm and embedding, biases)
+// sums are kept in f32 (f64 for f64), and parameters (weights of norms and embedding, biases)
 // may be f32 under a bf16 x. The caller has checked the shapes, and that all Arrays are this
 // device's; ids and targets are in range (Array::id_range). An optional Array may be undefined.
 // Gradients of parameters are f32 (f64 for f64) and are added to what the caller alone owns; one
@@ -44,7 +45,8 @@ namespace folio {
 // queued.
 //
 // What every device promises:
-// - Inference (embedding, norms, elementwise, packed, kv_cache, sampling): a row of a result is the
+// - Inference (embedding, norms, elementwise, packed, rotary, kv_cache, sampling): a row of a
+// result is the
 //   same bits whatever the other rows are, however many there are, and however the tokens before it
 //   were split into calls.
 // - Training: the same calls give the same bytes, run after run, on one kind of device. A sum may
@@ -63,6 +65,7 @@ struct Operations {
   NormOps& norms;
   ProductOps& products;
   EmbeddingOps& embeddings;
+  RotaryOps& rotary;
   AttentionOps& attention;
   LossOps& losses;
   OptimizerOps& optimizer;

@@ -66,6 +66,19 @@ struct Relu {
   }
 };
 
+// max(x, 0)^2 (So et al., "Primer", 2021)
+struct Relu2 {
+  static constexpr std::string_view name = "relu2";
+  template <class F>
+  [[gnu::always_inline]] static constexpr F value(const F& x) {
+    return where_positive(x, x * x);
+  }
+  template <class F>
+  [[gnu::always_inline]] static constexpr F slope(const F& x) {
+    return where_positive(x, F(2) * x);
+  }
+};
+
 // 1 / (1 + e^-x)
 struct Sigmoid {
   static constexpr std::string_view name = "sigmoid";
@@ -160,7 +173,8 @@ struct Sqrt {
   }
 };
 
-using UnaryOps = std::tuple<GeluErf, GeluTanh, Relu, Sigmoid, Silu, Tanh, Exp, Log, Square, Sqrt>;
+using UnaryOps =
+    std::tuple<GeluErf, GeluTanh, Relu, Sigmoid, Silu, Tanh, Exp, Log, Square, Sqrt, Relu2>;
 
 // An op's place in UnaryOps: how a Backend is told which one to run.
 enum class Unary : int { none = -1 };

@@ -5,9 +5,9 @@
 namespace folio {
 
 Block::Block(Context& context, const GptConfig& config, int64_t layer)
-    : ln_1(context, config.n_embd, config.bias),
+    : ln_1(context, config),
       attn(context, config, layer),
-      ln_2(context, config.n_embd, config.bias),
+      ln_2(context, config),
       mlp(context, config, layer),
       context_(context),
       layer_(layer) {
@@ -17,8 +17,8 @@ Block::Block(Context& context, const GptConfig& config, int64_t layer)
   add("mlp", mlp);
 }
 
-void Block::operator()(Residual& x, KvCache* cache, bool last_only) const {
-  Tensor y = attn(ln_1(x), cache, last_only);
+void Block::operator()(Residual& x, const Array& rotations, KvCache* cache, bool last_only) const {
+  Tensor y = attn(ln_1(x), rotations, cache, last_only);
   if (last_only) x = last_position(x.value());
   add_to(x, y, "residual");
   add_to(x, mlp(ln_2(x)), "output");

@@ -12,7 +12,8 @@ class Block : public Module {
   // x = x + dropout(attn(ln_1(x)))
   // x = x + dropout(mlp(ln_2(x)))        x [B, T, C] -> [B, T, C]
   // With `last_only` the second line is computed for the last position alone -> [B, 1, C].
-  void operator()(Residual& x, KvCache* cache, bool last_only = false) const;
+  void operator()(Residual& x, const Array& rotations, KvCache* cache,
+                  bool last_only = false) const;
 
   LayerNorm ln_1;
   CausalSelfAttention attn;

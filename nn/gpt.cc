@@ -1,5 +1,7 @@
 #include "nn/gpt.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -7,6 +9,33 @@
 
 namespace folio {
 namespace {
+
+void check_heads(const GptConfig& c) {
+  check(c.head_dim >= 0 && c.n_kv_head >= 0 && c.attention_window >= 0,
+        "head_dim, n_kv_head and attention_window are at least 0; got {}, {} and {}", c.head_dim,
+        c.n_kv_head, c.attention_window);
+  check(c.head_dim > 0 || c.n_embd % c.n_head == 0, "n_embd {} is not divisible by n_head {}",
+        c.n_embd, c.n_head);
+  check(double(c.head_dim) * double(c.n_head) * double(c.n_embd) < 0x1p50,
+        "{} heads of {} cannot be", c.n_head, c.head_dim);
+  const Heads heads = c.heads();
+  check(heads.n_head % heads.n_kv_head == 0, "n_head {} is not divisible by n_kv_head {}",
+        heads.n_head, heads.n_kv_head);
+  check(c.position != "rotary" || heads.width % 2 == 0,
+        "rotary positions turn pairs of elements, but a head has {}: give it an even head_dim",
+        heads.width);
+}
+
+void check_names(const GptConfig& c) {
+  auto check_name = [](const char* field, const std::string& name,
+                       std::initializer_list<std::string_view> known) {
+    check(std::ranges::count(known, name) == 1, "{} \"{}\" is not one of {}", field, name,
+          fmt::join(known, ", "));
+  };
+  check_name("position", c.position, {"learned", "rotary", "none"});
+  check_name("norm", c.norm, {"layer", "rms"});
+  check_name("qk_norm", c.qk_norm, {"off", "rms", "rms_learned"});
+}
 
 GptConfig checked(const GptConfig& c) {
   check(c.block_size > 0 && c.vocab_size > 0 && c.n_layer > 0 && c.n_head > 0 && c.n_embd > 0,
@@ -18,8 +47,14 @@ GptConfig checked(const GptConfig& c) {
         "a GPT of n_embd {}, vocab_size {}, block_size {} and n_layer {} has more numbers than can "
         "be counted",
         c.n_embd, c.vocab_size, c.block_size, c.n_layer);
-  check(c.n_embd % c.n_head == 0, "n_embd {} is not divisible by n_head {}", c.n_embd, c.n_head);
   check(c.dropout >= 0 && c.dropout < 1, "dropout must be in [0, 1), got {}", c.dropout);
+  check_heads(c);
+  check_names(c);
+  check(c.ffn_hidden >= 0 && double(c.ffn_hidden) * C < 0x1p50, "ffn_hidden {} cannot be",
+        c.ffn_hidden);
+  check(c.rope_theta > 0 && c.norm_eps >= 0 && c.logit_softcap >= 0,
+        "rope_theta must be above 0, norm_eps and logit_softcap at least 0; got {}, {} and {}",
+        c.rope_theta, c.norm_eps, c.logit_softcap);
   return c;
 }
 
@@ -28,14 +63,15 @@ GptConfig checked(const GptConfig& c) {
 Gpt::Gpt(const GptConfig& config, Device device)
     : config_(checked(config)),
       context_{.device = device, .dropout = config.dropout, .random = {}},
-      ln_f_(context_, config.n_embd, config.bias) {
+      ln_f_(context_, config) {
   add("transformer.wte.weight", wte_, {config.vocab_size, config.n_embd});
-  add("transformer.wpe.weight", wpe_, {config.block_size, config.n_embd});
+  if (learns_positions()) add("transformer.wpe.weight", wpe_, {config.block_size, config.n_embd});
   for (int64_t layer = 0; layer < config.n_layer; ++layer) {
     h_.push_back(std::make_unique<Block>(context_, config, layer));
     add(fmt::format("transformer.h.{}", layer), *h_.back());
   }
   add("transformer.ln_f", ln_f_);
+  if (!config.tie_weights) add("lm_head.weight", lm_head_, {config.vocab_size, config.n_embd});
 }
 
 Gpt::Gpt(const GptConfig& config, Device device, uint64_t seed) : Gpt(config, device) {
@@ -51,19 +87,35 @@ Gpt::Gpt(const GptConfig& config, Device device, uint64_t seed) : Gpt(config, de
 }
 
 Tensor Gpt::operator()(const Array& tokens, KvCache* cache, bool last_only) {
+  if (cache && tokens.shape().rank() == 2 && tokens.dim(1) > cache->most_new())
+    return in_parts(tokens, *cache, last_only);
   return head(blocks(embed(tokens, cache), cache, last_only));
+}
+
+Tensor Gpt::in_parts(const Array& tokens, KvCache& cache, bool last_only) {
+  std::vector<Tensor> logits;
+  for (int64_t begin = 0, T = tokens.dim(1); begin < T; begin += cache.most_new()) {
+    const int64_t n = std::min(cache.most_new(), T - begin);
+    Array part({tokens.dim(0), n}, DType::i32, tokens.device());
+    backend(tokens)->layout.copy_block(tokens, begin, part, 0, n, 1);
+    if (tokens.id_range()) part.set_id_range(*tokens.id_range());
+    Tensor x = head(blocks(embed(part, &cache), &cache, last_only));
+    if (last_only) logits.clear();
+    logits.push_back(std::move(x));
+  }
+  return logits.size() == 1 ? logits[0] : concat(logits, 1);
 }
 
 Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor) {
   Residual x = blocks(embed(tokens));
   if (context_.is_plain()) return scale(cross_entropy(head(x), targets), factor);
-  return linear_cross_entropy(ln_f_(x), wte_, targets, factor);
+  return linear_cross_entropy(ln_f_(x), head_weight(), targets, factor, config_.logit_softcap);
 }
 
 Tensor Gpt::embed(const Array& tokens, const KvCache* cache) {
   check_tokens(tokens, cache);
   Array first_positions;
-  if (cache) first_positions = cache->positions();
+  if (cache && learns_positions()) first_positions = cache->positions();
   Tensor x = embedding(tokens, wte_, wpe_, context_.residual_dtype(), first_positions);
   return context_.watch("embedding", add_dropout({}, x, context_.next_dropout()));
 }
@@ -71,13 +123,14 @@ Tensor Gpt::embed(const Array& tokens, const KvCache* cache) {
 Residual Gpt::blocks(Residual x, KvCache* cache, bool last_only) {
   const int64_t T = x.value().dim(1);
   if (cache) cache->check_room(T);
+  const Array turns = rotations(T, cache);
   const bool recompute = context_.recompute && !context_.watcher && !NoGrad::active();
   for (const auto& block : h_) {
     const bool is_last = block == h_.back();
     if (recompute)
-      x = recomputed(*block, x.value());
+      x = recomputed(*block, turns, x.value());
     else
-      (*block)(x, cache, last_only && is_last);
+      (*block)(x, turns, cache, last_only && is_last);
   }
   if (cache) cache->advance(T);
   return x;
@@ -85,16 +138,26 @@ Residual Gpt::blocks(Residual x, KvCache* cache, bool last_only) {
 
 Tensor Gpt::head(Residual x) {
   Tensor normed = context_.watch("ln_f", ln_f_(x));
-  return context_.watch("logits", linear(normed, wte_, {}));
+  Tensor logits = linear(normed, head_weight(), {});
+  if (config_.logit_softcap > 0) logits = softcap(logits, config_.logit_softcap);
+  return context_.watch("logits", logits);
+}
+
+Array Gpt::rotations(int64_t T, const KvCache* cache) const {
+  if (config_.position != "rotary") return {};
+  const Array positions = cache ? cache->positions() : Array{};
+  return backend(context_.device)
+      ->rotary.table(positions, T, config_.heads().width, config_.rope_theta,
+                     context_.residual_dtype());
 }
 
 // block(x), of which x alone is kept until backward, where the block runs again.
-Tensor Gpt::recomputed(const Block& block, const Tensor& x) {
+Tensor Gpt::recomputed(const Block& block, const Array& turns, const Tensor& x) {
   // The second run draws the masks of the first: it starts from the same state of the generator.
-  auto run = [this, &block, before = context_.random](const Tensor& input) {
+  auto run = [this, &block, turns, before = context_.random](const Tensor& input) {
     Generator now = std::exchange(context_.random, before);
     Residual x = input;
-    block(x, nullptr);
+    block(x, turns, nullptr);
     context_.random.drawn = std::max(context_.random.drawn, now.drawn);
     return x.value();
   };
@@ -105,7 +168,7 @@ void Gpt::check_tokens(const Array& tokens, const KvCache* cache) const {
   check(tokens.shape().rank() == 2 && tokens.dim(1) > 0, "a GPT reads tokens [B, T], got {}",
         tokens.shape());
   const int64_t past = cache ? cache->length() : 0;
-  check(past + tokens.dim(1) <= config_.block_size,
+  check(!learns_positions() || past + tokens.dim(1) <= config_.block_size,
         "cannot read {} tokens after {}: block_size is {}", tokens.dim(1), past,
         config_.block_size);
   check(!cache || NoGrad::active(), "the KV cache is for inference: open a NoGrad scope first");
@@ -116,12 +179,15 @@ void Gpt::crop_block_size(int64_t block_size) {
         "crop_block_size: {} is not between 1 and the model's block_size {}", block_size,
         config_.block_size);
   config_.block_size = block_size;
+  if (!learns_positions()) return;
   Array kept = wpe_.array().slice(0, block_size);
   wpe_ = Tensor::leaf(backend(kept)->elementwise.cast(kept, kept.dtype()));
 }
 
 int64_t Gpt::num_params(bool non_embedding) {
-  int64_t total = non_embedding ? -wpe_.array().size() : 0;
+  int64_t total = 0;
+  if (non_embedding && learns_positions()) total -= wpe_.array().size();
+  if (non_embedding && !config_.tie_weights) total -= wte_.dense.array().size();
   parameters([&](const std::string&, Parameter& parameter) { total += parameter.array().size(); });
   return total;
 }
@@ -132,17 +198,21 @@ double Gpt::training_flops_per_token() {
     bool matrix = parameter.shape().rank() == 2 && name.find(".h.") != std::string::npos;
     if (matrix) matrices += double(parameter.array().size());
   });
-  double attention = double(config_.n_layer * config_.n_embd * config_.block_size);
-  return 6 * (matrices + attention);  // scores and values: T C / 2 each a token
+  // Scores and values, each a multiply-add a channel for each position seen: half of the T^2 pairs,
+  // less those that have left the window.
+  const auto T = double(config_.block_size), window = double(config_.attention_window);
+  const double unseen = window > 0 ? std::max(0.0, T - window) : 0;
+  const double seen = (T * T - unseen * unseen) / T;
+  return 6 * (matrices + double(config_.n_layer * config_.heads().channels()) * seen);
 }
 
 KvCache Gpt::make_cache(int64_t B, int64_t capacity, std::optional<DType> dtype) const {
-  int64_t fits = std::min(capacity, config_.block_size);
+  const bool is_default = capacity == std::numeric_limits<int64_t>::max();
+  if (learns_positions() || is_default) capacity = std::min(capacity, config_.block_size);
   return {B,
-          fits,
+          capacity,
           config_.n_layer,
-          config_.n_embd,
-          config_.n_head,
+          config_.heads(),
           dtype.value_or(context_.dtype),
           context_.device};
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "core/backend.h"
@@ -11,15 +12,17 @@ namespace folio {
 // values, Gpt::blocks advances the lengths.
 class KvCache {
  public:
-  // Room for B sequences of up to `capacity` tokens.
-  KvCache(int64_t B, int64_t capacity, int64_t n_layer, int64_t n_embd, int64_t n_head, DType dtype,
+  // Room for B sequences of up to `capacity` tokens; of heads with a window for any number, in the
+  // memory of a little more than a window.
+  KvCache(int64_t B, int64_t capacity, int64_t n_layer, const Heads& heads, DType dtype,
           Device device)
-      : capacity(capacity),
+      : capacity(heads.window > 0 ? std::numeric_limits<int32_t>::max() : capacity),
         lengths_(size_t(B), 0),
         positions_(zeros({B}, DType::i32, device)),
         counted_(lengths_) {
     for (int64_t i = 0; i < n_layer; ++i)
-      layers.push_back(backend(device)->kv_cache.make_layer(B, capacity, n_embd, n_head, dtype));
+      layers.push_back(
+          backend(device)->kv_cache.make_layer(B, heads.window > 0 ? 0 : capacity, heads, dtype));
   }
 
   std::vector<KvLayer> layers;
@@ -40,6 +43,8 @@ class KvCache {
   }
   int64_t batch() const { return int64_t(lengths_.size()); }
   int64_t length() const { return *std::ranges::max_element(lengths_); }
+  // The tokens that one pass of the model may add.
+  int64_t most_new() const { return layers.empty() ? capacity : layers[0].most_new(); }
   // Error unless every sequence has room for that many more.
   void check_room(int64_t tokens) const {
     check(length() + tokens <= capacity,

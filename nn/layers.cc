@@ -11,13 +11,19 @@ Linear::Linear(const Context& context, int64_t in, int64_t out, bool with_bias) 
 
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
 
-LayerNorm::LayerNorm(Context& context, int64_t channels, bool with_bias) : context_(context) {
-  add("weight", weight, full({channels}, 1, DType::f32, context.device));
-  if (with_bias) add("bias", bias, zeros({channels}, DType::f32, context.device));
+LayerNorm::LayerNorm(Context& context, const GptConfig& config)
+    : context_(context), norm_(config.norm_of_rows()) {
+  add("weight", weight, full({config.n_embd}, 1, DType::f32, context.device));
+  if (config.bias && norm_.kind == NormKind::layer)
+    add("bias", bias, zeros({config.n_embd}, DType::f32, context.device));
 }
 
 Tensor LayerNorm::operator()(Residual& x) const {
-  return x.layer_norm(weight, bias, context_.dtype);
+  return x.norm(weight, bias, norm_, context_.dtype);
+}
+
+void RmsWeight::add_weight(int64_t width, Device device) {
+  add("weight", weight, full({width}, 1, DType::f32, device));
 }
 
 Tensor last_position(const Tensor& x) {

@@ -1,5 +1,6 @@
 #pragma once
 #include "nn/context.h"
+#include "nn/gpt_config.h"
 #include "nn/module.h"
 #include "nn/residual.h"
 
@@ -16,18 +17,27 @@ class Linear : public Module {
   Parameter bias;
 };
 
-// Ba et al., "Layer normalization", 2016.
+// LayerNorm (Ba et al., 2016) or RMSNorm (Zhang & Sennrich, 2019).
 class LayerNorm : public Module {
  public:
-  LayerNorm(Context& context, int64_t channels, bool bias);
-  // (x - mean) / sqrt(variance + eps) w + b over the last dimension: x [..., C], w [C], b [C] (if
-  // wanted) -> [..., C] in the dtype that the next matrix multiplies
+  LayerNorm(Context& context, const GptConfig& config);
+  // layer: (x - mean) / sqrt(variance + eps) w + b (if wanted); rms: x / sqrt(mean(x^2) + eps) w,
+  // over the last dimension: x [..., C], w [C], b [C] -> [..., C] in the dtype that the next matrix
+  // multiplies
   Tensor operator()(Residual& x) const;
 
   Parameter weight, bias;
 
  private:
   Context& context_;
+  const Norm norm_;
+};
+
+// The weight [width] of a norm that another op applies.
+class RmsWeight : public Module {
+ public:
+  void add_weight(int64_t width, Device device);
+  Parameter weight;
 };
 
 // x [B, T, C] -> [B, 1, C]: its last position.

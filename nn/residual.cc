@@ -13,9 +13,9 @@ const Tensor& Residual::value() {
   return x_;
 }
 
-Tensor Residual::layer_norm(const Tensor& w, const Tensor& b, DType dtype) {
-  if (!y_.defined()) return folio::layer_norm(x_, w, b, dtype);
-  auto [sum, normed] = add_dropout_layer_norm(x_, std::exchange(y_, {}), dropout_, w, b);
+Tensor Residual::norm(const Tensor& w, const Tensor& b, const Norm& norm, DType dtype) {
+  if (!y_.defined()) return folio::norm(x_, w, b, norm, dtype);
+  auto [sum, normed] = add_dropout_norm(x_, std::exchange(y_, {}), dropout_, w, b, norm);
   x_ = sum;
   return normed;
 }

@@ -15,6 +15,7 @@ inline Operations with_memory(const Operations& all, Memory& memory) {
           .norms = all.norms,
           .products = all.products,
           .embeddings = all.embeddings,
+          .rotary = all.rotary,
           .attention = all.attention,
           .losses = all.losses,
           .optimizer = all.optimizer,

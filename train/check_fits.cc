@@ -10,17 +10,23 @@ namespace {
 
 // In double, where no product of sizes overflows.
 double parameters(const GptConfig& c) {
-  double C = double(c.n_embd);
-  return (double(c.vocab_size) + double(c.block_size)) * C + double(c.n_layer) * (12 * C * C);
+  const double C = double(c.n_embd), F = double(c.hidden());
+  const double tokens = double(c.vocab_size) * (c.tie_weights ? 1 : 2);
+  const double positions = c.position == "learned" ? double(c.block_size) : 0;
+  const double attention = double(c.heads().columns() + c.heads().channels()) * C;
+  const double mlp = (c.activation.is_gated ? 3 : 2) * F * C;
+  return (tokens + positions) * C + double(c.n_layer) * (attention + mlp);
 }
 
 // What a token leaves for backward: in each block two sums of the residual stream, queries, keys
-// and values [3C], what attention gave [C] and the MLP before its activation [4C]; with `recompute`
-// the block's input alone.
+// and values [3C], what attention gave [C] and the MLP before its activation [4C], of whatever
+// width these are; with `recompute` the block's input alone.
 double activations(const GptConfig& c, const TrainOptions& o) {
   double C = double(c.n_embd), wide = 4;
   double narrow = double(size_of(dtype_named(o.dtype)));
-  double block = o.recompute ? wide * C : 2 * wide * C + 8 * narrow * C;
+  const double mlp = (c.activation.is_gated ? 2 : 1) * double(c.hidden());
+  const double rows = double(c.heads().columns() + c.heads().channels()) + mlp;
+  double block = o.recompute ? wide * C : 2 * wide * C + narrow * rows;
   return double(o.batch_size) * double(o.model.block_size) * double(c.n_layer) * block;
 }
 

@@ -196,8 +196,8 @@ void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
                               {"median_ms", 1e3 * rows[0].timing.step_seconds},
                               {"min_ms", 1e3 * rows[0].timing.min_step_seconds}};
   each_field(c, [&](const char* name, const auto& field, auto) {
-    if constexpr (std::is_same_v<decltype(field), const Unary&>)
-      json[name] = name_of(field);
+    if constexpr (std::is_same_v<decltype(field), const Activation&>)
+      json[name] = field.name();
     else
       json[name] = field;
   });

@@ -30,9 +30,13 @@ double median(std::vector<double> values) {
 // and the head for the last row. What last_only spares in the last block counts as done.
 double reading_flops(const GptConfig& c, double fresh, double tokens) {
   const double C = double(c.n_embd), layers = double(c.n_layer);
-  const double blocks = 12 * layers * C * C, head = double(c.vocab_size) * C;
-  const double keys = tokens - (fresh - 1) / 2;  // on the average
-  return 2 * (fresh * (blocks + 2 * layers * C * keys) + head);
+  const Heads heads = c.heads();
+  const double attention = double(heads.columns() + heads.channels()) * C;
+  const double mlp = (c.activation.is_gated ? 3 : 2) * double(c.hidden()) * C;
+  const double blocks = layers * (attention + mlp), head = double(c.vocab_size) * C;
+  double keys = tokens - (fresh - 1) / 2;  // on the average
+  if (heads.window > 0) keys = std::min(keys, double(heads.window));
+  return 2 * (fresh * (blocks + 2 * layers * double(heads.channels()) * keys) + head);
 }
 
 // What a step does for one sample, on the average over the workload's steps.

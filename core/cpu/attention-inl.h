@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/array.h"
+#include "core/backend/heads.h"
 #include "core/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,11 +32,17 @@ constexpr int64_t query_block = 64;
 
 struct AttentionShape {
   int64_t B, T, H, D;  // D: the width of a head
+  Heads heads;
 
-  static AttentionShape of(const Array& qkv, int64_t n_head) {
-    return {qkv.dim(0), qkv.dim(1), n_head, qkv.dim(2) / 3 / n_head};
+  static AttentionShape of(const Array& qkv, const Heads& heads) {
+    return {qkv.dim(0), qkv.dim(1), heads.n_head, heads.width, heads};
   }
-  int64_t C() const { return H * D; }
+  int64_t C() const { return H * D; }  // columns of y
+  int64_t row() const { return heads.columns(); }
+  // In a row of qkv, the first column of query head h and of the keys and the values that it reads.
+  int64_t query(int64_t h) const { return h * D; }
+  int64_t key(int64_t h) const { return C() + h / heads.shared() * D; }
+  int64_t value(int64_t h) const { return key(h) + heads.kv_channels(); }
   template <class F>
   F scale() const {
     return F(1) / std::sqrt(F(D));
@@ -51,6 +58,20 @@ template <class F>
 HWY_INLINE int64_t first_query(int64_t key, int64_t block) {
   const int64_t unit = std::max<int64_t>(8, hn::Lanes(Lanes<F>()));
   return key <= block ? 0 : round_down(key - block, unit);
+}
+// The end of those that are computed: beyond it no query's window holds any of the 8 keys.
+template <class F>
+HWY_INLINE int64_t end_query(const Heads& heads, int64_t key, int64_t block, int64_t columns) {
+  if (heads.window == 0) return columns;
+  const int64_t unit = std::max<int64_t>(8, hn::Lanes(Lanes<F>()));
+  return std::min(columns, round_up(key + 7 + heads.window - block, unit));
+}
+// The first key, a multiple of 8, of those that the vector of query i of the block needs: keys from
+// it on have been computed for that query.
+template <class F>
+HWY_INLINE int64_t first_needed(const Heads& heads, int64_t i, int64_t block) {
+  const int64_t unit = std::max<int64_t>(8, hn::Lanes(Lanes<F>()));
+  return round_down(heads.first_seen(block + round_down(i, unit)), 8);
 }
 // How many keys the vector that holds query i needs, beside all those before the block.
 template <class F>

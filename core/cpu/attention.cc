@@ -18,29 +18,50 @@ HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 namespace {
 
-// Softmax over keys [0, past) of one vector of queries: scores [past, query_block] at `scores`,
-// whose first query is `query`, are multiplied by `scale` first. `probabilities`, a stack in the
-// memory of the scores, receives them without their division by `sum` and with dropout applied;
-// those of later keys are zero. -> log sum exp.
+// Keys that a vector of queries may see, multiples of 8: all of its queries see those of [whole,
+// whole_end), some do those of [begin, whole) and [whole_end, end).
+struct KeyRange {
+  int64_t begin, whole, whole_end, end;
+
+  static KeyRange of(const Heads& heads, int64_t query, int64_t lanes, int64_t begin, int64_t end) {
+    const int64_t whole_end = round_down(query + 1, 8);
+    if (heads.window == 0) return {0, 0, whole_end, end};
+    const int64_t whole = std::max(begin, round_up(heads.first_seen(query + lanes - 1), 8));
+    return whole < whole_end ? KeyRange{begin, whole, whole_end, end}
+                             : KeyRange{begin, end, end, end};
+  }
+};
+
+// Softmax over `keys` of one vector of queries: scores at `scores`, of which row `base` is the
+// first, [keys, query_block], whose first query is `query`, are multiplied by `scale` first.
+// `probabilities`, a stack in the memory of the scores, receives them without their division by
+// `sum` and with dropout applied; those of keys that a query does not see are zero. -> log sum exp.
 template <class M, class F = typename M::Sum>
-HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past, F scale,
+HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t base, int64_t query, const Heads& heads,
+                                     const KeyRange& keys, F scale,
                                      const AttentionDropout<F>& dropout,
                                      typename M::Element* probabilities, F* sum) {
   const Lanes<F> d;
   const int64_t lanes = hn::Lanes(d);
   const auto queries = hn::Iota(d, F(query));
-  auto score = [&](int64_t key) { return hn::LoadU(d, scores + key * query_block); };
-  auto is_past = [&](int64_t key) { return hn::Le(hn::Set(d, F(key)), queries); };
+  const auto oldest =
+      hn::Sub(queries, hn::Set(d, heads.window > 0 ? F(heads.window) : F(query + lanes + 1)));
+  auto score = [&](int64_t key) { return hn::LoadU(d, scores + (key - base) * query_block); };
+  auto is_past = [&](int64_t key) {
+    const auto at = hn::Set(d, F(key));
+    return hn::And(hn::Le(at, queries), hn::Gt(at, oldest));
+  };
 
   auto largest = hn::Set(d, hwy::LowestValue<F>());
-  const int64_t unmasked = round_down(query + 1, 8);  // keys that all these queries see
-  for (int64_t key = 0; key < unmasked; key += 8) {
+  for (int64_t key = keys.begin; key < keys.whole; ++key)
+    largest = hn::IfThenElse(is_past(key), hn::Max(largest, score(key)), largest);
+  for (int64_t key = keys.whole; key < keys.whole_end; key += 8) {
     auto a = hn::Max(hn::Max(score(key), score(key + 1)), hn::Max(score(key + 2), score(key + 3)));
     auto b =
         hn::Max(hn::Max(score(key + 4), score(key + 5)), hn::Max(score(key + 6), score(key + 7)));
     largest = hn::Max(largest, hn::Max(a, b));
   }
-  for (int64_t key = unmasked; key < past; ++key) {
+  for (int64_t key = keys.whole_end; key < keys.end; ++key) {
     largest = hn::IfThenElse(is_past(key), hn::Max(largest, score(key)), largest);
   }
 
@@ -57,27 +78,30 @@ HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t query, int64_t past, F s
         p = hn::Mul(p, hn::Load(d, factors + (key - first) * lanes));
         q = hn::Mul(q, hn::Load(d, factors + (key + 1 - first) * lanes));
       }
-      M::store_stack(p, q, probabilities, query_block, key, 0);
+      M::store_stack(p, q, probabilities, query_block, key - base, 0);
     }
   };
   auto exponential = [&](int64_t key) {
     return exp_negative(d, hn::Mul(hn::Sub(score(key), largest), factor));
   };
-  for (int64_t key = 0; key < unmasked; key += 8) eight_keys(key, exponential);
-  for (int64_t key = unmasked; key < past; key += 8) {
-    eight_keys(key, [&](int64_t k) { return hn::IfThenElseZero(is_past(k), exponential(k)); });
-  }
+  auto seen = [&](int64_t k) { return hn::IfThenElseZero(is_past(k), exponential(k)); };
+  for (int64_t key = keys.begin; key < keys.whole; key += 8) eight_keys(key, seen);
+  for (int64_t key = keys.whole; key < keys.whole_end; key += 8) eight_keys(key, exponential);
+  for (int64_t key = keys.whole_end; key < keys.end; key += 8) eight_keys(key, seen);
   auto total = hn::Add(even, odd);
   hn::StoreU(total, d, sum);
   return hn::MulAdd(largest, factor, hn::Log(d, total));
 }
 
-// One head's queries [begin, end): qkv and y at that head's first column of its sequence, lse [T].
+// One head's queries [begin, end): `head` is b H + h, qkv and y at the first row of its sequence
+// and y at the head's first column, lse [T].
 template <class M, class E, class F = typename M::Sum>
 void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, int64_t end, E* y,
             F* lse, const Dropout& with_dropout) {
   using G = typename M::Element;
-  const int64_t width = round_up(s.D, max_lanes), keys = round_up(end, query_block);
+  const int64_t width = round_up(s.D, max_lanes), h = head % s.H;
+  const int64_t base = round_down(s.heads.first_seen(begin), query_block);  // the first key needed
+  const int64_t keys = round_up(end - base, query_block);
   const int64_t row = width / M::group, depth = (s.D + M::group - 1) / M::group;
   Scratch scratch(
       2 * Scratch::bytes_for<G>(keys * row) + Scratch::bytes_for<F>(keys * query_block) +
@@ -89,31 +113,38 @@ void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, 
   G* q_transposed = scratch.take<G>(query_block * row);
   F* result = scratch.take<F>(query_block * width);
   G* probabilities = reinterpret_cast<G*>(scores);  // a stack
-  M::load_rows(qkv + s.C(), 3 * s.C(), end, s.D, k, keys, width);
-  M::load_stack(qkv + 2 * s.C(), 3 * s.C(), end, s.D, v, keys, width);
+  const E* first_row = qkv + base * s.row();
+  M::load_rows(first_row + s.key(h), s.row(), end - base, s.D, k, keys, width);
+  M::load_stack(first_row + s.value(h), s.row(), end - base, s.D, v, keys, width);
 
   const int64_t lanes = hn::Lanes(Lanes<F>());
   const AttentionDropout<F> dropout(with_dropout, head, s.T);
   for (int64_t q0 = begin; q0 < end; q0 += query_block) {
     const int64_t queries = std::min(query_block, end - q0);
     const int64_t columns = round_up(queries, max_lanes);
-    M::load_rows(qkv + q0 * 3 * s.C(), 3 * s.C(), queries, s.D, q, query_block, width);
+    M::load_rows(qkv + q0 * s.row() + s.query(h), s.row(), queries, s.D, q, query_block, width);
     transpose(q, query_block, row, query_block, q_transposed);
-    for (int64_t key = 0; key < q0 + columns; key += 8) {
+    for (int64_t key = first_needed<F>(s.heads, 0, q0); key < q0 + columns; key += 8) {
       const int64_t first = first_query<F>(key, q0);
-      M::multiply({k + key * row, row, 1}, q_transposed + first, query_block,
-                  scores + key * query_block + first, query_block, columns - first, depth, false);
+      const int64_t past = end_query<F>(s.heads, key, q0, columns);
+      M::multiply({k + (key - base) * row, row, 1}, q_transposed + first, query_block,
+                  scores + (key - base) * query_block + first, query_block, past - first, depth,
+                  false);
     }
     HWY_ALIGN F sum[query_block], log_sum[query_block];
     for (int64_t i = 0; i < columns; i += lanes) {
-      auto log_sum_exp = softmax<M>(scores + i, q0 + i, q0 + keys_needed<F>(i), s.scale<F>(),
-                                    dropout, probabilities + i, sum + i);
+      const auto range = KeyRange::of(s.heads, q0 + i, lanes, first_needed<F>(s.heads, i, q0),
+                                      q0 + keys_needed<F>(i));
+      auto log_sum_exp = softmax<M>(scores + i, base, q0 + i, s.heads, range, s.scale<F>(), dropout,
+                                    probabilities + i, sum + i);
       hn::Store(log_sum_exp, Lanes<F>(), log_sum + i);
     }
     std::copy(log_sum, log_sum + queries, lse + q0);
     for (int64_t i = 0; i < queries; i += 8) {
-      M::multiply({probabilities + i, 1, query_block}, v, width, result + i * width, width, width,
-                  (q0 + i + 8) / M::group, false);
+      const int64_t first = (first_needed<F>(s.heads, i, q0) - base) / M::group;
+      M::multiply({probabilities + i + first * query_block, 1, query_block}, v + first * width,
+                  width, result + i * width, width, width, (q0 + i + 8 - base) / M::group - first,
+                  false);
     }
     for (int64_t i = 0; i < queries; ++i) {
       copy_scaled(result + i * width, s.D, F(1) / sum[i], y + (q0 + i) * s.C());
@@ -132,15 +163,15 @@ Attended attention_of(const Array& qkv, const AttentionShape& s, const Dropout& 
   parallel_for(s.B * s.H * blocks, [&](int64_t i) {
     const int64_t head = i % (s.B * s.H), b = head / s.H, h = head % s.H;
     const int64_t begin = (blocks - 1 - i / (s.B * s.H)) * block;  // the longest first
-    attend<M>(s, head, qkv.data<E>() + b * s.T * 3 * s.C() + h * s.D, begin,
-              std::min(s.T, begin + block), result.y.data<E>() + b * s.T * s.C() + h * s.D,
-              result.lse.data<F>() + head * s.T, dropout);
+    attend<M>(s, head, qkv.data<E>() + b * s.T * s.row(), begin, std::min(s.T, begin + block),
+              result.y.data<E>() + b * s.T * s.C() + h * s.D, result.lse.data<F>() + head * s.T,
+              dropout);
   });
   return result;
 }
 
-Attended attention(const Array& qkv, int64_t n_head, const Dropout& dropout) {
-  const AttentionShape s = AttentionShape::of(qkv, n_head);
+Attended attention(const Array& qkv, const Heads& heads, const Dropout& dropout) {
+  const AttentionShape s = AttentionShape::of(qkv, heads);
   return visit_math(qkv.dtype(),
                     [&]<class M, class E>(M, E) { return attention_of<M, E>(qkv, s, dropout); });
 }
@@ -158,15 +189,15 @@ namespace {
 
 class CpuAttentionOps final : public AttentionOps {
  public:
-  Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
-    count_flops(attention_flops(qkv));
-    return HWY_DYNAMIC_DISPATCH(attention)(qkv, n_head, dropout);
+  Attended forward(const Array& qkv, const Heads& heads, const Dropout& dropout) override {
+    count_flops(attention_flops(qkv, heads));
+    return HWY_DYNAMIC_DISPATCH(attention)(qkv, heads, dropout);
   }
 
-  Array grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+  Array grad(const Array& dy, const Array& qkv, const Attended& forward, const Heads& heads,
              const Dropout& dropout) override {
-    count_flops(2 * attention_flops(qkv));
-    return cpu_attention_grad(dy, qkv, forward, n_head, dropout);
+    count_flops(2 * attention_flops(qkv, heads));
+    return cpu_attention_grad(dy, qkv, forward, heads, dropout);
   }
 };
 

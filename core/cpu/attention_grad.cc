@@ -11,7 +11,8 @@
 
 // With S the scores, P the probabilities and M the dropout factors, which are computed again:
 //   dV = (P M)^T dY    dS = P (M dY V^T - delta), delta = rowsum(dY Y)    dQ = dS K    dK = dS^T Q
-// One thread does the whole of a head, so nothing is summed across threads.
+// One thread does the whole of a head of keys, with every head of queries that reads it, so nothing
+// is summed across threads.
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 namespace {
@@ -43,26 +44,32 @@ struct KeyTile {
   G* ds_stack;     // of dS^T
 };
 
-// P^T M and dS^T from the scores and V dY^T, for keys [key, key + 8) and queries from `first` on.
+// P^T M and dS^T from the scores and V dY^T, for keys [key, key + 8) and queries [first, past).
 template <class M, class F = typename M::Sum>
-HWY_INLINE void probability_grads(const Queries<M>& queries, int64_t key, int64_t first, F scale,
-                                  const AttentionDropout<F>& dropout, const KeyTile<M>& tile) {
+HWY_INLINE void probability_grads(const Queries<M>& queries, const AttentionShape& s, int64_t key,
+                                  int64_t first, int64_t past, const AttentionDropout<F>& dropout,
+                                  const KeyTile<M>& tile) {
   const Lanes<F> d;
   const int64_t lanes = hn::Lanes(d), row = query_block / M::group;
-  const auto score_scale = hn::Set(d, scale);
+  const auto score_scale = hn::Set(d, s.scale<F>());
+  const int64_t window = s.heads.window > 0 ? s.heads.window : s.T + query_block;
   HWY_ALIGN F factors[8 * max_lanes];
-  for (int64_t i = first; i < queries.columns; i += lanes) {
+  for (int64_t i = first; i < past; i += lanes) {
     const int64_t query = queries.begin + i;
     const auto lse = hn::LoadU(d, queries.lse + i), delta = hn::LoadU(d, queries.delta + i);
     const auto positions = hn::Iota(d, F(query));
-    const bool masked = key + 7 > query;
+    const auto oldest = hn::Sub(positions, hn::Set(d, F(window)));
+    const bool masked = key + 7 > query || key <= query + lanes - 1 - window;
     if (dropout.enabled()) dropout.factors(key, query, factors);
     // -> dS^T of key + r
     auto one_key = [&](int64_t r) HWY_ATTR {
       const auto score = hn::LoadU(d, tile.scores + r * query_block + i);
       auto p = exp_negative(d, hn::MulSub(score, score_scale, lse));
       auto dp = hn::LoadU(d, tile.dp + r * query_block + i);
-      if (masked) p = hn::IfThenElseZero(hn::Le(hn::Set(d, F(key + r)), positions), p);
+      if (masked) {
+        const auto at = hn::Set(d, F(key + r));
+        p = hn::IfThenElseZero(hn::And(hn::Le(at, positions), hn::Gt(at, oldest)), p);
+      }
       auto kept = p;
       if (dropout.enabled()) {
         auto factor = hn::Load(d, factors + r * lanes);
@@ -85,19 +92,21 @@ HWY_INLINE void probability_grads(const Queries<M>& queries, int64_t key, int64_
 
 // Adds what one block of queries gives to the gradients of the keys before it, and to its own.
 template <class M, class F = typename M::Sum>
-void block_grads(const Queries<M>& queries, const Keys<M>& keys, int64_t D, int64_t width, F scale,
-                 const AttentionDropout<F>& dropout) {
+void block_grads(const Queries<M>& queries, const Keys<M>& keys, const AttentionShape& s,
+                 int64_t width, const AttentionDropout<F>& dropout) {
   using G = typename M::Element;
   constexpr int64_t group = M::group, line = query_block / group;
   HWY_ALIGN F scores[8 * query_block], dp[8 * query_block];
   HWY_ALIGN G p_rows[8 * line], ds_rows[8 * line], ds[query_block * line];  // ds: stack
   const int64_t end = queries.begin + queries.columns, row = width / group;
-  const int64_t depth = (D + group - 1) / group;
-  for (int64_t block = 0; block < end; block += query_block) {
+  const int64_t depth = (s.D + group - 1) / group;
+  const int64_t begin = first_needed<F>(s.heads, 0, queries.begin);
+  for (int64_t block = round_down(begin, query_block); block < end; block += query_block) {
     const int64_t block_end = std::min(block + query_block, end);
-    for (int64_t key = block; key < block_end; key += 8) {
+    for (int64_t key = std::max(begin, block); key < block_end; key += 8) {
       const int64_t first = first_query<F>(key, queries.begin);
-      const int64_t columns = queries.columns - first;
+      const int64_t past = end_query<F>(s.heads, key, queries.begin, queries.columns);
+      const int64_t columns = past - first;
       KeyTile<M> tile{scores, dp, p_rows, ds_rows, ds + (key - block) * line};
       if constexpr (group == 1)
         tile = {scores, tile.ds_stack, scores, tile.ds_stack, tile.ds_stack};
@@ -105,7 +114,7 @@ void block_grads(const Queries<M>& queries, const Keys<M>& keys, int64_t D, int6
                   tile.scores + first, query_block, columns, depth, false);
       M::multiply({keys.v + key * row, row, 1}, queries.dy_transposed + first, query_block,
                   tile.dp + first, query_block, columns, depth, false);
-      probability_grads(queries, key, first, scale, dropout, tile);
+      probability_grads(queries, s, key, first, past, dropout, tile);
       const int64_t pairs = first / group;
       M::multiply({tile.p + pairs, line, 1}, queries.dy_stack + pairs * width, width,
                   keys.dv + key * width, width, width, columns / group, true);
@@ -113,9 +122,13 @@ void block_grads(const Queries<M>& queries, const Keys<M>& keys, int64_t D, int6
                   keys.dk + key * width, width, width, columns / group, true);
     }
     for (int64_t i = 0; i < queries.count; i += 8) {
-      const int64_t past = std::min(block_end, queries.begin + i + 8) - block;
-      M::multiply({ds + i, 1, query_block}, keys.k_stack + block / group * width, width,
-                  queries.dq + i * width, width, width, past / group, block > 0);
+      const int64_t needed = first_needed<F>(s.heads, i, queries.begin);
+      const int64_t first = std::max(needed, block),
+                    past = std::min(block_end, queries.begin + i + 8);
+      if (first >= past) continue;
+      M::multiply({ds + i + (first - block) / group * query_block, 1, query_block},
+                  keys.k_stack + first / group * width, width, queries.dq + i * width, width, width,
+                  (past - first) / group, first > needed);
     }
   }
 }
@@ -133,13 +146,14 @@ void load_statistics(const Queries<M>& queries, const AttentionShape& s, const E
   }
 }
 
-// One head, every pointer at its first column of its sequence; lse [T].
+// Key head `kv_head` of sequence b and the query heads that read it, every pointer at the first row
+// of the sequence; lse [H, T].
 template <class M, class E, class F = typename M::Sum>
-void head_grads(const AttentionShape& s, int64_t head, const E* dy, const E* qkv, const E* y,
-                const F* lse, E* dqkv, const Dropout& with_dropout) {
+void head_grads(const AttentionShape& s, int64_t b, int64_t kv_head, const E* dy, const E* qkv,
+                const E* y, const F* lse, E* dqkv, const Dropout& with_dropout) {
   using G = typename M::Element;
   const int64_t width = round_up(s.D, max_lanes), length = round_up(s.T, query_block);
-  const int64_t stride = 3 * s.C(), of_keys = length * width, of_queries = query_block * width;
+  const int64_t stride = s.row(), of_keys = length * width, of_queries = query_block * width;
   const int64_t row = width / M::group;
   constexpr int copies = M::group > 1 ? 2 : 1;  // rows and stack, where they differ
   Scratch scratch((1 + copies) * Scratch::bytes_for<G>(length * row) +
@@ -163,30 +177,35 @@ void head_grads(const AttentionShape& s, int64_t head, const E* dy, const E* qkv
     M::load_rows(from, from_stride, rows, s.D, to, padded, width);
     if constexpr (copies > 1) M::load_stack(from, from_stride, rows, s.D, to_stack, padded, width);
   };
-  load(qkv + s.C(), stride, s.T, keys.k, keys.k_stack, length);
-  M::load_rows(qkv + 2 * s.C(), stride, s.T, s.D, keys.v, length, width);
+  const int64_t first_head = kv_head * s.heads.shared();
+  load(qkv + s.key(first_head), stride, s.T, keys.k, keys.k_stack, length);
+  M::load_rows(qkv + s.value(first_head), stride, s.T, s.D, keys.v, length, width);
   std::fill_n(keys.dk, of_keys, F(0));
   std::fill_n(keys.dv, of_keys, F(0));
 
-  const AttentionDropout<F> dropout(with_dropout, head, s.T);
-  for (queries.begin = 0; queries.begin < s.T; queries.begin += query_block) {
-    queries.count = std::min(query_block, s.T - queries.begin);
-    queries.columns = round_up(queries.count, max_lanes);
-    load(qkv + queries.begin * stride, stride, queries.count, queries.q, queries.q_stack,
-         query_block);
-    load(dy + queries.begin * s.C(), s.C(), queries.count, queries.dy, queries.dy_stack,
-         query_block);
-    transpose(queries.q, query_block, row, query_block, queries.q_transposed);
-    transpose(queries.dy, query_block, row, query_block, queries.dy_transposed);
-    load_statistics(queries, s, dy, y, lse);
-    block_grads(queries, keys, s.D, width, s.scale<F>(), dropout);
-    for (int64_t i = 0; i < queries.count; ++i) {
-      copy_scaled(queries.dq + i * width, s.D, s.scale<F>(), dqkv + (queries.begin + i) * stride);
+  for (int64_t h = first_head; h < first_head + s.heads.shared(); ++h) {
+    const AttentionDropout<F> dropout(with_dropout, b * s.H + h, s.T);
+    for (queries.begin = 0; queries.begin < s.T; queries.begin += query_block) {
+      queries.count = std::min(query_block, s.T - queries.begin);
+      queries.columns = round_up(queries.count, max_lanes);
+      load(qkv + queries.begin * stride + s.query(h), stride, queries.count, queries.q,
+           queries.q_stack, query_block);
+      load(dy + queries.begin * s.C() + s.query(h), s.C(), queries.count, queries.dy,
+           queries.dy_stack, query_block);
+      transpose(queries.q, query_block, row, query_block, queries.q_transposed);
+      transpose(queries.dy, query_block, row, query_block, queries.dy_transposed);
+      load_statistics(queries, s, dy + s.query(h), y + s.query(h), lse + h * s.T);
+      block_grads(queries, keys, s, width, dropout);
+      for (int64_t i = 0; i < queries.count; ++i) {
+        copy_scaled(queries.dq + i * width, s.D, s.scale<F>(),
+                    dqkv + (queries.begin + i) * stride + s.query(h));
+      }
     }
   }
   for (int64_t t = 0; t < s.T; ++t) {
-    copy_scaled(keys.dk + t * width, s.D, s.scale<F>(), dqkv + t * stride + s.C());
-    copy_scaled(keys.dv + t * width, s.D, F(1), dqkv + t * stride + 2 * s.C());
+    E* at = dqkv + t * stride;
+    copy_scaled(keys.dk + t * width, s.D, s.scale<F>(), at + s.key(first_head));
+    copy_scaled(keys.dv + t * width, s.D, F(1), at + s.value(first_head));
   }
 }
 
@@ -194,19 +213,19 @@ template <class M, class E>
 Array grads_of(const Array& dy, const Array& qkv, const Attended& forward, const AttentionShape& s,
                const Dropout& dropout) {
   Array dqkv(qkv.shape(), qkv.dtype(), qkv.device());
-  parallel_for(s.B * s.H, [&](int64_t head) {
-    const int64_t column = head % s.H * s.D, row = head / s.H * s.T;
-    const int64_t packed = row * 3 * s.C() + column, at = row * s.C() + column;
-    head_grads<M>(s, head, dy.data<E>() + at, qkv.data<E>() + packed, forward.y.data<E>() + at,
-                  forward.lse.data<typename M::Sum>() + head * s.T, dqkv.data<E>() + packed,
-                  dropout);
+  const int64_t kv_heads = s.heads.n_kv_head;
+  parallel_for(s.B * kv_heads, [&](int64_t i) {
+    const int64_t b = i / kv_heads, packed = b * s.T * s.row(), at = b * s.T * s.C();
+    head_grads<M>(s, b, i % kv_heads, dy.data<E>() + at, qkv.data<E>() + packed,
+                  forward.y.data<E>() + at, forward.lse.data<typename M::Sum>() + b * s.H * s.T,
+                  dqkv.data<E>() + packed, dropout);
   });
   return dqkv;
 }
 
-Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+Array attention_grad(const Array& dy, const Array& qkv, const Attended& forward, const Heads& heads,
                      const Dropout& dropout) {
-  const AttentionShape s = AttentionShape::of(qkv, n_head);
+  const AttentionShape s = AttentionShape::of(qkv, heads);
   return visit_math(qkv.dtype(), [&]<class M, class E>(M, E) {
     return grads_of<M, E>(dy, qkv, forward, s, dropout);
   });
@@ -221,9 +240,9 @@ namespace folio {
 
 HWY_EXPORT(attention_grad);
 
-Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
-                         const Dropout& dropout) {
-  return HWY_DYNAMIC_DISPATCH(attention_grad)(dy, qkv, forward, n_head, dropout);
+Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
+                         const Heads& heads, const Dropout& dropout) {
+  return HWY_DYNAMIC_DISPATCH(attention_grad)(dy, qkv, forward, heads, dropout);
 }
 
 }  // namespace folio

@@ -4,7 +4,7 @@
 namespace folio {
 
 // AttentionOps::grad.
-Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
-                         const Dropout& dropout);
+Array cpu_attention_grad(const Array& dy, const Array& qkv, const Attended& forward,
+                         const Heads& heads, const Dropout& dropout);
 
 }  // namespace folio

@@ -13,6 +13,7 @@ Backend& cpu_backend() {
                                            .norms = cpu_norms(),
                                            .products = cpu_products(),
                                            .embeddings = cpu_embeddings(),
+                                           .rotary = cpu_rotary(),
                                            .attention = cpu_attention(),
                                            .losses = cpu_losses(),
                                            .optimizer = cpu_optimizer(),

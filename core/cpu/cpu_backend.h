@@ -15,6 +15,7 @@ RowOps& cpu_rows();
 NormOps& cpu_norms();
 ProductOps& cpu_products();
 EmbeddingOps& cpu_embeddings();
+RotaryOps& cpu_rotary();
 AttentionOps& cpu_attention();
 LossOps& cpu_losses();
 OptimizerOps& cpu_optimizer();

@@ -66,6 +66,49 @@ void unary(Unary op, const Array& x, Array& y) {
   visit_dtype(x.dtype(), "unary", [&](auto t) { unary_of<decltype(t)>(op, x, y); });
 }
 
+// f(r, i, n) for every vector of F columns, i the first of them, of every row r of x [..., 2 F].
+template <class T, class F>
+void for_gated(const Array& x, F&& f) {
+  const int64_t width = x.dim(-1) / 2;
+  const int64_t block = std::max<int64_t>(1, (1 << 13) / std::max<int64_t>(1, width));
+  parallel_blocks(x.rows(), block, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t r = begin; r < end; ++r)
+      for_vectors(Tag<T>(), 0, width, [&](int64_t i, auto n) HWY_ATTR { f(r, i, n); });
+  });
+}
+
+void swiglu(const Array& x, Array& y) {
+  visit_dtype(x.dtype(), "swiglu", [&](auto t) {
+    using T = decltype(t);
+    const int64_t F = y.dim(-1);
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    Tag<T> d;
+    for_gated<T>(x, [&](int64_t r, int64_t i, auto n) HWY_ATTR {
+      const T* gate = in + r * 2 * F + i;
+      store(Silu::value(load(d, gate, n)) * load(d, gate + F, n), out + r * F + i, n);
+    });
+  });
+}
+
+void swiglu_grad(const Array& x, const Array& dy, Array& dx, Array* y) {
+  visit_dtype(x.dtype(), "swiglu_grad", [&](auto t) {
+    using T = decltype(t);
+    const int64_t F = dy.dim(-1);
+    const T *in = x.data<T>(), *grad = dy.data<T>();
+    T *out = dx.data<T>(), *again = y ? y->data<T>() : nullptr;
+    Tag<T> d;
+    for_gated<T>(x, [&](int64_t r, int64_t i, auto n) HWY_ATTR {
+      const T* gate_at = in + r * 2 * F + i;
+      const auto gate = load(d, gate_at, n), up = load(d, gate_at + F, n);
+      const auto g = load(d, grad + r * F + i, n), act = Silu::value(gate);
+      store(g * up * Silu::slope(gate), out + r * 2 * F + i, n);
+      store(g * act, out + r * 2 * F + F + i, n);
+      if (again) store(act * up, again + r * F + i, n);
+    });
+  });
+}
+
 template <class T>
 void unary_grad_of(Unary op, const Array& x, const Array& dy, Array& dx) {
   const T *in = x.data<T>(), *grad = dy.data<T>();
@@ -116,6 +159,8 @@ HWY_EXPORT(cast);
 HWY_EXPORT(accumulate);
 HWY_EXPORT(unary);
 HWY_EXPORT(unary_grad);
+HWY_EXPORT(swiglu);
+HWY_EXPORT(swiglu_grad);
 HWY_EXPORT(add);
 HWY_EXPORT(scale);
 
@@ -158,6 +203,21 @@ class CpuElementwiseOps final : public ElementwiseOps {
   Array unary_grad(Unary op, const Array& x, const Array& dy) override {
     Array dx(x.shape(), x.dtype(), x.device());
     HWY_DYNAMIC_DISPATCH(unary_grad)(op, x, dy, dx);
+    return dx;
+  }
+
+  Array swiglu(const Array& x) override {
+    Shape shape = x.shape();
+    shape[-1] /= 2;
+    Array y(shape, x.dtype(), x.device());
+    HWY_DYNAMIC_DISPATCH(swiglu)(x, y);
+    return y;
+  }
+
+  Array swiglu_grad(const Array& x, const Array& dy, Array* y) override {
+    Array dx(x.shape(), x.dtype(), x.device());
+    if (y) *y = Array(dy.shape(), dy.dtype(), dy.device());
+    HWY_DYNAMIC_DISPATCH(swiglu_grad)(x, dy, dx, y);
     return dx;
   }
 

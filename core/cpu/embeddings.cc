@@ -23,7 +23,7 @@ void gather(const Array& tokens, const Array& wte, const Array& wpe,
             std::span<const int32_t> positions, Array& y) {
   const int64_t length = tokens.dim(1), C = wte.dim(1);
   const int32_t* ids = tokens.data<int32_t>();
-  const W *embeddings = wte.data<W>(), *places = wpe.data<W>();
+  const W *embeddings = wte.data<W>(), *places = wpe.defined() ? wpe.data<W>() : nullptr;
   T* out = y.data<T>();
   Tag<T> d;
   parallel_blocks(tokens.size(), std::max<int64_t>(1, (1 << 14) / C),
@@ -31,9 +31,11 @@ void gather(const Array& tokens, const Array& wte, const Array& wpe,
                     for (int64_t r = begin; r < end; ++r) {
                       const int64_t b = r / length, t = r % length;
                       const int64_t position = (positions.empty() ? 0 : positions[size_t(b)]) + t;
-                      const W *token = embeddings + ids[r] * C, *place = places + position * C;
+                      const W* token = embeddings + ids[r] * C;
+                      const W* place = places ? places + position * C : nullptr;
                       for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
-                        store(load(d, token + i, n) + load(d, place + i, n), out + r * C + i, n);
+                        const auto x = load(d, token + i, n);
+                        store(place ? x + load(d, place + i, n) : x, out + r * C + i, n);
                       });
                     }
                   });
@@ -153,12 +155,13 @@ class CpuEmbeddingOps final : public EmbeddingOps {
     add_named_rows(dy, {rows.data<int32_t>(), size_t(rows.size())}, dx);
   }
 
-  void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
+  void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array* dwpe) override {
     count_bytes(2 * moved_bytes(dy));
     add_named_rows(dy, {tokens.data<int32_t>(), size_t(tokens.size())}, dwte);
+    if (!dwpe) return;
     std::vector<int32_t> positions(size_t(tokens.size()));
     for (size_t i = 0; i < positions.size(); ++i) positions[i] = int32_t(i % size_t(tokens.dim(1)));
-    add_named_rows(dy, positions, dwpe);
+    add_named_rows(dy, positions, *dwpe);
   }
 };
 

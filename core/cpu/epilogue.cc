@@ -63,9 +63,23 @@ A max_of(const A* x, int64_t n) {
   return result;
 }
 
-template <class A, class T>
-A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx) {
+// x = c tanh(x / c), and the slope of that if it is wanted.
+template <class A>
+void cap(A* x, int64_t n, A softcap, A* slopes) {
   const Tag<A> d;
+  using F = Simd<Tag<A>>;
+  const F c(static_cast<double>(softcap)), inverse(1 / static_cast<double>(softcap)), one(1.0);
+  for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+    const F t = tanh(load(d, x + i, part) * inverse);
+    store(c * t, x + i, part);
+    if (slopes) store(one - t * t, slopes + i, part);
+  });
+}
+
+template <class A, class T>
+A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx, A softcap, A* slopes) {
+  const Tag<A> d;
+  if (softcap > 0) cap(x, n, softcap, dx ? slopes : nullptr);
   const A top = max_of(x, n), at_target = x[target] - top;
   const Simd<Tag<A>> shift(static_cast<double>(top));
   Simd<Tag<A>> sums(0.0);
@@ -82,6 +96,11 @@ A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx) {
       store(load(d, x + i, part) * factor, dx + i, part);
     });
     dx[target] = T(at);
+    if (softcap > 0) {
+      for_vectors(d, 0, n, [&](int64_t i, auto part) HWY_ATTR {
+        store(load(d, dx + i, part) * load(d, slopes + i, part), dx + i, part);
+      });
+    }
   }
   return std::log(sum) - at_target;
 }
@@ -149,8 +168,8 @@ void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx) 
   best<A, T>().act_grad(sum, pre, n, act, post, dx);
 }
 template <class A, class T>
-A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx) {
-  return best<A, T>().softmax_loss(x, n, target, scale, dx);
+A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx, A softcap, A* slopes) {
+  return best<A, T>().softmax_loss(x, n, target, scale, dx, softcap, slopes);
 }
 template <class A, class T>
 void add_row(const T* x, int64_t n, A* y) {
@@ -160,7 +179,7 @@ void add_row(const T* x, int64_t n, A* y) {
 #define FOLIO_EPILOGUES(A, T)                                         \
   template void bias_act(const A*, const A*, int64_t, Unary, T*, T*); \
   template void act_grad(const A*, const T*, int64_t, Unary, T*, T*); \
-  template A softmax_loss(A*, int64_t, int64_t, A, T*);               \
+  template A softmax_loss(A*, int64_t, int64_t, A, T*, A, A*);        \
   template void add_row(const T*, int64_t, A*);
 FOLIO_EPILOGUES(double, double)
 FOLIO_EPILOGUES(float, float)

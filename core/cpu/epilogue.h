@@ -19,10 +19,11 @@ void bias_act(const A* sum, const A* bias, int64_t n, Unary act, T* pre, T* y);
 template <class A, class T>
 void act_grad(const A* sum, const T* pre, int64_t n, Unary act, T* post, T* dx);
 
-// -log softmax(x)[target]. With `dx`, also (softmax(x) - onehot(target)) * scale; dx may be x,
-// which is overwritten.
+// -log softmax(z)[target], where z is x or, with a softcap c > 0, c tanh(x / c). With `dx`, also
+// its gradient in x times `scale`; dx may be x, which is overwritten. `slopes` [n] is scratch,
+// needed for a softcap and dx.
 template <class A, class T>
-A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx);
+A softmax_loss(A* x, int64_t n, int64_t target, A scale, T* dx, A softcap = 0, A* slopes = nullptr);
 
 // y += x
 template <class A, class T>

@@ -26,14 +26,17 @@ int64_t chunk_rows(int64_t m, int64_t V) {
 // Losses of `rows` rows of logits, and the gradient of the mean in `dlogits` if it is given. A row
 // whose target is ignored has none.
 template <class A, class T>
-void softmax_rows(A* logits, const int32_t* targets, int64_t rows, int64_t V, A scale,
+void softmax_rows(A* logits, const int32_t* targets, int64_t rows, int64_t V, A scale, A softcap,
                   double* losses, T* dlogits) {
   parallel_blocks(rows, std::max<int64_t>(1, 4096 / V), [&](int64_t begin, int64_t end) {
+    Scratch scratch(softcap > 0 ? Scratch::bytes_for<A>(V) : 0);
+    A* slopes = softcap > 0 ? scratch.take<A>(V) : nullptr;
     for (int64_t i = begin; i < end; ++i) {
       T* to = dlogits ? dlogits + i * V : nullptr;
       losses[i] = 0;
       if (targets[i] >= 0)
-        losses[i] = double(softmax_loss<A, T>(logits + i * V, V, targets[i], scale, to));
+        losses[i] =
+            double(softmax_loss<A, T>(logits + i * V, V, targets[i], scale, to, softcap, slopes));
       else if (to)
         std::fill_n(to, V, T(A(0)));
     }
@@ -59,7 +62,7 @@ void grad_x(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
 // A: the type of sums; T: of x; G: that in which the gradient of the logits is multiplied.
 template <class A, class T, class G>
 CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with_grad,
-                 double factor) {
+                 double factor, double softcap) {
   int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
   const int32_t* target = targets.data<int32_t>();
   int64_t count = count_targets(target, m), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
@@ -77,8 +80,8 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
     int64_t rows = std::min(chunk, m - i);
     Operand xs = operand(x).at(i, 0);
     parallel_gemm(rows, V, C, xs, wt, logits);
-    softmax_rows<A, G>(logits.data<A>(), target + i, rows, V, scale, losses.data<double>() + i,
-                       with_grad ? dlogits.data<G>() : nullptr);
+    softmax_rows<A, G>(logits.data<A>(), target + i, rows, V, scale, A(softcap),
+                       losses.data<double>() + i, with_grad ? dlogits.data<G>() : nullptr);
     if (!with_grad) continue;
     grad_x<A, T>(rows, C, V, operand(dlogits), wv, result.dx.data<T>() + i * C);
     parallel_gemm(V, C, rows, operand(dlogits, true), xs, result.dw, true);
@@ -91,7 +94,7 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
 }
 
 template <class A>
-Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
+Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets, double softcap) {
   int64_t m = x.rows(), chunk = chunk_rows(std::max<int64_t>(m, 1), w.n);
   const int32_t* target = targets.data<int32_t>();
   int64_t count = count_targets(target, m);
@@ -100,8 +103,8 @@ Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
   for (int64_t i = 0; i < m; i += chunk) {
     int64_t end = std::min(m, i + chunk);
     Array logits = backend(x)->packed.linear(rows.slice(i, end), w, {}, Unary::none);
-    softmax_rows<A, A>(logits.data<A>(), target + i, end - i, w.n, A(1), &losses[size_t(i)],
-                       nullptr);
+    softmax_rows<A, A>(logits.data<A>(), target + i, end - i, w.n, A(1), A(softcap),
+                       &losses[size_t(i)], nullptr);
   }
   double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
   return to_array<A>({A(sum / double(count))}, {}, x.device());
@@ -110,21 +113,24 @@ Array packed_loss(const Array& x, const PackedWeight& w, const Array& targets) {
 class CpuLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                    bool with_grad, double factor) override {
+                                    bool with_grad, double factor, double softcap) override {
     count_flops(product_flops(x.rows(), w.dim(0), x.dim(-1)) * (with_grad ? 3 : 1));
     if (x.dtype() == DType::f64)
-      return run<double, double, double>(x, w, targets, with_grad, factor);
-    if (x.dtype() == DType::f32) return run<float, float, float>(x, w, targets, with_grad, factor);
+      return run<double, double, double>(x, w, targets, with_grad, factor, softcap);
+    if (x.dtype() == DType::f32)
+      return run<float, float, float>(x, w, targets, with_grad, factor, softcap);
     if (gemm_dtype(DType::bf16) == DType::f32)
-      return run<float, bfloat16, float>(x, w, targets, with_grad, factor);
-    return run<float, bfloat16, bfloat16>(x, w, targets, with_grad, factor);
+      return run<float, bfloat16, float>(x, w, targets, with_grad, factor, softcap);
+    return run<float, bfloat16, bfloat16>(x, w, targets, with_grad, factor, softcap);
   }
 
-  Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets) override {
-    if (x.dtype() == DType::f64) return packed_loss<double>(x, w, targets);
+  Array linear_cross_entropy(const Array& x, const PackedWeight& w, const Array& targets,
+                             double softcap) override {
+    if (x.dtype() == DType::f64) return packed_loss<double>(x, w, targets, softcap);
     // The logits have the dtype of x: never bf16 here.
     return packed_loss<float>(
-        x.dtype() == DType::f32 ? x : backend(x)->elementwise.cast(x, DType::f32), w, targets);
+        x.dtype() == DType::f32 ? x : backend(x)->elementwise.cast(x, DType::f32), w, targets,
+        softcap);
   }
 };
 

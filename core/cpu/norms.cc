@@ -6,7 +6,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/dropout-inl.h"
 #include "core/cpu/simd-inl.h"
-#include "core/devices/layer_norm_results.h"
+#include "core/devices/norm_results.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
@@ -16,11 +16,38 @@ namespace folio::HWY_NAMESPACE {
 
 inline int64_t rows_at_once(int64_t C) { return std::max<int64_t>(1, (1 << 14) / C); }
 
-// The variance is summed around the mean, over a row that the first pass left in the cache.
+// What the forward of a norm reads and writes beside the row; w, b and, for rms, mean may be null.
+template <class A>
+struct Forward {
+  const A *w, *b;
+  A *mean, *rstd;
+  A eps;
+};
+
+// y = x rstd w.
 template <class T, class Y, class A = Compute<T>>
-void normalize_row(const T* x, int64_t C, const A* w, const A* b, A eps, Y* y, A& mean, A& rstd) {
+void rms_row(const T* x, int64_t C, const Forward<A>& norm, Y* y, A& rstd) {
   Tag<T> d;
   using F = Simd<Tag<T>>;
+  F squares(0.0);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    const F value = load(d, x + i, n);
+    squares = squares + value * value;
+  });
+  rstd = A(1) / std::sqrt(sum(squares) / A(C) + norm.eps);
+  const F factor(rstd);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    const F scaled = load(d, x + i, n) * factor;
+    store(norm.w ? scaled * load(d, norm.w + i, n) : scaled, y + i, n);
+  });
+}
+
+// The variance is summed around the mean, over a row that the first pass left in the cache.
+template <class T, class Y, class A = Compute<T>>
+void layer_row(const T* x, int64_t C, const Forward<A>& norm, Y* y, A& mean, A& rstd) {
+  Tag<T> d;
+  using F = Simd<Tag<T>>;
+  const A *w = norm.w, *b = norm.b;
   F total(0.0), squares(0.0);
   for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR { total = total + load(d, x + i, n); });
   mean = sum(total) / A(C);
@@ -29,57 +56,71 @@ void normalize_row(const T* x, int64_t C, const A* w, const A* b, A eps, Y* y, A
     F offset = stored_lanes(load(d, x + i, n) - center, n);
     squares = squares + offset * offset;
   });
-  rstd = A(1) / std::sqrt(sum(squares) / A(C) + eps);
+  rstd = A(1) / std::sqrt(sum(squares) / A(C) + norm.eps);
   const F factor(rstd);
   for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
-    F scaled = (load(d, x + i, n) - center) * factor * load(d, w + i, n);
+    F scaled = (load(d, x + i, n) - center) * factor;
+    if (w) scaled = scaled * load(d, w + i, n);
     store(b ? scaled + load(d, b + i, n) : scaled, y + i, n);
   });
 }
 
+// Row r of what gives y [..., C].
+template <class T, class Y, class A = Compute<T>>
+void norm_row(const T* x, int64_t C, int64_t r, const Forward<A>& norm, Y* y) {
+  if (norm.mean)
+    layer_row(x, C, norm, y, norm.mean[r], norm.rstd[r]);
+  else
+    rms_row(x, C, norm, y, norm.rstd[r]);
+}
+
+template <class A>
+A* data_of(const Array& x) {
+  return x.defined() ? x.data<A>() : nullptr;
+}
+template <class A>
+Forward<A> forward_of(const Array& w, const Array& b, double eps, const Normed& out) {
+  return {data_of<A>(w), data_of<A>(b), data_of<A>(out.mean), out.rstd.data<A>(), A(eps)};
+}
+
 template <class T, class Y>
-void layer_norm_of(const Array& x, const Array& w, const Array& b, double eps, LayerNormed& out) {
-  using A = Compute<T>;
+void norm_of(const Array& x, const Array& w, const Array& b, double eps, Normed& out) {
   const int64_t C = x.dim(-1);
   const T* in = x.data<T>();
-  const A *weight = w.data<A>(), *bias = b.defined() ? b.data<A>() : nullptr;
   Y* y = out.y.data<Y>();
-  A *mean = out.mean.data<A>(), *rstd = out.rstd.data<A>();
+  const auto norm = forward_of<Compute<T>>(w, b, eps, out);
   parallel_blocks(x.rows(), rows_at_once(C), [&](int64_t begin, int64_t end) HWY_ATTR {
-    for (int64_t r = begin; r < end; ++r)
-      normalize_row(in + r * C, C, weight, bias, A(eps), y + r * C, mean[r], rstd[r]);
+    for (int64_t r = begin; r < end; ++r) norm_row(in + r * C, C, r, norm, y + r * C);
   });
 }
 
 template <class T, class Y>
-void add_dropout_layer_norm_of(const Array& residual, const Array& x, const Dropout& dropout,
-                               const Array& w, const Array& b, double eps, NormedSum& out) {
-  using A = Compute<T>;
+void add_dropout_norm_of(const Array& residual, const Array& x, const Dropout& dropout,
+                         const Array& w, const Array& b, double eps, NormedSum& out) {
   const int64_t C = x.dim(-1);
   const T* base = residual.data<T>();
   const Y* branch = x.data<Y>();
-  const A *weight = w.data<A>(), *bias = b.defined() ? b.data<A>() : nullptr;
   T* sum = out.sum.data<T>();
   Y* y = out.normed.y.data<Y>();
-  A *mean = out.normed.mean.data<A>(), *rstd = out.normed.rstd.data<A>();
+  const auto norm = forward_of<Compute<T>>(w, b, eps, out.normed);
   parallel_blocks(x.rows(), rows_at_once(C), [&](int64_t begin, int64_t end) HWY_ATTR {
     for (int64_t r = begin; r < end; ++r) {
       add_dropout_range(base, branch, dropout, r * C, (r + 1) * C, sum);
-      normalize_row(sum + r * C, C, weight, bias, A(eps), y + r * C, mean[r], rstd[r]);
+      norm_row(sum + r * C, C, r, norm, y + r * C);
     }
   });
 }
 
-void add_dropout_layer_norm(const Array& residual, const Array& x, const Dropout& dropout,
-                            const Array& w, const Array& b, double eps, NormedSum& out) {
-  visit_stream(residual.dtype(), x.dtype(), "add_dropout_layer_norm", [&](auto t, auto y) {
-    add_dropout_layer_norm_of<decltype(t), decltype(y)>(residual, x, dropout, w, b, eps, out);
+void add_dropout_norm(const Array& residual, const Array& x, const Dropout& dropout, const Array& w,
+                      const Array& b, double eps, NormedSum& out) {
+  visit_stream(residual.dtype(), x.dtype(), "add_dropout_norm", [&](auto t, auto y) {
+    add_dropout_norm_of<decltype(t), decltype(y)>(residual, x, dropout, w, b, eps, out);
   });
 }
 
-void layer_norm(const Array& x, const Array& w, const Array& b, double eps, LayerNormed& out) {
-  visit_stream(x.dtype(), out.y.dtype(), "layer_norm",
-               [&](auto t, auto y) { layer_norm_of<decltype(t), decltype(y)>(x, w, b, eps, out); });
+void norm(const Array& x, const Array& w, const Array& b, double eps, Normed& out) {
+  visit_stream(x.dtype(), out.y.dtype(), "norm",
+               [&](auto t, auto y) { norm_of<decltype(t), decltype(y)>(x, w, b, eps, out); });
 }
 
 // x as it is read again after it was stored as T.
@@ -92,18 +133,52 @@ inline Simd<D> rounded(Simd<D> x) {
   return x;
 }
 
-// With n = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - n mean(g n)), to which `so_far`
-// is added unless it is null. Adds dy n to dw and dy to db.
+// What the gradient of a norm reads beside the row and dy, where its sums go, and what is added to
+// dx. `w` and `so_far` may be null.
+template <class T, class A = Compute<T>>
+struct Backward {
+  const A* w;
+  A mean, rstd;
+  const T* so_far;
+  A *dw, *db;
+};
+
+// With n = x rstd and g = dy w: dx = rstd (g - n mean(g n)), to which `so_far` is added. Adds dy n
+// to dw.
 template <class T, class Y, class A = Compute<T>>
-void grad_row(const Y* dy, const T* x, int64_t C, const A* w, A mean, A rstd, const T* so_far,
-              T* dx, A* dw, A* db) {
+void rms_grad_row(const Y* dy, const T* x, int64_t C, const Backward<T>& in, T* dx) {
   Tag<T> d;
   using F = Simd<Tag<T>>;
-  const F center(mean), factor(rstd);
+  const F factor(in.rstd);
+  F sum_gn(0.0);
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {  // lanes past the end have dy = 0
+    const F gn = load(d, dy + i, n) * (load(d, x + i, n) * factor);
+    sum_gn = sum_gn + (in.w ? gn * load(d, in.w + i, n) : gn);
+    store(load(d, in.dw + i, n) + gn, in.dw + i, n);
+  });
+  const F mean_gn(sum(sum_gn) / A(C));
+  for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
+    F g = load(d, dy + i, n);
+    if (in.w) g = g * load(d, in.w + i, n);
+    const F grad = factor * (g - load(d, x + i, n) * factor * mean_gn);
+    store(in.so_far ? rounded<T>(grad) + load(d, in.so_far + i, n) : grad, dx + i, n);
+  });
+}
+
+// With n = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - n mean(g n)), to which `so_far`
+// is added. Adds dy n to dw and dy to db.
+template <class T, class Y, class A = Compute<T>>
+void layer_grad_row(const Y* dy, const T* x, int64_t C, const Backward<T>& in, T* dx) {
+  Tag<T> d;
+  using F = Simd<Tag<T>>;
+  const A* w = in.w;
+  const T* so_far = in.so_far;
+  A *dw = in.dw, *db = in.db;
+  const F center(in.mean), factor(in.rstd);
   F sum_g(0.0), sum_gn(0.0);
   for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {  // lanes past the end have dy = 0
     F grad = load(d, dy + i, n), normal = (load(d, x + i, n) - center) * factor;
-    F g = grad * load(d, w + i, n), gn = grad * normal;
+    F g = w ? grad * load(d, w + i, n) : grad, gn = grad * normal;
     sum_g = sum_g + g;
     sum_gn = sum_gn + g * normal;
     store(load(d, dw + i, n) + gn, dw + i, n);
@@ -112,7 +187,8 @@ void grad_row(const Y* dy, const T* x, int64_t C, const A* w, A mean, A rstd, co
   const F mean_g(sum(sum_g) / A(C)), mean_gn(sum(sum_gn) / A(C));
   for_vectors(d, 0, C, [&](int64_t i, auto n) HWY_ATTR {
     F normal = (load(d, x + i, n) - center) * factor;
-    F g = load(d, dy + i, n) * load(d, w + i, n);
+    F g = load(d, dy + i, n);
+    if (w) g = g * load(d, w + i, n);
     F grad = factor * (g - mean_g - normal * mean_gn);
     store(so_far ? rounded<T>(grad) + load(d, so_far + i, n) : grad, dx + i, n);
   });
@@ -137,14 +213,18 @@ void grad_rows(const Grad& in, const T* so_far, T* dx, F&& row_done) {
   Array partial({chunks, 2, C}, dtype_of<A>, in.x.device());
   const Y* dy = in.dy.data<Y>();
   const T* x = in.x.data<T>();
-  const A *w = in.w.data<A>(), *mean = in.mean.data<A>(), *rstd = in.rstd.data<A>();
+  const A *w = data_of<A>(in.w), *mean = data_of<A>(in.mean), *rstd = in.rstd.data<A>();
   A* sums = partial.data<A>();
   parallel_for(chunks, [&](int64_t c) HWY_ATTR {
     A *dw = sums + c * 2 * C, *db = dw + C;
     std::fill(dw, dw + 2 * C, A(0));
     for (int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r) {
-      grad_row(dy + r * C, x + r * C, C, w, mean[r], rstd[r], so_far ? so_far + r * C : nullptr,
-               dx + r * C, dw, db);
+      const Backward<T> row{
+          w, mean ? mean[r] : A(0), rstd[r], so_far ? so_far + r * C : nullptr, dw, db};
+      if (mean)
+        layer_grad_row(dy + r * C, x + r * C, C, row, dx + r * C);
+      else
+        rms_grad_row(dy + r * C, x + r * C, C, row, dx + r * C);
       row_done(r);
     }
   });
@@ -158,25 +238,25 @@ void grad_rows(const Grad& in, const T* so_far, T* dx, F&& row_done) {
       });
     });
   };
-  total(sums, in.dw.data<A>());
+  if (in.w.defined()) total(sums, in.dw.data<A>());
   if (in.db) total(sums + C, in.db->data<A>());
 }
 
-void layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
-                     const Array& rstd, Array& dx, Array& dw, Array* db) {
+void norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+               const Array& rstd, Array& dx, Array& dw, Array* db) {
   const Grad in{dy, x, w, mean, rstd, dw, db};
-  visit_stream(in.x.dtype(), in.dy.dtype(), "layer_norm_grad", [&](auto t, auto y) {
+  visit_stream(in.x.dtype(), in.dy.dtype(), "norm_grad", [&](auto t, auto y) {
     using T = decltype(t);
     grad_rows<T, decltype(y)>(in, nullptr, dx.data<T>(), [](int64_t) {});
   });
 }
 
 // `dsum` holds what has arrived so far if `adds`; dx may share its storage.
-void add_dropout_layer_norm_grad(const Array& dy, const Array& sum, const Array& w,
-                                 const Array& mean, const Array& rstd, const Dropout& dropout,
-                                 bool adds, Array& dsum, Array& dx, Array& dw, Array* db) {
+void add_dropout_norm_grad(const Array& dy, const Array& sum, const Array& w, const Array& mean,
+                           const Array& rstd, const Dropout& dropout, bool adds, Array& dsum,
+                           Array& dx, Array& dw, Array* db) {
   const Grad in{dy, sum, w, mean, rstd, dw, db};
-  visit_stream(in.x.dtype(), in.dy.dtype(), "add_dropout_layer_norm_grad", [&](auto t, auto y) {
+  visit_stream(in.x.dtype(), in.dy.dtype(), "add_dropout_norm_grad", [&](auto t, auto y) {
     using T = decltype(t);
     using Y = decltype(y);
     const int64_t C = in.x.dim(-1);
@@ -194,53 +274,53 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace folio {
-HWY_EXPORT(layer_norm);
-HWY_EXPORT(layer_norm_grad);
-HWY_EXPORT(add_dropout_layer_norm);
-HWY_EXPORT(add_dropout_layer_norm_grad);
+HWY_EXPORT(norm);
+HWY_EXPORT(norm_grad);
+HWY_EXPORT(add_dropout_norm);
+HWY_EXPORT(add_dropout_norm_grad);
 
 namespace {
 
 class CpuNormOps final : public NormOps {
  public:
-  LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
-                         DType dtype) override {
+  Normed norm(const Array& x, const Array& w, const Array& b, const Norm& norm,
+              DType dtype) override {
     const DType sums = sum_dtype(x.dtype());
-    LayerNormed out = unset_layer_norm(x, dtype);
-    HWY_DYNAMIC_DISPATCH(layer_norm)(x, in_dtype(w, sums), in_dtype(b, sums), eps, out);
+    Normed out = unset_norm(x, norm, dtype);
+    HWY_DYNAMIC_DISPATCH(norm)(x, in_dtype(w, sums), in_dtype(b, sums), norm.eps, out);
     return out;
   }
 
-  Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
-                        const Array& rstd, Array& dw, Array* db) override {
-    begin_layer_norm_sums("layer_norm_grad", x, w, dw, db);
+  Array norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                  const Array& rstd, Array& dw, Array* db) override {
+    begin_norm_sums("norm_grad", x, w, dw, db);
     Array dx(x.shape(), x.dtype(), x.device());
     const Array weight = in_dtype(w, sum_dtype(x.dtype()));
-    HWY_DYNAMIC_DISPATCH(layer_norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
+    HWY_DYNAMIC_DISPATCH(norm_grad)(dy, x, weight, mean, rstd, dx, dw, db);
     return dx;
   }
 
-  NormedSum add_dropout_layer_norm(const Array& residual, const Array& x, const Dropout& dropout,
-                                   const Array& w, const Array& b, double eps) override {
+  NormedSum add_dropout_norm(const Array& residual, const Array& x, const Dropout& dropout,
+                             const Array& w, const Array& b, const Norm& norm) override {
     const DType sums = sum_dtype(x.dtype());
-    NormedSum out{Array(x.shape(), residual.dtype(), x.device()), unset_layer_norm(x, x.dtype())};
-    HWY_DYNAMIC_DISPATCH(add_dropout_layer_norm)
-    (residual, x, dropout, in_dtype(w, sums), in_dtype(b, sums), eps, out);
+    NormedSum out{Array(x.shape(), residual.dtype(), x.device()), unset_norm(x, norm, x.dtype())};
+    HWY_DYNAMIC_DISPATCH(add_dropout_norm)
+    (residual, x, dropout, in_dtype(w, sums), in_dtype(b, sums), norm.eps, out);
     return out;
   }
 
-  Array add_dropout_layer_norm_grad(const Array& dy, const Array& sum, const Array& w,
-                                    const Array& mean, const Array& rstd, const Dropout& dropout,
-                                    Array& dsum, Array& dw, Array* db) override {
-    constexpr const char* name = "add_dropout_layer_norm_grad";
-    begin_layer_norm_sums(name, sum, w, dw, db);
+  Array add_dropout_norm_grad(const Array& dy, const Array& sum, const Array& w, const Array& mean,
+                              const Array& rstd, const Dropout& dropout, Array& dsum, Array& dw,
+                              Array* db) override {
+    constexpr const char* name = "add_dropout_norm_grad";
+    begin_norm_sums(name, sum, w, dw, db);
     const bool adds = dsum.defined();
     if (!adds) dsum = Array(sum.shape(), sum.dtype(), sum.device());
     dsum.begin_write(name);
     Array dx =
         is_one_gradient(dy, sum, dropout) ? dsum : Array(dy.shape(), dy.dtype(), dy.device());
     const Array weight = in_dtype(w, sum_dtype(sum.dtype()));
-    HWY_DYNAMIC_DISPATCH(add_dropout_layer_norm_grad)
+    HWY_DYNAMIC_DISPATCH(add_dropout_norm_grad)
     (dy, sum, weight, mean, rstd, dropout, adds, dsum, dx, dw, db);
     return dx;
   }

@@ -20,17 +20,19 @@ constexpr bool has_cudnn = false;
 constexpr bool has_cudnn = true;
 #endif
 
-AttentionSizes sizes_of(const Array& qkv, int64_t n_head) {
-  return {int(qkv.dim(0)), int(qkv.dim(1)), int(n_head), int(qkv.dim(2) / 3 / n_head)};
+AttentionSizes sizes_of(const Array& qkv, const Heads& heads) {
+  check(heads.n_kv_head == heads.n_head && heads.window == 0,
+        "attention: heads that share keys, and windows, are not yet on a CUDA device");
+  return {int(qkv.dim(0)), int(qkv.dim(1)), int(heads.n_head), int(heads.width)};
 }
 
 class CudaAttentionOps final : public AttentionOps {
  public:
   explicit CudaAttentionOps(bool cudnn_first) : cudnn_first_(cudnn_first) {}
 
-  Attended forward(const Array& qkv, int64_t n_head, const Dropout& dropout) override {
-    count_flops(attention_flops(qkv));
-    const AttentionSizes s = sizes_of(qkv, n_head);
+  Attended forward(const Array& qkv, const Heads& heads, const Dropout& dropout) override {
+    count_flops(attention_flops(qkv, heads));
+    const AttentionSizes s = sizes_of(qkv, heads);
     const DType sums = sum_dtype(qkv.dtype());
     Attended out{Array({s.B, s.T, s.C()}, qkv.dtype(), qkv.device()),
                  Array({s.B, s.H, s.T}, sums, qkv.device())};
@@ -49,10 +51,10 @@ class CudaAttentionOps final : public AttentionOps {
     return out;
   }
 
-  Array grad(const Array& dy, const Array& qkv, const Attended& forward, int64_t n_head,
+  Array grad(const Array& dy, const Array& qkv, const Attended& forward, const Heads& heads,
              const Dropout& dropout) override {
-    count_flops(2 * attention_flops(qkv));
-    const AttentionSizes s = sizes_of(qkv, n_head);
+    count_flops(2 * attention_flops(qkv, heads));
+    const AttentionSizes s = sizes_of(qkv, heads);
     Array dqkv(qkv.shape(), qkv.dtype(), qkv.device());
     if (qkv.size() == 0) return dqkv;
     const bool done = by_cudnn(AttentionPass::grad, qkv.dtype(), s, dropout, [&] {

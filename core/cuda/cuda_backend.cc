@@ -13,6 +13,7 @@ Backend& cuda_backend() {
                                            .norms = cuda_norms(),
                                            .products = cuda_products(),
                                            .embeddings = cuda_embeddings(),
+                                           .rotary = cuda_rotary(),
                                            .attention = cuda_attention(),
                                            .losses = cuda_losses(),
                                            .optimizer = cuda_optimizer(),

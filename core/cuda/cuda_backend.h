@@ -16,6 +16,7 @@ RowOps& cuda_rows();
 NormOps& cuda_norms();
 ProductOps& cuda_products();
 EmbeddingOps& cuda_embeddings();
+RotaryOps& cuda_rotary();
 AttentionOps& cuda_attention();
 LossOps& cuda_losses();
 OptimizerOps& cuda_optimizer();

@@ -62,6 +62,11 @@ class CudaElementwiseOps final : public ElementwiseOps {
     return dx;
   }
 
+  Array swiglu(const Array&) override { fail("swiglu: is not yet on a CUDA device"); }
+  Array swiglu_grad(const Array&, const Array&, Array*) override {
+    fail("swiglu: is not yet on a CUDA device");
+  }
+
   Array add(const Array& a, const Array& b) override {
     Array y(a.shape(), a.dtype(), a.device());
     visit_stream(a.dtype(), b.dtype(), "add", [&](auto wide, auto narrow) {

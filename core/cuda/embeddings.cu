@@ -22,7 +22,7 @@ void gather(const int32_t* tokens, const W* wte, const W* wpe, const int32_t* po
     const int64_t r = i / C, c = i % C, b = r / length;
     const int64_t position = (positions ? positions[b] : 0) + r % length;
     const int64_t row = tokens ? tokens[r] : r;
-    y[i] = T(A(wte[row * C + c]) + A(wpe[position * C + c]));
+    y[i] = wpe ? T(A(wte[row * C + c]) + A(wpe[position * C + c])) : T(A(wte[row * C + c]));
   });
 }
 
@@ -113,20 +113,21 @@ class CudaEmbeddingOps final : public EmbeddingOps {
     visit_dtype(wte.dtype(), "embedding", [&](auto w) {
       visit_dtype(dtype, "embedding", [&](auto t) {
         using W = decltype(w);
-        gather<W, decltype(t)>(ids, wte.data<W>(), wpe.data<W>(), first, y.size(), T, C,
-                               y.data<decltype(t)>());
+        gather<W, decltype(t)>(ids, wte.data<W>(), wpe.defined() ? wpe.data<W>() : nullptr, first,
+                               y.size(), T, C, y.data<decltype(t)>());
       });
     });
     return y;
   }
 
-  void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array& dwpe) override {
+  void embedding_grad(const Array& dy, const Array& tokens, Array& dwte, Array* dwpe) override {
     count_bytes(2 * moved_bytes(dy));
     const int64_t B = tokens.dim(0), T = tokens.dim(1), C = dy.dim(-1);
     add_named_rows(dy, tokens, dwte);
+    if (!dwpe) return;
     const DType dtype = sum_dtype(dy.dtype());
-    if (!dwpe.defined()) dwpe = zeros(dwpe.shape(), dtype, dy.device());
-    Array of_places = dwpe.slice(0, T);
+    if (!dwpe->defined()) *dwpe = zeros(dwpe->shape(), dtype, dy.device());
+    Array of_places = dwpe->slice(0, T);
     const Array sums = cuda::sum_axis(dy, 1, B, T * C).reshape({T, C});
     backend(dy)->elementwise.accumulate(of_places, sums);
   }

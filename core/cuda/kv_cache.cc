@@ -39,24 +39,23 @@ void copy_chunks(const Array& from, int64_t from_row, Array& to, int64_t to_row,
 
 class CudaKvCacheOps final : public KvCacheOps {
  public:
-  KvLayer make_layer(int64_t B, int64_t T, int64_t C, int64_t n_head, DType dtype) override {
+  KvLayer make_layer(int64_t B, int64_t T, const Heads& heads, DType dtype) override {
     check_kv_dtype(dtype);
     const Device device = RunningOn::device().value();
-    const int64_t D = C / n_head, chunks = chunks_for(T);
+    const int64_t n_head = heads.n_head, D = heads.width, chunks = chunks_for(T);
     const int64_t piece = 16 / int64_t(size_of(dtype)), width = (D + piece - 1) / piece * piece;
     const Shape rows{B, n_head, chunks, chunk_keys, width};
-    return {Array(rows, dtype, device),
-            Array(rows, dtype, device),
+    return {Array(rows, dtype, device), Array(rows, dtype, device),
             Array({B, n_head, chunks, 2, dtype == DType::i8 ? chunk_keys : 0}, DType::f32, device),
-            T,
-            n_head,
-            D};
+            kv_capacity(T, heads), heads};
   }
 
-  Array attention(const Array& qkv, int64_t n_head, KvLayer& cache,
+  Array attention(const Array& qkv, const Heads& heads, KvLayer& cache,
                   const Array& positions) override {
-    begin_cached_attention(qkv, n_head, cache, positions);
-    const int64_t B = qkv.dim(0), T = qkv.dim(1), D = cache.head_width;
+    begin_cached_attention(qkv, heads, cache, positions);
+    check(heads.n_kv_head == heads.n_head && heads.window == 0,
+          "attention_cached: heads that share keys, and windows, are not yet on a CUDA device");
+    const int64_t B = qkv.dim(0), T = qkv.dim(1), n_head = heads.n_head, D = heads.width;
     const cuda::CachedSizes sizes{{int(B), int(T), int(n_head), int(D)}, int(cache.k.dim(2))};
     Array y({B, T, n_head * D}, qkv.dtype(), qkv.device());
     if (qkv.size() == 0) return y;

@@ -2,7 +2,7 @@
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/stream.h"
-#include "core/devices/layer_norm_results.h"
+#include "core/devices/norm_results.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -16,28 +16,33 @@ A* data_of(const Array* x) {
   return x && x->defined() ? x->data<A>() : nullptr;
 }
 
+void check_layer(const Norm& norm) {
+  check(norm.kind == NormKind::layer, "norm: rms is not yet on a CUDA device");
+}
+
 class CudaNormOps final : public NormOps {
  public:
-  LayerNormed layer_norm(const Array& x, const Array& w, const Array& b, double eps,
-                         DType dtype) override {
+  Normed norm(const Array& x, const Array& w, const Array& b, const Norm& norm,
+              DType dtype) override {
+    check_layer(norm);
     const DType sums = sum_dtype(x.dtype());
     const Array weight = in_dtype(w, sums), bias = in_dtype(b, sums);
-    LayerNormed out = unset_layer_norm(x, dtype);
+    Normed out = unset_norm(x, norm, dtype);
     visit_stream(x.dtype(), dtype, "layer_norm", [&](auto wide, auto narrow) {
       using X = decltype(wide);
       using Y = decltype(narrow);
       using A = SumOf<X>;
       if (x.size() == 0) return;
-      cuda::layer_norm<X, Y, A>(x.data<X>(), weight.data<A>(), data_of<A>(&bias), eps,
+      cuda::layer_norm<X, Y, A>(x.data<X>(), weight.data<A>(), data_of<A>(&bias), norm.eps,
                                 out.y.data<Y>(), out.mean.data<A>(), out.rstd.data<A>(), x.rows(),
                                 int(x.dim(-1)), stream());
     });
     return out;
   }
 
-  Array layer_norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
-                        const Array& rstd, Array& dw, Array* db) override {
-    begin_layer_norm_sums("layer_norm_grad", x, w, dw, db);
+  Array norm_grad(const Array& dy, const Array& x, const Array& w, const Array& mean,
+                  const Array& rstd, Array& dw, Array* db) override {
+    begin_norm_sums("layer_norm_grad", x, w, dw, db);
     Array dx(x.shape(), x.dtype(), x.device());
     if (x.size() == 0) return dx;
     const int C = int(x.dim(-1));
@@ -53,15 +58,16 @@ class CudaNormOps final : public NormOps {
     return dx;
   }
 
-  NormedSum add_dropout_layer_norm(const Array& residual, const Array& x, const Dropout& dropout,
-                                   const Array& w, const Array& b, double eps) override {
+  NormedSum add_dropout_norm(const Array& residual, const Array& x, const Dropout& dropout,
+                             const Array& w, const Array& b, const Norm& norm) override {
+    check_layer(norm);
     if (!fits(residual, x)) {
       Array sum = backend(x)->random.add_dropout(residual, x, dropout);
-      return {sum, layer_norm(sum, w, b, eps, x.dtype())};
+      return {sum, this->norm(sum, w, b, norm, x.dtype())};
     }
     const DType sums = sum_dtype(x.dtype());
     const Array weight = in_dtype(w, sums), bias = in_dtype(b, sums);
-    NormedSum out{Array(x.shape(), residual.dtype(), x.device()), unset_layer_norm(x, x.dtype())};
+    NormedSum out{Array(x.shape(), residual.dtype(), x.device()), unset_norm(x, norm, x.dtype())};
     if (x.size() == 0) return out;
     visit_stream(
         residual.dtype(), x.dtype(), "add_dropout_layer_norm", [&](auto wide, auto narrow) {
@@ -69,28 +75,28 @@ class CudaNormOps final : public NormOps {
           using Y = decltype(narrow);
           using A = SumOf<X>;
           cuda::add_dropout_layer_norm<X, Y, A>(
-              {residual.data<X>(), x.data<Y>(), weight.data<A>(), data_of<A>(&bias), eps, dropout,
-               out.sum.data<X>(), out.normed.y.data<Y>(), out.normed.mean.data<A>(),
+              {residual.data<X>(), x.data<Y>(), weight.data<A>(), data_of<A>(&bias), norm.eps,
+               dropout, out.sum.data<X>(), out.normed.y.data<Y>(), out.normed.mean.data<A>(),
                out.normed.rstd.data<A>(), x.rows(), int(x.dim(-1))},
               stream());
         });
     return out;
   }
 
-  Array add_dropout_layer_norm_grad(const Array& dy, const Array& sum, const Array& w,
-                                    const Array& mean, const Array& rstd, const Dropout& dropout,
-                                    Array& dsum, Array& dw, Array* db) override {
+  Array add_dropout_norm_grad(const Array& dy, const Array& sum, const Array& w, const Array& mean,
+                              const Array& rstd, const Dropout& dropout, Array& dsum, Array& dw,
+                              Array* db) override {
     constexpr const char* name = "add_dropout_layer_norm_grad";
     const bool is_same = is_one_gradient(dy, sum, dropout);
     if (!fits(sum, dy)) {
-      Array grad = layer_norm_grad(dy, sum, w, mean, rstd, dw, db);
+      Array grad = norm_grad(dy, sum, w, mean, rstd, dw, db);
       if (dsum.defined())
         backend(sum)->elementwise.accumulate(dsum, grad);
       else
         dsum = grad;
       return is_same ? dsum : backend(sum)->random.dropout_grad(dsum, dropout, dy.dtype());
     }
-    begin_layer_norm_sums(name, sum, w, dw, db);
+    begin_norm_sums(name, sum, w, dw, db);
     const bool adds = dsum.defined();
     if (!adds) dsum = Array(sum.shape(), sum.dtype(), sum.device());
     dsum.begin_write(name);

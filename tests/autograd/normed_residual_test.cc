@@ -1,4 +1,4 @@
-// add_dropout_layer_norm beside add_dropout and layer_norm, byte for byte: on the CPU a checkpoint
+// add_dropout_norm beside add_dropout and layer_norm, byte for byte: on the CPU a checkpoint
 // must not depend on which of them a model ran.
 #include <gtest/gtest.h>
 
@@ -57,7 +57,7 @@ TEST_P(NormedResidualBits, AreThoseOfTheTwoOps) {
   on_every_target([] {
     const Case& c = GetParam();
     const auto one = results(c, [](const Inputs& in, const Dropout& dropout) {
-      return add_dropout_layer_norm(in.residual, in.x, dropout, in.w, in.b);
+      return add_dropout_norm(in.residual, in.x, dropout, in.w, in.b);
     });
     const auto two = results(c, [&c](const Inputs& in, const Dropout& dropout) {
       const Tensor sum = add_dropout(in.residual, in.x, dropout);
@@ -97,7 +97,7 @@ TEST(NormedResidual, OneResultIsEnough) {
     Inputs one(c), two(c);
     const DType dtype = sum_alone ? c.residual : c.x;
     const Array dy = array_of(normal_values(c.shape.size(), 6), c.shape, dtype);
-    auto both = add_dropout_layer_norm(one.residual, one.x, dropout, one.w, one.b);
+    auto both = add_dropout_norm(one.residual, one.x, dropout, one.w, one.b);
     (sum_alone ? both.sum : both.normed).backward(dy);
     const Tensor sum = add_dropout(two.residual, two.x, dropout);
     (sum_alone ? sum : layer_norm(sum, two.w, two.b, c.x)).backward(dy);
@@ -116,7 +116,7 @@ TEST(NormedResidual, AGradientThatOthersHoldIsNotWrittenTo) {
   const Case c{DType::f32, DType::f32, {3, 8}, 0, true};
   Inputs in(c);
   const Tensor other = Tensor::leaf(zeros(c.shape, DType::f32));
-  auto [sum, normed] = add_dropout_layer_norm(in.residual, in.x, {}, in.w, in.b);
+  auto [sum, normed] = add_dropout_norm(in.residual, in.x, {}, in.w, in.b);
   // add gives one array to `other` and to the sum
   const Tensor y = add(add(sum, other), normed);
   const Array dy = array_of(normal_values(c.shape.size(), 6), c.shape, DType::f32);
@@ -134,7 +134,7 @@ TEST(NormedResidual, TheNormIsMadeAgainInsteadOfKept) {
   const size_t before = test_backend()->memory.use().live, row = 256 * sizeof(float);
   Tensor y;
   {
-    auto [sum, normed] = add_dropout_layer_norm(in.residual, in.x, dropout, in.w, in.b);
+    auto [sum, normed] = add_dropout_norm(in.residual, in.x, dropout, in.w, in.b);
     y = mul(normed, in.w_next);
   }
   EXPECT_LT(test_backend()->memory.use().live - before, (2 * 64 + 8) * row);  // the sum and y

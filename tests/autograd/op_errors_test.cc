@@ -71,7 +71,7 @@ TEST(OpErrors, ShapesThatDoNotFitAreNamed) {
        },
        {"linear", "[2, 3]", "[5, 4]"}},
       {[] {
-         attention(of({1, 2, 10}), 3, {});
+         attention(of({1, 2, 10}), Heads::alike(9, 3), {});
        },
        {"attention", "3 heads"}},
       {[] {
@@ -123,13 +123,13 @@ TEST(OpErrors, ShapesThatDoNotFitAreNamed) {
        },
        {"rms_norm", "[3]", "[2]"}},
       {[] {
-         add_dropout_layer_norm(of({2, 3}), of({3, 3}), {}, of({3}), {});
+         add_dropout_norm(of({2, 3}), of({3, 3}), {}, of({3}), {});
        },
-       {"add_dropout_layer_norm", "residual [2, 3]", "x [3, 3]"}},
+       {"add_dropout_norm", "residual [2, 3]", "x [3, 3]"}},
       {[] {
-         add_dropout_layer_norm(of({2, 3}), of({2, 3}), {}, of({3}), of({2}));
+         add_dropout_norm(of({2, 3}), of({2, 3}), {}, of({3}), of({2}));
        },
-       {"add_dropout_layer_norm", "[3]", "[2]"}},
+       {"add_dropout_norm", "[3]", "[2]"}},
       {[] {
          causal_mask(of({3, 2}));
        },
@@ -231,7 +231,7 @@ TEST(Ops, TakeEmptyInputs) {
        }},
       {{{0, 4}, {0, 4}, {4}, {4}},
        {0, 4},
-       [](auto& in) { return add_dropout_layer_norm(in[0], in[1], {}, in[2], in[3]).normed; }},
+       [](auto& in) { return add_dropout_norm(in[0], in[1], {}, in[2], in[3]).normed; }},
       {{{4, 2}}, {0, 2}, [](auto& in) { return take_rows(in[0], zeros({0}, DType::i32)); }},
       {{{4, 0}}, {1, 0}, [](auto& in) { return take_rows(in[0], ids({3})); }},
   };

@@ -93,8 +93,6 @@ std::vector<OpRow> rows_over_axes() {
       {"max:first", {{2, 3, 4}}, [](auto& in) { return max(in[0], 0); }},
       {"softmax", {{2, 3, 17}}, [](auto& in) { return softmax(in[0]); }},
       {"log_softmax", {{2, 3, 17}}, [](auto& in) { return log_softmax(in[0]); }},
-      {"rms_norm", {{2, 3, 10}, {10}}, [](auto& in) { return rms_norm(in[0], in[1]); }},
-      {"rms_norm:no_weight", {{2, 3, 10}}, [](auto& in) { return rms_norm(in[0], {}, 0.1); }},
       {"causal_mask", {{2, 4, 4}}, [](auto& in) { return softmax(causal_mask(in[0])); }},
       {"causal_mask:past", {{2, 3, 5}}, [](auto& in) { return softmax(causal_mask(in[0])); }},
   };
@@ -148,6 +146,11 @@ std::vector<OpRow> rows_of_losses() {
        [](auto& in) {
          return linear_cross_entropy(in[0], in[1], ids({0, 10, 3, 4}, {4}), 0.25);
        }},
+      {"linear_cross_entropy:softcap",
+       {{2, 3, 6}, {11, 6}},
+       [](auto& in) {
+         return linear_cross_entropy(in[0], in[1], ids({0, 10, -1, 4, 4, 2}, {2, 3}), 0.5, 3);
+       }},
       {"linear_cross_entropy:scaled",
        {{4, 6}, {11, 6}},
        [](auto& in) {
@@ -158,33 +161,111 @@ std::vector<OpRow> rows_of_losses() {
 
 // Of residual, x, w and b: both results, so that each has a gradient of its own.
 Tensor both_of_normed_residual(const Inputs& in, const Dropout& dropout) {
-  auto [sum, normed] = add_dropout_layer_norm(in[0], in[1], dropout, in[2], in[3]);
+  auto [sum, normed] = add_dropout_norm(in[0], in[1], dropout, in[2], in[3]);
   return concat({sum, normed}, -1);
 }
 
 std::vector<OpRow> rows_of_normed_residuals() {
   const std::vector<Shape> shapes{{2, 3, 10}, {2, 3, 10}, {10}, {10}};
   return {
-      {"add_dropout_layer_norm", shapes,
+      {"add_dropout_norm", shapes,
        [](auto& in) { return both_of_normed_residual(in, a_dropout()); }},
-      {"add_dropout_layer_norm:off", shapes,
-       [](auto& in) { return both_of_normed_residual(in, {}); }},
-      {"add_dropout_layer_norm:sum",
+      {"add_dropout_norm:off", shapes, [](auto& in) { return both_of_normed_residual(in, {}); }},
+      {"add_dropout_norm:sum",
        {{2, 3, 10}, {2, 3, 10}},
        [](auto& in) {
          const Tensor w = full({10}, 1, in[0].dtype(), test_device());
-         return add_dropout_layer_norm(in[0], in[1], a_dropout(), w, {}).sum;
+         return add_dropout_norm(in[0], in[1], a_dropout(), w, {}).sum;
        }},
-      {"add_dropout_layer_norm:normed", shapes,
-       [](auto& in) {
-         return add_dropout_layer_norm(in[0], in[1], a_dropout(), in[2], in[3]).normed;
-       }},
+      {"add_dropout_norm:normed", shapes,
+       [](auto& in) { return add_dropout_norm(in[0], in[1], a_dropout(), in[2], in[3]).normed; }},
       // As in a model: one way goes on from the norm, which is made again, the other around it.
-      {"add_dropout_layer_norm:around",
+      {"add_dropout_norm:around",
        {{2, 3, 16}, {2, 3, 16}, {16}, {16}, {16, 16}},
        [](auto& in) {
-         auto [sum, normed] = add_dropout_layer_norm(in[0], in[1], a_dropout(), in[2], in[3]);
+         auto [sum, normed] = add_dropout_norm(in[0], in[1], a_dropout(), in[2], in[3]);
          return add_dropout(sum, linear(normed, in[4], {}), a_dropout());
+       }},
+      {"add_dropout_norm:rms",
+       {{2, 3, 10}, {2, 3, 10}, {10}},
+       [](auto& in) {
+         auto [sum, normed] =
+             add_dropout_norm(in[0], in[1], a_dropout(), in[2], {}, {NormKind::rms, 0.1});
+         return concat({sum, normed}, -1);
+       }},
+      {"add_dropout_norm:rms_no_weight",
+       {{2, 3, 10}, {2, 3, 10}},
+       [](auto& in) {
+         return add_dropout_norm(in[0], in[1], a_dropout(), {}, {}, {NormKind::rms, 0.1}).normed;
+       }},
+  };
+}
+
+std::vector<OpRow> rows_of_norms() {
+  const Norm rms{NormKind::rms, 0.1};
+  return {
+      {"layer_norm",
+       {{2, 3, 10}, {10}, {10}},
+       [](auto& in) { return layer_norm(in[0], in[1], in[2], in[0].dtype()); }},
+      {"layer_norm:remade",
+       {{2, 3, 10}, {10}, {4, 10}},
+       [](auto& in) { return linear(layer_norm(in[0], in[1], {}, in[0].dtype()), in[2], {}); }},
+      {"layer_norm:no_weight",
+       {{2, 3, 10}},
+       [](auto& in) { return layer_norm(in[0], {}, {}, in[0].dtype()); }},
+      {"rms_norm", {{2, 3, 10}, {10}}, [](auto& in) { return rms_norm(in[0], in[1]); }},
+      {"rms_norm:no_weight", {{2, 3, 10}}, [](auto& in) { return rms_norm(in[0], {}, 0.1); }},
+      {"rms_norm:remade",
+       {{2, 3, 40}, {40}, {4, 40}},
+       [rms](auto& in) { return linear(norm(in[0], in[1], {}, rms, in[0].dtype()), in[2], {}); }},
+  };
+}
+
+// Four heads of 6 that share two of keys, for T positions.
+std::vector<OpRow> rows_of_attention() {
+  const Heads pairs{4, 2, 6}, window{4, 2, 6, 3};
+  auto table = [](const Tensor& x, int64_t T, const Array& positions = {}) {
+    return test_backend()->rotary.table(positions, T, 6, 100,
+                                        x.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  };
+  return {
+      {"attention",
+       {{2, 7, 24}},
+       [](auto& in) { return attention(in[0], Heads::alike(8, 2), {}); }},
+      {"attention:dropout",
+       {{2, 9, 24}},
+       [](auto& in) { return attention(in[0], Heads::alike(8, 2), a_dropout()); }},
+      {"attention:shared", {{2, 7, 48}}, [=](auto& in) { return attention(in[0], pairs, {}); }},
+      {"attention:window",
+       {{2, 9, 48}},
+       [=](auto& in) { return attention(in[0], window, a_dropout()); }},
+      {"rotary", {{2, 3, 48}}, [=](auto& in) { return rotary(in[0], pairs, {}, table(in[0], 3)); }},
+      {"rotary:positions",
+       {{2, 3, 48}},
+       [=](auto& in) {
+         return rotary(in[0], pairs, {}, table(in[0], 3, ids({5, 0}, {2})));
+       }},
+      {"rotary:norm",
+       {{2, 3, 48}, {6}, {6}},
+       [=](auto& in) {
+         return rotary(in[0], pairs, {true, 0.1, in[1], in[2]}, table(in[0], 3));
+       }},
+      {"rotary:no_weight",
+       {{2, 3, 48}},
+       [=](auto& in) {
+         return rotary(in[0], pairs, {true, 0.1, {}, {}}, table(in[0], 3));
+       }},
+      {"rotary:norm_alone",
+       {{2, 3, 48}, {6}, {6}},
+       [=](auto& in) {
+         return rotary(in[0], pairs, {true, 0.1, in[1], in[2]}, {});
+       }},
+      // As in a model: attention makes what it was given again.
+      {"rotary:attention",
+       {{2, 5, 48}, {6}, {6}},
+       [=](auto& in) {
+         return attention(rotary(in[0], pairs, {true, 0.1, in[1], in[2]}, table(in[0], 5)), window,
+                          {});
        }},
   };
 }
@@ -207,21 +288,23 @@ std::vector<OpRow> rows_of_fused_ops() {
       {"add_dropout:off", {{5, 9}, {5, 9}}, [](auto& in) { return add_dropout(in[0], in[1], {}); }},
       {"linear", {{2, 3, 7}, {5, 7}, {5}}, [](auto& in) { return linear(in[0], in[1], in[2]); }},
       {"linear:no_bias", {{6, 7}, {5, 7}}, [](auto& in) { return linear(in[0], in[1], {}); }},
-      {"layer_norm",
-       {{2, 3, 10}, {10}, {10}},
-       [](auto& in) { return layer_norm(in[0], in[1], in[2], in[0].dtype()); }},
-      {"layer_norm:remade",
-       {{2, 3, 10}, {10}, {4, 10}},
-       [](auto& in) { return linear(layer_norm(in[0], in[1], {}, in[0].dtype()), in[2], {}); }},
+      {"swiglu", {{2, 3, 14}}, [](auto& in) { return swiglu(in[0]); }},
+      {"softcap", {{40}}, [](auto& in) { return softcap(in[0], 2.5); }},
+      {"feed_forward:swiglu",
+       {{2, 3, 4}, {12, 4}, {12}, {4, 6}, {4}},
+       [](auto& in) {
+         return feed_forward(in[0], in[1], in[2], in[3], in[4], Activation::swiglu());
+       }},
+      {"embedding:no_positions",
+       {{6, 4}},
+       [](auto& in) {
+         return embedding(ids({1, 5, 1, 0, 2, 1}, {2, 3}), in[0], {}, in[0].dtype());
+       }},
       {"embedding",
        {{6, 4}, {5, 4}},
        [](auto& in) {
          return embedding(ids({1, 5, 1, 0, 2, 1}, {2, 3}), in[0], in[1], in[0].dtype());
        }},
-      {"attention", {{2, 7, 24}}, [](auto& in) { return attention(in[0], 2, {}); }},
-      {"attention:dropout",
-       {{2, 9, 24}},
-       [](auto& in) { return attention(in[0], 2, a_dropout()); }},
       {"recompute",
        {{3, 4}},
        [](auto& in) { return recompute([](auto& x) { return square(x); }, in[0]); }},
@@ -248,7 +331,7 @@ std::vector<OpRow> op_table() {
   add_binary_rows(table);
   add_matmul_rows(table);
   for (auto& group : {rows_over_axes(), rows_of_shapes(), rows_of_losses(), rows_of_fused_ops(),
-                      rows_of_normed_residuals()})
+                      rows_of_normed_residuals(), rows_of_norms(), rows_of_attention()})
     table.insert(table.end(), group.begin(), group.end());
   return table;
 }

@@ -92,16 +92,37 @@ Tensor run_plain(const std::string& op, const json& attributes, Inputs& in) {
   return {};
 }
 
+// Without n_kv_head each head has keys of its own.
+Heads heads_of(const json& attributes, const Tensor& qkv) {
+  const int64_t H = attributes.at("n_head"), shared = attributes.value("n_kv_head", H);
+  return {H, shared, qkv.dim(2) / (H + 2 * shared), attributes.value("window", int64_t{0})};
+}
+
+Tensor run_rotary(const json& attributes, Inputs& in) {
+  const Tensor qkv = in["qkv"];
+  const Heads heads = heads_of(attributes, qkv);
+  const std::vector<int32_t> first(size_t(qkv.dim(0)), attributes.at("first"));
+  const Array table = test_backend()->rotary.table(to_array(first, {qkv.dim(0)}), qkv.dim(1),
+                                                   heads.width, attributes.at("theta"), DType::f64);
+  const QkNorm norm{attributes.contains("eps"), attributes.value("eps", 0.0), in["q_norm"],
+                    in["k_norm"]};
+  return rotary(qkv, heads, norm, table);
+}
+
 Tensor run_fused(const std::string& op, const json& attributes, Inputs& in) {
   if (op == "linear") return linear(in["x"], in["w"], in["b"]);
   if (op == "layer_norm")
     return layer_norm(in["x"], in["w"], in["b"], in["x"].dtype(), attributes.at("eps"));
-  if (op == "attention") return attention(in["qkv"], attributes.at("n_head"), {});
+  if (op == "attention") return attention(in["qkv"], heads_of(attributes, in["qkv"]), {});
+  if (op == "rotary") return run_rotary(attributes, in);
+  if (op == "softcap") return softcap(in["x"], attributes.at("cap"));
+  if (op == "swiglu") return swiglu(in["x"]);
   if (op == "embedding") return embedding(in.ids("tokens", -1), in["wte"], in["wpe"], DType::f64);
   if (op == "linear_cross_entropy")
-    return linear_cross_entropy(in["x"], in["w"], in.ids("targets", in["w"].dim(0)));
+    return linear_cross_entropy(in["x"], in["w"], in.ids("targets", in["w"].dim(0)), 1,
+                                attributes.value("cap", 0.0));
   if (op == "feed_forward") {
-    Unary act = attributes.at("act") == "gelu_tanh" ? gelu_tanh_op : gelu_erf_op;
+    const Activation act = Activation::named(attributes.at("act").get<std::string>());
     return feed_forward(in["x"], in["w_fc"], in["b_fc"], in["w_proj"], in["b_proj"], act);
   }
   return {};

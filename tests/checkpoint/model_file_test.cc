@@ -76,10 +76,12 @@ TEST(ModelConfig, EveryFieldComesBack) {
   GptConfig config;
   each_field(config, [](const char*, auto& field, auto) {
     using Field = std::decay_t<decltype(field)>;
-    if constexpr (std::is_same_v<Field, Unary>)
+    if constexpr (std::is_same_v<Field, Activation>)
       field = gelu_tanh_op;
     else if constexpr (std::is_same_v<Field, bool>)
       field = !field;
+    else if constexpr (std::is_same_v<Field, std::string>)
+      field += "_changed";
     else
       field += Field(std::is_integral_v<Field> ? 1 : 0.25);
   });
@@ -121,8 +123,9 @@ TEST(ModelConfig, AFileFromBeforeTheActivationHasNanoGpts) {
 TEST(ModelConfig, AFieldThatThisFolioDoesNotKnowIsNamed) {
   CheckpointFile file = tiny_checkpoint();
   for (Attribute value : {Attribute(true), Attribute(10000.0), Attribute(std::string("rms"))}) {
-    file.attributes["config/rope_theta"] = value;
-    EXPECT_THAT(error(file), HasSubstr("a field \"rope_theta\" that this folio does not know"));
+    file.attributes["config/value_embeddings"] = value;
+    EXPECT_THAT(error(file),
+                HasSubstr("a field \"value_embeddings\" that this folio does not know"));
   }
 }
 

@@ -96,8 +96,8 @@ TEST(LoadQuantized, ReadsNoFormatAndNoLayoutThatItDoesNotKnow) {
 
 TEST(LoadQuantized, KnowsEveryFieldOfTheModel) {
   CheckpointFile file = quantized(WeightFormat::int8);
-  file.attributes["config/rope_theta"] = 10000.0;
-  EXPECT_THAT(error(file), HasSubstr("a field \"rope_theta\" that this folio does not know"));
+  file.attributes["config/value_embeddings"] = 10000.0;
+  EXPECT_THAT(error(file), HasSubstr("a field \"value_embeddings\" that this folio does not know"));
 }
 
 // Claims of sizes that the tensors do not have take no memory.

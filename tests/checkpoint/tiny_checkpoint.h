@@ -4,7 +4,7 @@
 
 namespace folio {
 
-constexpr GptConfig tiny_model{
+const GptConfig tiny_model{
     .block_size = 3, .vocab_size = 4, .n_layer = 1, .n_head = 1, .n_embd = 2};
 
 // A model and its vocabulary, as a run saves them.

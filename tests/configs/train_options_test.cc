@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "tests/configs/config_file.h"
@@ -185,12 +186,46 @@ TEST(TrainOptions, AnActivationIsGivenByItsName) {
   EXPECT_EQ(parse({"--activation=gelu_tanh"}).model.activation, gelu_tanh_op);
   EXPECT_EQ(option_values(parse({"--activation", "gelu_tanh"})).at("activation"),
             OptionValue(std::string("gelu_tanh")));
-  for (std::string name : {"gelu_erf", "relu", "sigmoid", "silu", "tanh", "exp", "square"})
+  for (std::string name :
+       {"gelu_erf", "relu", "sigmoid", "silu", "tanh", "exp", "square", "swiglu"})
     EXPECT_EQ(fmt::format("{}", parse({"--activation=" + name}).model.activation), name);
   for (std::string other : {"swish", "1", "true", "log", "sqrt", "none"})
     EXPECT_THAT(message_of([&] { parse({"--activation=" + other}); }),
                 AllOf(StartsWith("command line: activation: must be \"gelu_erf\" or \"gelu_tanh\""),
                       HasSubstr(", got \"" + other + "\"")));
+}
+
+TEST(TrainOptions, WhatAModelIsMadeOfIsGivenByItsOptions) {
+  const GptConfig model =
+      parse({"--position=rotary", "--rope_theta=500", "--norm=rms", "--norm_eps=1e-6",
+             "--qk_norm=rms_learned", "--ffn_hidden=24", "--head_dim=10", "--n_kv_head=2",
+             "--attention_window=32", "--tie_weights=false", "--logit_softcap=15"})
+          .model;
+  EXPECT_EQ(model.position, "rotary");
+  EXPECT_EQ(model.rope_theta, 500);
+  EXPECT_EQ(model.norm, "rms");
+  EXPECT_EQ(model.norm_eps, 1e-6);
+  EXPECT_EQ(model.qk_norm, "rms_learned");
+  EXPECT_EQ(model.heads(), (Heads{model.n_head, 2, 10, 32}));
+  EXPECT_EQ(model.hidden(), 24);
+  EXPECT_FALSE(model.tie_weights);
+  EXPECT_EQ(model.logit_softcap, 15);
+}
+
+TEST(TrainOptions, WhatAModelCannotBeMadeOfIsRefused) {
+  for (const auto& [given, wanted] : std::map<std::string, std::string>{
+           {"position=alibi", "\"learned\" or \"rotary\" or \"none\""},
+           {"norm=batch", "\"layer\" or \"rms\""},
+           {"qk_norm=on", "\"off\" or \"rms\" or \"rms_learned\""},
+           {"rope_theta=0", "above 0"},
+           {"norm_eps=-1e-5", "at least 0"},
+           {"ffn_hidden=-1", "at least 0"},
+           {"head_dim=-1", "at least 0"},
+           {"n_kv_head=-1", "at least 0"},
+           {"attention_window=-1", "at least 0"},
+           {"logit_softcap=-1", "at least 0"}})
+    EXPECT_THAT(message_of([&, option = given] { parse({"--" + option}); }),
+                HasSubstr(": must be " + wanted + ", got "));
 }
 
 TEST(TrainOptions, ACheckpointsKeysThatMeanNothingHereAreSkipped) {

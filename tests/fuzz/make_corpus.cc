@@ -81,7 +81,7 @@ void add_checkpoint(Corpus& corpus, const TemporaryFolder& folder) {
 // nanoGPT's ckpt.pt of the model `tiny_model`, every tensor in one storage of 24 zeros.
 void add_torch_file(Corpus& corpus) {
   namespace w = torch_writer;
-  constexpr int64_t C = tiny_model.n_embd;
+  const int64_t C = tiny_model.n_embd;
   w::Items weights;
   auto add = [&](const std::string& name, std::vector<int64_t> shape) {
     std::vector<int64_t> stride = {1};

@@ -48,8 +48,8 @@ void draw(Gpt& model, DType dtype) {
 
 // Loss, logits and gradients of one step of training, by name.
 using Results = std::map<std::string, std::vector<double>>;
-Results results(DType dtype, Unary activation, bool plain) {
-  Gpt model(config(activation), test_device());
+Results results(DType dtype, const GptConfig& config, bool plain) {
+  Gpt model(config, test_device());
   draw(model, dtype);
   model.context().random = {5};
   model.context().training = true;
@@ -81,13 +81,44 @@ struct Case {
 };
 class Plain : public testing::TestWithParam<Case> {};
 
+// A model for each activation, for each other option, and for all of them at once.
+std::map<std::string, GptConfig> models() {
+  std::map<std::string, GptConfig> all;
+  for_each_op<UnaryOps>([&](auto op) {
+    const Unary activation = unary<decltype(op)>();
+    if (is_activation(activation)) all[std::string(op.name)] = config(activation);
+  });
+  auto add = [&](const std::string& name, auto change) {
+    GptConfig one = config(gelu_erf_op);
+    change(one);
+    all[name] = one;
+  };
+  add("swiglu", [](GptConfig& c) { c.activation = Activation::swiglu(); });
+  add("rotary", [](GptConfig& c) { c.position = "rotary", c.rope_theta = 20; });
+  add("no_position", [](GptConfig& c) { c.position = "none"; });
+  add("rms", [](GptConfig& c) { c.norm = "rms", c.norm_eps = 1e-2; });
+  add("norm_eps", [](GptConfig& c) { c.norm_eps = 0.5; });
+  add("qk_norm", [](GptConfig& c) { c.qk_norm = "rms"; });
+  add("qk_norm_learned", [](GptConfig& c) { c.qk_norm = "rms_learned"; });
+  add("ffn_hidden", [](GptConfig& c) { c.ffn_hidden = 24; });
+  add("head_dim", [](GptConfig& c) { c.head_dim = 12; });
+  add("n_kv_head", [](GptConfig& c) { c.n_kv_head = 1; });
+  add("attention_window", [](GptConfig& c) { c.attention_window = 3; });
+  add("tie_weights", [](GptConfig& c) { c.tie_weights = false; });
+  add("logit_softcap", [](GptConfig& c) { c.logit_softcap = 1.5; });
+  add("all", [](GptConfig& c) {
+    c.n_head = 4, c.n_kv_head = 2, c.head_dim = 6, c.ffn_hidden = 20, c.attention_window = 4;
+    c.position = "rotary", c.rope_theta = 100, c.norm = "rms", c.qk_norm = "rms_learned";
+    c.activation = Activation::swiglu(), c.tie_weights = false, c.logit_softcap = 3;
+  });
+  return all;
+}
+
 TEST_P(Plain, IsTheFusedModel) {
   auto [dtype, tolerance] = GetParam();
-  for_each_op<UnaryOps>([&, dtype = dtype, tolerance = tolerance](auto op) {
-    const Unary activation = unary<decltype(op)>();
-    if (!is_activation(activation)) return;
-    SCOPED_TRACE(op.name);
-    Results fused = results(dtype, activation, false), plain = results(dtype, activation, true);
+  for (const auto& [option, model] : models()) {
+    SCOPED_TRACE(option);
+    Results fused = results(dtype, model, false), plain = results(dtype, model, true);
     double worst = 0;
     for (const auto& [name, values] : fused) {
       ASSERT_EQ(plain.at(name).size(), values.size()) << name;
@@ -97,7 +128,7 @@ TEST_P(Plain, IsTheFusedModel) {
     }
     RecordProperty("worst", fmt::format("{:.2g}", worst));
     EXPECT_GT(fused.size(), 20u);
-  });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, Plain,

@@ -34,13 +34,13 @@ TEST(Residual, DropsOfWhatIsAddedAlone) {
 TEST(Residual, ANormReadsTheSumAndLeavesIt) {
   const Tensor w = row({2, 3}).array().reshape({2}), b = row({5, 7}).array().reshape({2});
   Residual x = row({1, 3});
-  EXPECT_EQ(values_of(x.layer_norm(w, b, DType::f64)),
+  EXPECT_EQ(values_of(x.norm(w, b, {}, DType::f64)),
             values_of(layer_norm(row({1, 3}), w, b, DType::f64)));
   x.add(row({-10, 10}), {});
-  EXPECT_EQ(values_of(x.layer_norm(w, b, DType::f64)),
+  EXPECT_EQ(values_of(x.norm(w, b, {}, DType::f64)),
             values_of(layer_norm(row({-9, 13}), w, b, DType::f64)));
   EXPECT_EQ(values_of(x.value()), (std::vector<double>{-9, 13}));
-  EXPECT_EQ(values_of(x.layer_norm(w, b, DType::f64)),
+  EXPECT_EQ(values_of(x.norm(w, b, {}, DType::f64)),
             values_of(layer_norm(row({-9, 13}), w, b, DType::f64)));
 }
 

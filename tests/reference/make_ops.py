@@ -233,6 +233,97 @@ OPS += [
 ]
 
 
+
+
+def softcap(x, cap):
+    return cap * torch.tanh(x / cap)
+
+
+def swiglu(x):
+    gate, up = x.chunk(2, -1)
+    return F.silu(gate) * up
+
+
+def gated_feed_forward(x, w_fc, b_fc, w_proj, b_proj, act):
+    return F.linear(swiglu(F.linear(x, w_fc, b_fc)), w_proj, b_proj)
+
+
+def capped_cross_entropy(x, w, targets, cap):
+    return F.cross_entropy(softcap(x @ w.T, cap).flatten(0, -2), targets.flatten())
+
+
+def in_heads(qkv, n_head, n_kv_head):
+    """Queries, keys and values [b, heads, t, width], each of its own number of heads."""
+    b, t, columns = qkv.shape
+    width = columns // (n_head + 2 * n_kv_head)
+    parts = qkv.split([n_head * width, n_kv_head * width, n_kv_head * width], dim=2)
+    return [part.view(b, t, -1, width).transpose(1, 2) for part in parts]
+
+
+def shared_attention(qkv, n_head, n_kv_head, window):
+    q, k, v = in_heads(qkv, n_head, n_kv_head)
+    b, t = qkv.shape[:2]
+    at = torch.arange(t)
+    seen = at[None, :] <= at[:, None]
+    if window:
+        seen &= at[None, :] > at[:, None] - window
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    return y.transpose(1, 2).reshape(b, t, -1)
+
+
+def rotary(qkv, n_head, n_kv_head, theta, first, eps=None, q_norm=None, k_norm=None):
+    """Llama's rotate_half, in transformers' words, after Qwen3's norm of each head."""
+    b, t = qkv.shape[:2]
+    q, k, v = in_heads(qkv, n_head, n_kv_head)
+    width = q.shape[-1]
+    if eps is not None:
+        q, k = F.rms_norm(q, (width,), q_norm, eps), F.rms_norm(k, (width,), k_norm, eps)
+    speeds = 1.0 / theta ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angles = torch.arange(first, first + t, dtype=torch.float64)[:, None] * speeds
+    cos, sin = torch.cat([angles, angles], -1).cos(), torch.cat([angles, angles], -1).sin()
+
+    def turned(x):
+        half = torch.cat([-x[..., width // 2 :], x[..., : width // 2]], -1)
+        return x * cos + half * sin
+
+    return torch.cat([x.transpose(1, 2).reshape(b, t, -1) for x in (turned(q), turned(k), v)], 2)
+
+
+QKV = {"qkv": numbers([B, T, 32], 2.0)}  # four heads of 4 that share two
+SHARED = {"n_head": 4, "n_kv_head": 2}
+GATED = {
+    "x": numbers(X),
+    "w_fc": numbers([24, C]),
+    "b_fc": numbers([24]),
+    "w_proj": numbers([C, 12]),
+    "b_proj": numbers([C]),
+}
+OPS += [
+    ("relu2", "", lambda x: torch.relu(x).square(), {"x": numbers(X, 4.0)}, {}),
+    ("softcap", "", softcap, {"x": numbers(X, 8.0)}, {"cap": 5.0}),
+    ("swiglu", "", swiglu, {"x": numbers(X, 4.0)}, {}),
+    ("feed_forward", "swiglu", gated_feed_forward, GATED, {"act": "swiglu"}),
+    (
+        "linear_cross_entropy",
+        "capped",
+        capped_cross_entropy,
+        {**CROSS, "targets": ids([B, T], V)},
+        {"cap": 4.0},
+    ),
+    ("attention", "shared", shared_attention, QKV, {**SHARED, "window": 0}),
+    ("attention", "window", shared_attention, QKV, {**SHARED, "window": 3}),
+    ("rotary", "turned", rotary, QKV, {**SHARED, "theta": 100.0, "first": 0}),
+    ("rotary", "far", rotary, QKV, {**SHARED, "theta": 10000.0, "first": 70000}),
+    (
+        "rotary",
+        "normed",
+        rotary,
+        {**QKV, "q_norm": numbers([4], 0.5, 1.0), "k_norm": numbers([4], 0.5, 1.0)},
+        {**SHARED, "theta": 100.0, "first": 3, "eps": 1e-2},
+    ),
+]
+
+
 def run(row, op, variant, function, inputs, attributes):
     """One object of ops.json; the seeds of row r are 100 r + 1, 2, ... and 100 r + 99 for dy."""
     specs = {

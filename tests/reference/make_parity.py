@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 import model as reference
+import recipes
 import values
 
 STEPS, BATCHES = 20, 2
@@ -22,11 +23,34 @@ OPTIMIZER = {
 SMALL = {"vocab_size": 65, "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32}
 # The shape of configs/train_shakespeare_char_cpu.toml.
 CHAR_CPU = {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
+# Every option of the model beside nanoGPT's; the names are those of folio's GptConfig.
+RECIPE = {
+    "vocab_size": 65,
+    "block_size": 16,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_embd": 32,
+    "rope_theta": 100.0,
+    "norm_eps": 1e-6,
+    "ffn_hidden": 48,
+    "head_dim": 12,
+    "n_kv_head": 2,
+    "attention_window": 6,
+    "logit_softcap": 4.0,
+}
+RECIPE_NAMES = {
+    "position": "rotary",
+    "norm": "rms",
+    "qk_norm": "rms_learned",
+    "activation": "swiglu",
+    "tie_weights": False,
+}
 CASES = [
     {"name": "no_bias", "model": SMALL, "batch_size": 4, "bias": False, "gelu": "gelu_erf"},
     {"name": "bias", "model": SMALL, "batch_size": 4, "bias": True, "gelu": "gelu_erf"},
     {"name": "bias_gelu_tanh", "model": SMALL, "batch_size": 4, "bias": True, "gelu": "gelu_tanh"},
     {"name": "char_cpu", "model": CHAR_CPU, "batch_size": 12, "bias": False, "gelu": "gelu_erf"},
+    {"name": "all_options", "model": {**RECIPE, **RECIPE_NAMES}, "batch_size": 4, "bias": False},
 ]
 POSITIONS = 64  # of each gradient and of the logits that are written
 
@@ -36,7 +60,7 @@ def weight_specs(model):
     gradients of every layer large enough to compare."""
     specs = []
     for seed, (name, parameter) in enumerate(model.named_parameters(), start=1):
-        norm = ".ln_" in name and name.endswith("weight")
+        norm = (".ln_" in name or "_norm." in name) and name.endswith("weight")
         specs.append(
             {
                 "name": name,
@@ -77,12 +101,16 @@ def excerpt(tensor, seed):
     }
 
 
+def model_of(case):
+    if case["name"] == "all_options":
+        return recipes.Gpt(recipes.Config(**{name: case["model"][name] for name in RECIPE}))
+    gelu = "tanh" if case["gelu"] == "gelu_tanh" else "none"
+    return reference.Gpt(reference.Config(**case["model"], bias=case["bias"], gelu=gelu))
+
+
 def run(case, dtype, optimizer=OPTIMIZER):
     """Twenty steps in float32, or with PyTorch's autocast to bfloat16."""
-    config = reference.Config(
-        **case["model"], bias=case["bias"], gelu="tanh" if case["gelu"] == "gelu_tanh" else "none"
-    )
-    model = reference.Gpt(config)
+    model = model_of(case)
     specs = weight_specs(model)
     with torch.no_grad():
         for spec, parameter in zip(specs, model.parameters()):

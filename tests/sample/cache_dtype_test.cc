@@ -55,7 +55,7 @@ std::vector<float> rounded_logits(Gpt& model, const Tokens& window, std::optiona
   Tensor x = embedding(ids, wte, vector.at("transformer.wpe.weight"), DType::f32);
   Tensor qkv = affine(h + "attn.c_attn", normed(h + "ln_1", x));
   if (dtype) qkv = as_kept(qkv.array(), *dtype);
-  x = x + affine(h + "attn.c_proj", attention(qkv, H, {}));
+  x = x + affine(h + "attn.c_proj", attention(qkv, Heads::alike(qkv.dim(2) / 3, H), {}));
   x = x + affine(h + "mlp.c_proj", gelu_erf(affine(h + "mlp.c_fc", normed(h + "ln_2", x))));
   std::vector<float> logits =
       to_vector<float>(linear(normed("transformer.ln_f", x), wte, {}).array());

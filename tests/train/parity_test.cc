@@ -29,15 +29,15 @@ class Parity : public testing::TestWithParam<size_t> {
  protected:
   // The case's model, with the weights that PyTorch's had.
   std::unique_ptr<Gpt> model() const {
-    const json& shape = expected.at("model");
-    const GptConfig config{
-        .block_size = shape.at("block_size"),
-        .vocab_size = shape.at("vocab_size"),
-        .n_layer = shape.at("n_layer"),
-        .n_head = shape.at("n_head"),
-        .n_embd = shape.at("n_embd"),
-        .bias = expected.at("bias"),
-        .activation = expected.at("gelu") == "gelu_tanh" ? gelu_tanh_op : gelu_erf_op};
+    GptConfig config{.bias = expected.at("bias"),
+                     .activation = Activation::named(expected.value("gelu", "gelu_erf"))};
+    each_field(config, [&shape = expected.at("model")](const char* name, auto& field, auto) {
+      if (!shape.contains(name)) return;
+      if constexpr (std::is_same_v<decltype(field), Activation&>)
+        field = Activation::named(shape.at(name).template get<std::string>());
+      else
+        shape.at(name).get_to(field);
+    });
     auto gpt = std::make_unique<Gpt>(config, test_device(), 1);
     std::map<std::string, Array> weights;
     for (const json& spec : expected.at("weights"))

@@ -102,10 +102,10 @@ TEST_F(ResumeOptions, TheActivationIsTheModels) {
 
 TEST_F(ResumeOptions, AFieldOfTheModelThatThisFolioDoesNotKnowIsNamed) {
   CheckpointFile file = load(last());
-  file.attributes["config/rope_theta"] = 10000.0;
+  file.attributes["config/value_embeddings"] = 10000.0;
   save(last(), file);
   EXPECT_THAT(message_of([&] { folio::Run run(given_now(), {}); }),
-              HasSubstr("a field \"rope_theta\" that this folio does not know"));
+              HasSubstr("a field \"value_embeddings\" that this folio does not know"));
 }
 
 TEST_F(ResumeOptions, AFinishedRunTrainsNothingAndLeavesTheSameBytes) {

@@ -27,13 +27,13 @@ Array part_of(const Array& array, int64_t begin, int64_t end) {
 std::vector<double> in_calls(const Array& qkv, int64_t H, DType kept,
                              const std::vector<int64_t>& calls) {
   const int64_t T = qkv.dim(1);
-  KvLayer cache = test_backend()->kv_cache.make_layer(1, T, qkv.dim(2) / 3, H, kept);
+  KvLayer cache = test_backend()->kv_cache.make_layer(1, T, Heads::alike(qkv.dim(2) / 3, H), kept);
   std::vector<double> rows;
   int64_t position = 0;
   for (int64_t n : calls) {
     Array part = part_of(qkv, position, position + n);
-    std::vector<double> y =
-        values_of(test_backend()->kv_cache.attention(part, H, cache, positions_of({position})));
+    std::vector<double> y = values_of(test_backend()->kv_cache.attention(
+        part, Heads::alike(qkv.dim(2) / 3, H), cache, positions_of({position})));
     rows.insert(rows.end(), y.begin(), y.end());
     position += n;
   }
@@ -65,10 +65,10 @@ TEST(CachedAttention, MatchesAttention) {
       Array qkv = array_of(normal_values(s.packed().size(), 9), s.packed(), dtype);
       AttentionReference expected =
           attention_reference(s, values_of(qkv), normal_values(s.rows().size(), 10), {});
-      KvLayer cache = test_backend()->kv_cache.make_layer(1, T, s.C(), s.H, kept);
+      KvLayer cache = test_backend()->kv_cache.make_layer(1, T, s.heads(), kept);
       Array y;
       on_every_target([&] {
-        y = test_backend()->kv_cache.attention(qkv, s.H, cache, positions_of({0}));
+        y = test_backend()->kv_cache.attention(qkv, s.heads(), cache, positions_of({0}));
         EXPECT_LE(largest_error(y, expected.y), tolerance);
       });
       EXPECT_EQ(y.shape(), s.rows());
@@ -110,8 +110,8 @@ TEST(CachedAttention, Int8AttendsToThe127thsOfEachPositionsLargest) {
       AttentionReference expected =
           attention_reference(s, values, normal_values(s.rows().size(), 10), {});
       on_every_target([&, dtype = dtype, tolerance = tolerance] {
-        KvLayer cache = test_backend()->kv_cache.make_layer(1, s.T, s.C(), s.H, DType::i8);
-        Array y = test_backend()->kv_cache.attention(qkv, s.H, cache, positions_of({0}));
+        KvLayer cache = test_backend()->kv_cache.make_layer(1, s.T, s.heads(), DType::i8);
+        Array y = test_backend()->kv_cache.attention(qkv, s.heads(), cache, positions_of({0}));
         EXPECT_EQ(y.dtype(), dtype);
         EXPECT_LE(largest_error(y, expected.y), tolerance)
             << fmt::format("T {}, D {}, {}", s.T, s.D, dtype);
@@ -222,9 +222,10 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchNorOnWhatTheCacheHeld) {
   }
   for (int threads : {1, 3}) {
     set_parallel_threads(threads);
-    KvLayer cache = test_backend()->kv_cache.make_layer(B, capacity, C, H, kept);
+    KvLayer cache = test_backend()->kv_cache.make_layer(B, capacity, Heads::alike(C, H), kept);
     const std::vector<double> stale(size_t(B * capacity * 3 * C), std::nan(""));
-    test_backend()->kv_cache.attention(array_of(stale, {B, capacity, 3 * C}, dtype), H, cache,
+    test_backend()->kv_cache.attention(array_of(stale, {B, capacity, 3 * C}, dtype),
+                                       Heads::alike(C, H), cache,
                                        positions_of(std::vector<int64_t>(size_t(B), 0)));
     // Rewind, then feed each its own prefix, token by token; a sequence that is done repeats its
     // last position.
@@ -236,11 +237,11 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchNorOnWhatTheCacheHeld) {
         auto at = inputs[size_t(b)].begin() + positions[size_t(b)] * 3 * C;
         step.insert(step.end(), at, at + 3 * C);
       }
-      test_backend()->kv_cache.attention(array_of(step, {B, 1, 3 * C}, dtype), H, cache,
-                                         positions_of(positions));
+      test_backend()->kv_cache.attention(array_of(step, {B, 1, 3 * C}, dtype), Heads::alike(C, H),
+                                         cache, positions_of(positions));
     }
     std::vector<double> y = values_of(test_backend()->kv_cache.attention(
-        array_of(last, {B, 1, 3 * C}, dtype), H, cache, positions_of(lengths)));
+        array_of(last, {B, 1, 3 * C}, dtype), Heads::alike(C, H), cache, positions_of(lengths)));
     for (int64_t b = 0; b < B; ++b) {
       EXPECT_EQ(std::vector<double>(y.begin() + b * C, y.begin() + (b + 1) * C), alone[size_t(b)])
           << "sequence " << b << ", " << threads << " threads";
@@ -250,12 +251,12 @@ TEST_P(CachedAttentionIn, BitsDoNotDependOnTheBatchNorOnWhatTheCacheHeld) {
 }
 
 TEST(CachedAttention, ErrorsNameTheNumbers) {
-  KvLayer cache = test_backend()->kv_cache.make_layer(2, 10, 8, 2, DType::f32);
+  KvLayer cache = test_backend()->kv_cache.make_layer(2, 10, Heads::alike(8, 2), DType::f32);
   auto message = [&](Shape shape, std::vector<int64_t> positions) -> std::string {
     try {
       test_backend()->kv_cache.attention(
-          array_of(std::vector<double>(size_t(shape.size())), shape, DType::f32), 2, cache,
-          positions_of(positions));
+          array_of(std::vector<double>(size_t(shape.size())), shape, DType::f32),
+          Heads::alike(shape[2] / 3, 2), cache, positions_of(positions));
     } catch (const Error& error) {
       return error.what();
     }
@@ -269,19 +270,20 @@ TEST(CachedAttention, ErrorsNameTheNumbers) {
   EXPECT_THAT(message({2, 1, 24}, {-1, 0}), testing::HasSubstr("-1 positions"));
   EXPECT_THAT(message({3, 1, 24}, {0, 0, 0}), testing::HasSubstr("3 sequences"));
   EXPECT_THAT(message({2, 1, 48}, {0, 0}), testing::HasSubstr("2 heads of 8"));
-  EXPECT_THROW(test_backend()->kv_cache.make_layer(2, 10, 8, 2, DType::i32), Error);
+  EXPECT_THROW(test_backend()->kv_cache.make_layer(2, 10, Heads::alike(8, 2), DType::i32), Error);
 }
 
 // Whoever writes positions into an Array says which they are, as kernels look at none.
 TEST(CachedAttention, PositionsOfWhichNothingIsKnownAreAnError) {
-  KvLayer cache = test_backend()->kv_cache.make_layer(1, 10, 8, 2, DType::f32);
+  KvLayer cache = test_backend()->kv_cache.make_layer(1, 10, Heads::alike(8, 2), DType::f32);
   const Array qkv = zeros({1, 1, 24}, DType::f32);
   Array positions = empty({1}, DType::i32);
   const int32_t first = 3;
   test_backend()->memory.write(&first, positions);
-  EXPECT_THROW(test_backend()->kv_cache.attention(qkv, 2, cache, positions), Error);
+  EXPECT_THROW(test_backend()->kv_cache.attention(qkv, Heads::alike(8, 2), cache, positions),
+               Error);
   positions.set_id_range({3, 4});
-  test_backend()->kv_cache.attention(qkv, 2, cache, positions);
+  test_backend()->kv_cache.attention(qkv, Heads::alike(8, 2), cache, positions);
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ TEST_P(AttentionShapes, MatchesTheWholeMatrix) {
       AttentionReference expected =
           attention_reference(s, values_of(qkv), values_of(dy), dropout_of(p));
       on_every_path([&] {
-        Attended forward = test_backend()->attention.forward(qkv, s.H, dropout_of(p));
-        Array dqkv = test_backend()->attention.grad(dy, qkv, forward, s.H, dropout_of(p));
+        Attended forward = test_backend()->attention.forward(qkv, s.heads(), dropout_of(p));
+        Array dqkv = test_backend()->attention.grad(dy, qkv, forward, s.heads(), dropout_of(p));
         SCOPED_TRACE(fmt::format("{}, dropout {}", dtype, p));
         EXPECT_EQ(forward.y.shape(), s.rows());
         EXPECT_EQ(forward.y.dtype(), dtype);
@@ -63,7 +63,7 @@ TEST(Attention, GradientMatchesFiniteDifferences) {
   std::vector<double> qkv = normal_values(s.packed().size(), 3);
   const std::vector<double> dy = normal_values(s.rows().size(), 4);
   auto forward = [&] {
-    return test_backend()->attention.forward(to_array(qkv, s.packed()), s.H, dropout);
+    return test_backend()->attention.forward(to_array(qkv, s.packed()), s.heads(), dropout);
   };
   auto objective = [&] {
     double sum = 0;
@@ -72,7 +72,7 @@ TEST(Attention, GradientMatchesFiniteDifferences) {
     return sum;
   };
   const std::vector<double> grad = values_of(test_backend()->attention.grad(
-      to_array(dy, s.rows()), to_array(qkv, s.packed()), forward(), s.H, dropout));
+      to_array(dy, s.rows()), to_array(qkv, s.packed()), forward(), s.heads(), dropout));
   for (size_t i = 0; i < qkv.size(); ++i) {
     const double at = qkv[i], step = 1e-5;
     qkv[i] = at + step;
@@ -91,14 +91,14 @@ TEST(Attention, LargeScoresStayFiniteAndNanIsNotSwallowed) {
       std::vector<double> values = normal_values(s.packed().size(), 5, 100);
       Array qkv = array_of(values, s.packed(), dtype);
       Array dy = array_of(normal_values(s.rows().size(), 6), s.rows(), dtype);
-      Attended forward = test_backend()->attention.forward(qkv, 1, {});
+      Attended forward = test_backend()->attention.forward(qkv, s.heads(), {});
       for (double y : values_of(forward.y)) ASSERT_TRUE(std::isfinite(y));
-      for (double g : values_of(test_backend()->attention.grad(dy, qkv, forward, 1, {}))) {
+      for (double g : values_of(test_backend()->attention.grad(dy, qkv, forward, s.heads(), {}))) {
         ASSERT_TRUE(std::isfinite(g));
       }
       values[size_t(40 * 48 + 16)] = std::nan("");  // one key
       std::vector<double> y = values_of(
-          test_backend()->attention.forward(array_of(values, s.packed(), dtype), 1, {}).y);
+          test_backend()->attention.forward(array_of(values, s.packed(), dtype), s.heads(), {}).y);
       for (int64_t t = 0; t < s.T; ++t) ASSERT_EQ(std::isnan(y[size_t(t * 16)]), t >= 40) << t;
     });
   }
@@ -112,8 +112,8 @@ TEST(Attention, BitsDoNotDependOnTheThreads) {
       std::vector<std::vector<char>> results;
       for (int threads : {1, 2, 3}) {
         set_parallel_threads(threads);
-        Attended forward = test_backend()->attention.forward(qkv, s.H, dropout_of(0.1));
-        Array dqkv = test_backend()->attention.grad(dy, qkv, forward, s.H, dropout_of(0.1));
+        Attended forward = test_backend()->attention.forward(qkv, s.heads(), dropout_of(0.1));
+        Array dqkv = test_backend()->attention.grad(dy, qkv, forward, s.heads(), dropout_of(0.1));
         std::vector<char> bytes = bytes_of(forward.y);
         for (const Array& part : {forward.lse, dqkv}) {
           std::vector<char> more = bytes_of(part);

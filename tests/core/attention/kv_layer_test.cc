@@ -16,7 +16,8 @@ Array rows_of(int64_t B, int64_t T, uint32_t seed, DType dtype = DType::f32) {
 }
 
 std::vector<double> attend(const Array& qkv, KvLayer& cache, std::vector<int64_t> positions) {
-  return values_of(test_backend()->kv_cache.attention(qkv, H, cache, positions_of(positions)));
+  return values_of(
+      test_backend()->kv_cache.attention(qkv, Heads::alike(C, H), cache, positions_of(positions)));
 }
 
 class KvLayerIn : public testing::TestWithParam<DType> {};
@@ -24,11 +25,11 @@ INSTANTIATE_TEST_SUITE_P(All, KvLayerIn, testing::Values(DType::f32, DType::bf16
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
 TEST_P(KvLayerIn, AViewContinuesItsOwnSequences) {
-  KvLayer cache = test_backend()->kv_cache.make_layer(4, 80, C, H, GetParam());
+  KvLayer cache = test_backend()->kv_cache.make_layer(4, 80, Heads::alike(C, H), GetParam());
   attend(rows_of(4, 70, 3), cache, {0, 0, 0, 0});
   KvLayer middle = cache.rows(1, 3);
   attend(rows_of(2, 5, 4), middle, {70, 2});
-  KvLayer apart = test_backend()->kv_cache.make_layer(2, 80, C, H, GetParam());
+  KvLayer apart = test_backend()->kv_cache.make_layer(2, 80, Heads::alike(C, H), GetParam());
   Array both = array_of(values_of(rows_of(4, 70, 3).slice(1, 3)), {2, 70, 3 * C}, DType::f32);
   attend(both, apart, {0, 0});
   attend(rows_of(2, 5, 4), apart, {70, 2});
@@ -38,13 +39,13 @@ TEST_P(KvLayerIn, AViewContinuesItsOwnSequences) {
 
 TEST_P(KvLayerIn, ACopiedSequenceGoesOnAsTheFirst) {
   for (int64_t length : {1, 63, 64, 65, 100}) {
-    KvLayer from = test_backend()->kv_cache.make_layer(2, 100, C, H, GetParam());
-    KvLayer to = test_backend()->kv_cache.make_layer(3, 300, C, H, GetParam());
+    KvLayer from = test_backend()->kv_cache.make_layer(2, 100, Heads::alike(C, H), GetParam());
+    KvLayer to = test_backend()->kv_cache.make_layer(3, 300, Heads::alike(C, H), GetParam());
     attend(rows_of(3, 300, 6), to, {0, 0, 0});  // what the copy must hide
     attend(rows_of(2, length, 7), from, {0, 0});
     test_backend()->kv_cache.copy(from, 1, to, 2, length);
     test_backend()->kv_cache.copy(to, 2, to, 0, length);
-    KvLayer alone = test_backend()->kv_cache.make_layer(1, 101, C, H, GetParam());
+    KvLayer alone = test_backend()->kv_cache.make_layer(1, 101, Heads::alike(C, H), GetParam());
     attend(rows_of(2, length, 7).slice(1, 2), alone, {0});
     Array query = rows_of(1, 1, 8);
     std::vector<double> expected = attend(query, alone, {length});
@@ -60,7 +61,7 @@ TEST_P(KvLayerIn, ACopiedSequenceGoesOnAsTheFirst) {
 TEST(KvLayer, BytesCountTheScales) {
   for (auto [kept, element, scale] :
        {std::tuple{DType::f32, 4, 0}, {DType::bf16, 2, 0}, {DType::i8, 1, 4}}) {
-    KvLayer layer = test_backend()->kv_cache.make_layer(3, 100, C, H, kept);
+    KvLayer layer = test_backend()->kv_cache.make_layer(3, 100, Heads::alike(C, H), kept);
     EXPECT_EQ(layer.bytes(), layer.k.bytes() + layer.v.bytes() + layer.scales.bytes());
     EXPECT_GE(layer.bytes(), size_t(3 * 100 * H * (2 * C / H * element + 2 * scale)));
     EXPECT_LE(layer.bytes(), size_t(3 * 128 * H * (2 * 32 * element + 2 * scale)));
@@ -70,11 +71,11 @@ TEST(KvLayer, BytesCountTheScales) {
 }
 
 TEST(KvLayer, CopiesThatCannotBeAreErrors) {
-  KvLayer small = test_backend()->kv_cache.make_layer(1, 64, C, H, DType::f32);
-  KvLayer large = test_backend()->kv_cache.make_layer(1, 128, C, H, DType::f32);
-  KvLayer bf16 = test_backend()->kv_cache.make_layer(1, 64, C, H, DType::bf16);
-  KvLayer int8 = test_backend()->kv_cache.make_layer(1, 64, C, H, DType::i8);
-  KvLayer heads = test_backend()->kv_cache.make_layer(1, 64, C, 4, DType::f32);
+  KvLayer small = test_backend()->kv_cache.make_layer(1, 64, Heads::alike(C, H), DType::f32);
+  KvLayer large = test_backend()->kv_cache.make_layer(1, 128, Heads::alike(C, H), DType::f32);
+  KvLayer bf16 = test_backend()->kv_cache.make_layer(1, 64, Heads::alike(C, H), DType::bf16);
+  KvLayer int8 = test_backend()->kv_cache.make_layer(1, 64, Heads::alike(C, H), DType::i8);
+  KvLayer heads = test_backend()->kv_cache.make_layer(1, 64, Heads::alike(C, 4), DType::f32);
   EXPECT_THROW(test_backend()->kv_cache.copy(large, 0, small, 0, 65), Error);
   EXPECT_THROW(test_backend()->kv_cache.copy(large, 1, small, 0, 1), Error);
   EXPECT_THROW(test_backend()->kv_cache.copy(small, 0, bf16, 0, 1), Error);

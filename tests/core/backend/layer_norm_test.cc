@@ -69,7 +69,8 @@ TEST_P(LayerNormTest, MatchesTheReference) {
     for (bool bias : {true, false}) {
       auto expected = reference(values_of(in.x), values_of(in.w), bias ? values_of(in.b) : Values{},
                                 values_of(in.dy));
-      auto out = backend(in.x)->norms.layer_norm(in.x, in.w, bias ? in.b : Array(), eps, in.y);
+      auto out = backend(in.x)->norms.norm(in.x, in.w, bias ? in.b : Array(),
+                                           {NormKind::layer, eps}, in.y);
       EXPECT_EQ(out.mean.dtype(), sums);
       EXPECT_EQ(out.y.dtype(), y);
       expect_near(out.y, expected.y, 4 * epsilon_of(y));
@@ -77,8 +78,8 @@ TEST_P(LayerNormTest, MatchesTheReference) {
       expect_near(out.rstd, expected.rstd, sum_close);
       Array dw, db;
       for (double times : {1, 2}) {  // made first, then added to
-        Array dx = backend(in.x)->norms.layer_norm_grad(in.dy, in.x, in.w, out.mean, out.rstd, dw,
-                                                        bias ? &db : nullptr);
+        Array dx = backend(in.x)->norms.norm_grad(in.dy, in.x, in.w, out.mean, out.rstd, dw,
+                                                  bias ? &db : nullptr);
         EXPECT_EQ(dw.dtype(), sums);
         EXPECT_EQ(dx.dtype(), dtype);
         expect_near(dx, expected.dx, 4 * close);
@@ -115,15 +116,14 @@ TEST(LayerNorm, GradientsMatchFiniteDifferences) {
   Inputs in(4, 7, DType::f64, DType::f64);
   auto weight = values_of(in.dy);
   auto objective = [&] {
-    auto y = values_of(backend(in.x)->norms.layer_norm(in.x, in.w, in.b, eps, in.y).y);
+    auto y = values_of(backend(in.x)->norms.norm(in.x, in.w, in.b, {NormKind::layer, eps}, in.y).y);
     double total = 0;
     for (size_t i = 0; i < y.size(); ++i) total += weight[i] * y[i];
     return total;
   };
-  auto forward = backend(in.x)->norms.layer_norm(in.x, in.w, in.b, eps, in.y);
+  auto forward = backend(in.x)->norms.norm(in.x, in.w, in.b, {NormKind::layer, eps}, in.y);
   Array dw, db;
-  Array dx =
-      backend(in.x)->norms.layer_norm_grad(in.dy, in.x, in.w, forward.mean, forward.rstd, dw, &db);
+  Array dx = backend(in.x)->norms.norm_grad(in.dy, in.x, in.w, forward.mean, forward.rstd, dw, &db);
   for (auto [input, grad] : {std::pair{&in.x, &dx}, {&in.w, &dw}, {&in.b, &db}}) {
     const Array original = *input;
     auto analytic = values_of(*grad), at = values_of(original);
@@ -149,15 +149,17 @@ TEST(LayerNorm, IsAccurateFarFromZero) {
   Array x = array_of(values, {1, 256}, DType::f32), w = empty({256}, DType::f32);
   backend(w)->elementwise.fill(w, 1);
   auto expected = reference(values_of(x), Values(256, 1), {}, Values(256, 0));
-  expect_near(backend(x)->norms.layer_norm(x, w, {}, eps, DType::f32).y, expected.y, 2e-4);
+  expect_near(backend(x)->norms.norm(x, w, {}, {NormKind::layer, eps}, DType::f32).y, expected.y,
+              2e-4);
 }
 
 TEST(LayerNorm, RowsDoNotDependOnOtherRows) {
   on_every_target([&] {
     Inputs in(50, 37, DType::bf16, DType::f32);
-    auto all = backend(in.x)->norms.layer_norm(in.x, in.w, in.b, eps, in.y);
+    auto all = backend(in.x)->norms.norm(in.x, in.w, in.b, {NormKind::layer, eps}, in.y);
     for (int64_t r : {0, 1, 23, 49}) {
-      auto one = backend(in.x)->norms.layer_norm(in.x.slice(r, r + 1), in.w, in.b, eps, in.y);
+      auto one =
+          backend(in.x)->norms.norm(in.x.slice(r, r + 1), in.w, in.b, {NormKind::layer, eps}, in.y);
       EXPECT_EQ(bytes_of(one.y), bytes_of(all.y.slice(r, r + 1)));
       EXPECT_EQ(bytes_of(one.rstd), bytes_of(all.rstd.slice(r, r + 1)));
     }
@@ -167,9 +169,9 @@ TEST(LayerNorm, RowsDoNotDependOnOtherRows) {
 TEST(LayerNorm, SameBitsForAnyThreads) {
   Inputs in(3000, 70, DType::f32, DType::f32);
   expect_same_for_any_threads([&] {
-    auto y = backend(in.x)->norms.layer_norm(in.x, in.w, in.b, eps, in.y);
+    auto y = backend(in.x)->norms.norm(in.x, in.w, in.b, {NormKind::layer, eps}, in.y);
     Array dw, db;
-    Array dx = backend(in.x)->norms.layer_norm_grad(in.dy, in.x, in.w, y.mean, y.rstd, dw, &db);
+    Array dx = backend(in.x)->norms.norm_grad(in.dy, in.x, in.w, y.mean, y.rstd, dw, &db);
     return std::vector{y.y, y.mean, y.rstd, dx, dw, db};
   });
 }

@@ -116,8 +116,8 @@ TEST(CudaKvCache, Int8IsTheCpusIntegersAndScales) {
   value(5)[3] = INFINITY;
   value(6)[3] = NAN;
 
-  KvLayer expected = backend(cpu)->kv_cache.make_layer(1, T, D, 1, DType::i8);
-  backend(cpu)->kv_cache.attention(to_array(qkv, {1, T, 3 * D}, cpu), 1, expected,
+  KvLayer expected = backend(cpu)->kv_cache.make_layer(1, T, Heads::alike(D, 1), DType::i8);
+  backend(cpu)->kv_cache.attention(to_array(qkv, {1, T, 3 * D}, cpu), Heads::alike(D, 1), expected,
                                    to_array(std::vector<int32_t>{0}, {1}, cpu));
   std::vector<int8_t> cpu_values(size_t(expected.v.size()));
   backend(cpu)->memory.read(expected.v, cpu_values.data());

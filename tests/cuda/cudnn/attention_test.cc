@@ -37,9 +37,10 @@ class CudnnAttention : public testing::TestWithParam<Sizes> {
   };
   Results run(AttentionOps& forward_ops, AttentionOps& grad_ops, const Array& qkv, const Array& dy,
               int64_t n_head, const Dropout& dropout = {}) const {
+    const Heads heads = Heads::alike(dy.dim(2), n_head);
     const Array on_gpu = to(qkv, gpu_), dy_on_gpu = to(dy, gpu_);
-    Results results{forward_ops.forward(on_gpu, n_head, dropout), {}};
-    results.dqkv = grad_ops.grad(dy_on_gpu, on_gpu, results.forward, n_head, dropout);
+    Results results{forward_ops.forward(on_gpu, heads, dropout), {}};
+    results.dqkv = grad_ops.grad(dy_on_gpu, on_gpu, results.forward, heads, dropout);
     return results;
   }
 
