@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "core/cuda/cuda_backend.h"
 #include "core/cuda/kernels/pack.h"
@@ -63,13 +64,29 @@ __device__ LogSum<A> over_block(LogSum<A> mine) {
 template <class A>
 constexpr int pack = cuda::pack_size<A>;
 
-// A block a row of logits, V of every `ld`: its loss, and in `dlogits` [rows, ld], which may be
-// null or the logits, factor / count times (softmax - one at the target). A row whose target is -1
-// has neither.
-template <int threads, class A, class G>
+// c tanh(x / c), and what its derivative multiplies a gradient by; x itself unless `capped`.
+template <bool capped, class A>
+struct Softcap {
+  A c;
+
+  __device__ A value(A x) const {
+    if constexpr (capped) return c * std::tanh(x / c);
+    return x;
+  }
+  __device__ A grad(A value, A dy) const {
+    if constexpr (capped) return dy * (A(1) - value / c * (value / c));
+    return dy;
+  }
+};
+
+// A block a row of products, V of every `ld`, of which `softcap` makes logits: its loss, and in
+// `dlogits` [rows, ld], which may be null or the products, the gradient in them: factor / count
+// times (softmax - one at the target), through the softcap. A row whose target is -1 has neither.
+template <int threads, bool capped, class A, class G>
 __global__ void __launch_bounds__(threads)
     softmax_loss_kernel(const A* logits, const int32_t* targets, int64_t V, int64_t ld,
-                        double factor, const double* count, double* losses, G* dlogits) {
+                        double factor, Softcap<capped, A> softcap, const double* count,
+                        double* losses, G* dlogits) {
   constexpr int n = pack<A>;
   const A* x = logits + blockIdx.x * ld;
   G* to = dlogits ? dlogits + blockIdx.x * ld : nullptr;
@@ -81,17 +98,18 @@ __global__ void __launch_bounds__(threads)
       for (int64_t i = threadIdx.x; i < V; i += threads) to[i] = G(0.0f);
     return;
   }
-  const A of_target = x[target];  // before `to`, which may be x, is written
+  const A of_target = softcap.value(x[target]);  // before `to`, which may be x, is written
   LogSum<A> mine;
   for (int64_t i = first; i < packed; i += step)
-    for (const A logit : load_pack<n>(x + i).at) mine.add(logit);
-  if (packed + threadIdx.x < V) mine.add(x[packed + threadIdx.x]);
+    for (const A logit : load_pack<n>(x + i).at) mine.add(softcap.value(logit));
+  if (packed + threadIdx.x < V) mine.add(softcap.value(x[packed + threadIdx.x]));
   const LogSum<A> all = over_block<threads>(mine);
   if (threadIdx.x == 0) losses[blockIdx.x] = double(std::log(all.sum) + all.top - of_target);
   if (!to) return;
   const A scale = A(factor / *count), share = scale / all.sum;
-  auto grad = [&](A logit, int64_t i) {
-    return G(std::exp(logit - all.top) * share - (i == target ? scale : A(0)));
+  auto grad = [&](A product, int64_t i) {
+    const A logit = softcap.value(product);
+    return G(softcap.grad(logit, std::exp(logit - all.top) * share - (i == target ? scale : A(0))));
   };
   for (int64_t i = first; i < packed; i += step) {
     const auto from = load_pack<n>(x + i);
@@ -146,7 +164,7 @@ int64_t chunk_rows(int64_t m, int64_t V, int64_t most) {
 
 template <class T, class A = SumOf<T>>
 CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets, bool with_grad,
-                           double factor, int64_t most) {
+                           double factor, double softcap, int64_t most) {
   const int64_t m = x.rows(), C = x.dim(-1), V = w.dim(0);
   const int64_t ld = (V + 127) / 128 * 128;  // an odd V is no multiple of what is read at once
   const int64_t chunk = chunk_rows(std::max<int64_t>(m, 1), V, most);
@@ -171,12 +189,16 @@ CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets,
     const int64_t n = std::min(chunk, m - i);
     const cuda::Matrix xs{rows.slice(i, i + n).address(), x.dtype(), n, C};
     cuda::matmul(xs, weight_transposed, {logits.address(), dtype_of<A>, n, V, false, 0, ld});
-    const bool narrow = V <= 1024;  // a warp is enough for a row
-    cuda::launch("cross_entropy",
-                 narrow ? softmax_loss_kernel<32, A, T> : softmax_loss_kernel<512, A, T>,
-                 {unsigned(n), narrow ? 32u : 512u}, stream, logits.data<A>(),
-                 targets.data<int32_t>() + i, V, ld, factor, count.data<double>(),
-                 losses.data<double>() + i, with_grad ? dlogits.data<T>() : nullptr);
+    auto losses_of = [&]<bool capped>(std::bool_constant<capped>) {
+      const bool narrow = V <= 1024;  // a warp is enough for a row
+      cuda::launch(
+          "cross_entropy",
+          narrow ? softmax_loss_kernel<32, capped, A, T> : softmax_loss_kernel<512, capped, A, T>,
+          {unsigned(n), narrow ? 32u : 512u}, stream, logits.data<A>(), targets.data<int32_t>() + i,
+          V, ld, factor, Softcap<capped, A>{A(softcap)}, count.data<double>(),
+          losses.data<double>() + i, with_grad ? dlogits.data<T>() : nullptr);
+    };
+    softcap > 0 ? losses_of(std::true_type()) : losses_of(std::false_type());
     if (!with_grad) continue;
     const cuda::Matrix dy{dlogits.address(), x.dtype(), n, V, false, 0, ld},
         dy_transposed{dlogits.address(), x.dtype(), n, V, true, 0, ld};
@@ -192,8 +214,7 @@ class CudaLossOps final : public LossOps {
  public:
   CrossEntropy linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
                                     bool with_grad, double factor, double softcap) override {
-    check(softcap == 0, "linear_cross_entropy: a softcap is not yet on a CUDA device");
-    return cuda::linear_cross_entropy(x, w, targets, with_grad, factor, int64_t{1} << 28);
+    return cuda::linear_cross_entropy(x, w, targets, with_grad, factor, int64_t{1} << 28, softcap);
   }
 
   Array linear_cross_entropy(const Array&, const PackedWeight&, const Array&, double) override {
@@ -206,10 +227,11 @@ class CudaLossOps final : public LossOps {
 }  // namespace
 
 CrossEntropy cuda::linear_cross_entropy(const Array& x, const Array& w, const Array& targets,
-                                        bool with_grad, double factor, int64_t most) {
+                                        bool with_grad, double factor, int64_t most,
+                                        double softcap) {
   const Array weight = in_dtype(w, x.dtype());
   return visit_dtype(x.dtype(), "linear_cross_entropy", [&](auto t) {
-    return cross_entropy<decltype(t)>(x, weight, targets, with_grad, factor, most);
+    return cross_entropy<decltype(t)>(x, weight, targets, with_grad, factor, softcap, most);
   });
 }
 
