@@ -147,7 +147,9 @@ TEST_P(CudaHeads, OfACacheMatchTheWholeMatrix) {
     const Values expected =
         reference(heads, T, values_of(qkv), Values(size_t(T * heads.channels())), {}).y;
     const Values whole = in_calls(qkv, heads, kept, T, T);
-    if (kept != DType::i8) EXPECT_LE(error_of(whole, expected), tolerance);
+    if (kept != DType::i8) {
+      EXPECT_LE(error_of(whole, expected), tolerance);
+    }
     // A ring of the least size, one of more, and calls that are split into chunks or not.
     for (int64_t room : heads.window > 0 ? std::vector<int64_t>{0, 100} : std::vector<int64_t>{T})
       for (int64_t step : {1, 7, 17, 64})
@@ -212,7 +214,7 @@ TEST(CudaRing, OldPositionsLeaveNoTrace) {
                                                                 heads, sequence,
                                                                 positions_of({int32_t(length)}))),
                   expected)
-            << kept << ", " << length;
+            << name_of(kept) << ", " << length;
     }
   }
 }
