@@ -150,10 +150,10 @@ __device__ void each_unturned(const Call<A>& call, const T* dy, const A* turn, i
 template <class T, class A, int n>
 __global__ void __launch_bounds__(threads)
     grad_kernel(Call<A> call, const T* dy, const T* x, T* dx, A* sums) {
-  A* of_groups = &cuda::dynamic_shared<A>();  // [groups, 2, width]
+  A* of_groups = sums ? &cuda::dynamic_shared<A>() : nullptr;  // [groups, 2, width]
   const int group = int(threadIdx.x) / call.lanes, lane = int(threadIdx.x) % call.lanes;
   const int width = call.width;
-  A* mine = of_groups + group * 2 * width;
+  A* mine = sums ? of_groups + group * 2 * width : nullptr;
   if (sums)
     for (int part = 0; part < 2; ++part)
       each_pack<n>(call, lane, [&](int c) {
@@ -176,14 +176,14 @@ __global__ void __launch_bounds__(threads)
       const bool is_normed = is_there && !is_value;
       const A rstd = rstd_of<n>(call, is_normed ? x + at : nullptr, lane);
       const A* weight = call.weight(head);
-      A* to = mine + (head < call.n_head ? 0 : width);
+      A* to = sums ? mine + (head < call.n_head ? 0 : width) : nullptr;
       A along = 0;
       if (is_normed)
         each_unturned<n>(call, dy + at, turn, lane, [&](int c, const A(&g)[n]) {
           const auto values = load_pack<n>(x + at + c);
           for (int j = 0; j < n; ++j) {
             const A gn = g[j] * (A(values.at[j]) * rstd);
-            if (weight) to[c + j] += gn;
+            if (sums && weight) to[c + j] += gn;
             along += weight ? gn * weight[c + j] : gn;
           }
         });

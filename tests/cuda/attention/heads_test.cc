@@ -96,20 +96,21 @@ TEST_P(CudaHeads, MatchTheWholeMatrix) {
     for (auto [dtype, tolerance, grad_tolerance] : {std::tuple{DType::f64, 1e-12, 1e-12},
                                                     {DType::f32, 4e-6, 4e-5},
                                                     {DType::bf16, 8e-3, 4e-2}}) {
-      if (with_tsan && dtype == DType::f64) continue;
+      if (dtype == DType::f64 && (with_tsan || p > 0)) continue;
       SCOPED_TRACE(fmt::format("{}, dropout {}", dtype, p));
       const Array qkv = array_of(some, {1, T, heads.columns()}, dtype);
       const Array dy = array_of(slopes, {1, T, heads.channels()}, dtype);
       const Expected expected = reference(heads, T, values_of(qkv), values_of(dy), dropout);
       Values first;
-      on_every_schedule([&, tolerance = tolerance, grad_tolerance = grad_tolerance] {
+      auto run = [&, tolerance = tolerance, grad_tolerance = grad_tolerance] {
         const Attended forward = backend(qkv)->attention.forward(qkv, heads, dropout);
         const Array dqkv = backend(qkv)->attention.grad(dy, qkv, forward, heads, dropout);
         EXPECT_LE(error_of(values_of(forward.y), expected.y), tolerance);
         EXPECT_LE(error_of(values_of(dqkv), expected.dqkv), grad_tolerance);
         if (first.empty()) first = values_of(dqkv);
         EXPECT_EQ(values_of(dqkv), first);
-      });
+      };
+      p > 0 ? on_every_schedule(run) : run();
     }
   }
 }
