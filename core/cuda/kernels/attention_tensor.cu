@@ -77,7 +77,6 @@ __global__ void __launch_bounds__(tile_threads) forward_kernel(Forward x) {
   const int lane = int(threadIdx.x) % 32, row = int(threadIdx.x) / 32 * 16;
   const int stride = s.columns(), query = last * tile_rows + row;
   const int begin = s.first_seen(last * tile_rows) / tile_rows;
-  const int first_of_all = s.first_seen(last * tile_rows + tile_rows - 1);  // that every row sees
   const bfloat16* keys = key_rows(x.qkv, s, head / s.shared());
   load_tile(tiles.q, query_rows(x.qkv, s, head), stride, last * tile_rows, s);
   load_tile(tiles.k, keys, stride, begin * tile_rows, s);
@@ -91,7 +90,8 @@ __global__ void __launch_bounds__(tile_threads) forward_kernel(Forward x) {
     commit_copies();
     float p[8][4] = {};
     multiply_rows(p, tiles.q, row, tiles.k);
-    if (tile == last || key < first_of_all)
+    // The last tile holds keys behind some rows, the first ones those that some see no more.
+    if (tile == last || (s.window > 0 && key + s.window < (last + 1) * tile_rows))
 #pragma unroll
       for (int j = 0; j < 8; ++j)
 #pragma unroll
