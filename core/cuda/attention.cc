@@ -21,9 +21,10 @@ constexpr bool has_cudnn = true;
 #endif
 
 AttentionSizes sizes_of(const Array& qkv, const Heads& heads) {
-  check(heads.n_kv_head == heads.n_head && heads.window == 0,
-        "attention: heads that share keys, and windows, are not yet on a CUDA device");
-  return {int(qkv.dim(0)), int(qkv.dim(1)), int(heads.n_head), int(heads.width)};
+  const int64_t T = qkv.dim(1);
+  const int64_t window = heads.window < T ? heads.window : 0;  // a larger one leaves nothing out
+  return {int(qkv.dim(0)),      int(T),     int(heads.n_head), int(heads.width),
+          int(heads.n_kv_head), int(window)};
 }
 
 class CudaAttentionOps final : public AttentionOps {
@@ -96,7 +97,7 @@ namespace cuda {
 
 bool is_for_cudnn(DType dtype, const AttentionSizes& sizes, const Dropout& dropout, int sm) {
   return dtype == DType::bf16 && !dropout.enabled() && sizes.D % 8 == 0 && sizes.D <= 128 &&
-         sm >= 80;
+         sizes.KV == sizes.H && sizes.window == 0 && sm >= 80;
 }
 
 }  // namespace cuda

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/cuda/cuda_backend.h"
+#include "core/cuda/kernels/swiglu.h"
 #include "core/cuda/status.h"
 #include "core/cuda/stream.h"
 #include "core/devices/visit_dtype.h"
@@ -62,9 +63,26 @@ class CudaElementwiseOps final : public ElementwiseOps {
     return dx;
   }
 
-  Array swiglu(const Array&) override { fail("swiglu: is not yet on a CUDA device"); }
-  Array swiglu_grad(const Array&, const Array&, Array*) override {
-    fail("swiglu: is not yet on a CUDA device");
+  Array swiglu(const Array& x) override {
+    Shape shape = x.shape();
+    shape[-1] /= 2;
+    Array y(shape, x.dtype(), x.device());
+    visit_dtype(x.dtype(), "swiglu", [&](auto t) {
+      using T = decltype(t);
+      cuda::swiglu<T>(x.data<T>(), y.data<T>(), x.rows(), y.dim(-1), stream());
+    });
+    return y;
+  }
+
+  Array swiglu_grad(const Array& x, const Array& dy, Array* y) override {
+    Array dx(x.shape(), x.dtype(), x.device());
+    if (y) *y = Array(dy.shape(), dy.dtype(), dy.device());
+    visit_dtype(x.dtype(), "swiglu_grad", [&](auto t) {
+      using T = decltype(t);
+      cuda::swiglu_grad<T>(x.data<T>(), dy.data<T>(), dx.data<T>(), y ? y->data<T>() : nullptr,
+                           x.rows(), dy.dim(-1), stream());
+    });
+    return dx;
   }
 
   Array add(const Array& a, const Array& b) override {

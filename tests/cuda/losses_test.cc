@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/backend.h"
 #include "tests/cuda/schedules.h"
 #include "tests/cuda/values.h"
@@ -25,14 +27,14 @@ class CudaLosses : public testing::TestWithParam<int64_t> {
     for (int64_t i = 0; i < m; ++i) ids.push_back(i % 5 == 3 ? -1 : int32_t(i * 31 % V));
     return ids;
   }
-  CrossEntropy run(DType dtype, int64_t most) const {
+  CrossEntropy run(DType dtype, int64_t most, double softcap = 0) const {
     const Device device = emulated_device();
     const Array X = to_array(x, {m, C}, device), W = to_array(w, {V, C}, device);
     const Array ids = to_array(targets(), {m}, device);
     const Array cast_x = backend(X)->elementwise.cast(X, dtype),
                 cast_w = backend(W)->elementwise.cast(W, dtype);
     const BackendCall call = backend(device);
-    return cuda::linear_cross_entropy(cast_x, cast_w, ids, true, 0.5, most);
+    return cuda::linear_cross_entropy(cast_x, cast_w, ids, true, 0.5, most, softcap);
   }
 };
 
@@ -57,6 +59,45 @@ TEST_P(CudaLosses, AreTheCpus) {
   EXPECT_LE(error_of(values_of(got.loss), values_of(expected.loss)), 1e-14);
   EXPECT_LE(error_of(values_of(got.dx), values_of(expected.dx)), 1e-14);
   EXPECT_LE(error_of(values_of(got.dw), values_of(expected.dw)), 1e-14);
+}
+
+// Against loops; products are a few times the softcap.
+TEST_P(CudaLosses, OfASoftcap) {
+  const double c = 1.5, factor = 0.5;
+  const std::vector<int32_t> ids = targets();
+  double count = 0, loss = 0;
+  for (const int32_t id : ids) count += id >= 0;
+  std::vector<double> dx(size_t(m * C)), dw(size_t(V * C));
+  for (int64_t i = 0; i < m; ++i) {
+    const int32_t id = ids[size_t(i)];
+    if (id < 0) continue;
+    std::vector<double> logits(static_cast<size_t>(V));
+    double sum = 0;
+    for (int64_t v = 0; v < V; ++v) {
+      double product = 0;
+      for (int64_t k = 0; k < C; ++k) product += x[size_t(i * C + k)] * w[size_t(v * C + k)];
+      logits[size_t(v)] = c * std::tanh(product / c);
+      sum += std::exp(logits[size_t(v)]);
+    }
+    loss += factor * (std::log(sum) - logits[size_t(id)]) / count;
+    for (int64_t v = 0; v < V; ++v) {
+      const double t = logits[size_t(v)] / c;
+      const double g =
+          factor / count * (std::exp(logits[size_t(v)]) / sum - (v == id)) * (1 - t * t);
+      for (int64_t k = 0; k < C; ++k) {
+        dx[size_t(i * C + k)] += g * w[size_t(v * C + k)];
+        dw[size_t(v * C + k)] += g * x[size_t(i * C + k)];
+      }
+    }
+  }
+  for (auto [dtype, unit] : {std::pair{DType::f64, 1e-14}, {DType::f32, 2e-6}}) {
+    on_every_schedule([&, dtype = dtype, unit = unit] {
+      const CrossEntropy got = run(dtype, 1 << 20, c);
+      EXPECT_LE(error_of(values_of(got.loss), {loss}), unit);
+      EXPECT_LE(error_of(values_of(got.dx), dx), unit);
+      EXPECT_LE(error_of(values_of(got.dw), dw), unit);
+    });
+  }
 }
 
 // A warp a row, and a block a row; with and without numbers past the last 16 bytes.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/backend/norms.h"
 #include "core/cuda/kernels/dropout.h"
 #include "tests/cuda/device_buffer.h"
 #include "tests/cuda/schedules.h"
@@ -20,16 +21,17 @@ struct Expected {
   std::vector<double> y, dx, dw, db;
 };
 
-// Layer norm and its gradient in loops; dw and db begin at 1.
-Expected layer_norm_reference(int64_t rows, int C, const std::vector<double>& x,
-                              const std::vector<double>& dy, const std::vector<double>& w,
-                              const std::vector<double>& b) {
+// A norm and its gradient in loops; dw and db begin at 1.
+Expected norm_reference(NormKind kind, int64_t rows, int C, const std::vector<double>& x,
+                        const std::vector<double>& dy, const std::vector<double>& w,
+                        const std::vector<double>& b) {
   Expected r{std::vector<double>(x.size()), std::vector<double>(x.size()),
              std::vector<double>(size_t(C), 1), std::vector<double>(size_t(C), 1)};
   for (int64_t row = 0; row < rows; ++row) {
     auto at = [&](int c) { return size_t(row * C + c); };
+    const bool centered = kind == NormKind::layer;
     double mean = 0, variance = 0, mean_g = 0, mean_gn = 0;
-    for (int c = 0; c < C; ++c) mean += x[at(c)] / C;
+    for (int c = 0; centered && c < C; ++c) mean += x[at(c)] / C;
     for (int c = 0; c < C; ++c) variance += (x[at(c)] - mean) * (x[at(c)] - mean) / C;
     const double rstd = 1 / std::sqrt(variance + eps);
     auto normal = [&](int c) { return (x[at(c)] - mean) * rstd; };
@@ -37,7 +39,7 @@ Expected layer_norm_reference(int64_t rows, int C, const std::vector<double>& x,
       r.y[at(c)] = normal(c) * w[size_t(c)] + b[size_t(c)];
       r.dw[size_t(c)] += dy[at(c)] * normal(c);
       r.db[size_t(c)] += dy[at(c)];
-      mean_g += dy[at(c)] * w[size_t(c)] / C;
+      if (centered) mean_g += dy[at(c)] * w[size_t(c)] / C;
       mean_gn += dy[at(c)] * w[size_t(c)] * normal(c) / C;
     }
     for (int c = 0; c < C; ++c)
@@ -46,16 +48,22 @@ Expected layer_norm_reference(int64_t rows, int C, const std::vector<double>& x,
   return r;
 }
 
+struct Parts {
+  NormKind kind;
+  bool w, b;
+};
+
 template <class X, class Y, class A>
-void expect_matches(int64_t rows, int C, bool with_bias, double tolerance, double x_tolerance,
+void expect_matches(int64_t rows, int C, Parts of, double tolerance, double x_tolerance,
                     bool every_schedule = true) {
-  SCOPED_TRACE(fmt::format("{} x {}, bias {}", rows, C, with_bias));
+  SCOPED_TRACE(fmt::format("{} x {}, {}, w {}, b {}", rows, C,
+                           of.kind == NormKind::rms ? "rms" : "layer", of.w, of.b));
   const std::vector<X> x = normal<X>(size_t(rows * C), 1);
   const std::vector<Y> dy = normal<Y>(size_t(rows * C), 2);
-  const std::vector<A> w = normal<A>(size_t(C), 3);
-  const std::vector<A> b = with_bias ? normal<A>(size_t(C), 4) : std::vector<A>(size_t(C));
+  const std::vector<A> w = of.w ? normal<A>(size_t(C), 3) : std::vector<A>(size_t(C), A(1));
+  const std::vector<A> b = of.b ? normal<A>(size_t(C), 4) : std::vector<A>(size_t(C));
   const Expected expected =
-      layer_norm_reference(rows, C, doubles(x), doubles(dy), doubles(w), doubles(b));
+      norm_reference(of.kind, rows, C, doubles(x), doubles(dy), doubles(w), doubles(b));
   DeviceBuffer<X> device_x(x);
   DeviceBuffer<Y> device_dy(dy);
   DeviceBuffer<A> device_w(w), device_b(b);
@@ -65,16 +73,19 @@ void expect_matches(int64_t rows, int C, bool with_bias, double tolerance, doubl
     DeviceBuffer<X> dx(x.size());
     DeviceBuffer<A> mean{size_t(rows)}, rstd{size_t(rows)};
     DeviceBuffer<A> dw(std::vector<A>(size_t(C), A(1))), db(std::vector<A>(size_t(C), A(1)));
-    DeviceBuffer<A> scratch(size_t(cuda::layer_norm_grad_scratch(rows, C)));
-    cuda::layer_norm(device_x.data(), device_w.data(), with_bias ? device_b.data() : nullptr, eps,
-                     y.data(), mean.data(), rstd.data(), rows, C, test_stream());
-    cuda::layer_norm_grad(device_dy.data(), device_x.data(), device_w.data(), mean.data(),
-                          rstd.data(), dx.data(), dw.data(), with_bias ? db.data() : nullptr,
-                          scratch.data(), rows, C, test_stream());
+    DeviceBuffer<A> scratch(size_t(cuda::norm_grad_scratch(rows, C)));
+    A* means = of.kind == NormKind::layer ? mean.data() : nullptr;
+    const A* weight = of.w ? device_w.data() : nullptr;
+    cuda::norm(device_x.data(), weight, of.b ? device_b.data() : nullptr, eps, y.data(), means,
+               rstd.data(), rows, C, test_stream());
+    cuda::norm_grad(device_dy.data(), device_x.data(), weight, means, rstd.data(), dx.data(),
+                    of.w ? dw.data() : nullptr, of.b ? db.data() : nullptr, scratch.data(), rows, C,
+                    test_stream());
     EXPECT_LE(error_of(y.read(), expected.y), tolerance);
     EXPECT_LE(error_of(dx.read(), expected.dx), x_tolerance);
-    EXPECT_LE(error_of(dw.read(), expected.dw), sizeof(A) == 8 ? 1e-12 : 2e-6);
-    EXPECT_LE(error_of(db.read(), with_bias ? expected.db : std::vector<double>(size_t(C), 1)),
+    EXPECT_LE(error_of(dw.read(), of.w ? expected.dw : std::vector<double>(size_t(C), 1)),
+              sizeof(A) == 8 ? 1e-12 : 2e-6);
+    EXPECT_LE(error_of(db.read(), of.b ? expected.db : std::vector<double>(size_t(C), 1)),
               sizeof(A) == 8 ? 1e-12 : 2e-6);
     const std::vector<A> sums = dw.read();
     if (first_dw.empty()) first_dw = sums;
@@ -86,16 +97,29 @@ void expect_matches(int64_t rows, int C, bool with_bias, double tolerance, doubl
 // Rows of whole packs and of others, more and fewer columns than a block has threads, and more rows
 // than the grid takes at once.
 TEST(CudaLayerNorm, MatchesLoops) {
+  const Parts affine{NormKind::layer, true, true}, weighted{NormKind::layer, true, false};
+  const Parts plain{NormKind::layer, false, false};
   for (auto [rows, C] : {std::pair{1, 8}, {3, 33}, {17, 768}, {9, 260}}) {
-    expect_matches<double, double, double>(rows, C, true, 1e-12, 1e-12);
-    expect_matches<float, float, float>(rows, C, true, 2e-6, 2e-6);
-    expect_matches<float, bfloat16, float>(rows, C, true, 4e-3, 2e-6);
-    expect_matches<bfloat16, bfloat16, float>(rows, C, false, 4e-3, 4e-3);
+    expect_matches<double, double, double>(rows, C, affine, 1e-12, 1e-12);
+    expect_matches<float, float, float>(rows, C, affine, 2e-6, 2e-6);
+    expect_matches<float, bfloat16, float>(rows, C, affine, 4e-3, 2e-6);
+    expect_matches<bfloat16, bfloat16, float>(rows, C, weighted, 4e-3, 4e-3);
+    expect_matches<float, float, float>(rows, C, plain, 2e-6, 2e-6, false);
   }
-  if (!with_tsan) expect_matches<bfloat16, bfloat16, float>(4200, 8, true, 4e-3, 4e-3, false);
+  if (!with_tsan) expect_matches<bfloat16, bfloat16, float>(4200, 8, affine, 4e-3, 4e-3, false);
 }
 
-// What add_dropout_layer_norm and its gradient work out, all that they write.
+TEST(CudaRmsNorm, MatchesLoops) {
+  const Parts weighted{NormKind::rms, true, false}, plain{NormKind::rms, false, false};
+  for (auto [rows, C] : {std::pair{1, 8}, {3, 33}, {17, 768}, {9, 260}}) {
+    expect_matches<double, double, double>(rows, C, weighted, 1e-12, 1e-12);
+    expect_matches<float, float, float>(rows, C, plain, 2e-6, 2e-6);
+    expect_matches<float, bfloat16, float>(rows, C, weighted, 4e-3, 2e-6);
+    expect_matches<bfloat16, bfloat16, float>(rows, C, plain, 4e-3, 4e-3);
+  }
+}
+
+// What add_dropout_norm and its gradient work out, all that they write.
 template <class X, class Y, class A>
 struct NormedSumValues {
   std::vector<X> sum, dsum;
@@ -108,10 +132,11 @@ struct NormedSumValues {
 // numbers.
 template <class X, class Y, class A>
 struct NormedSumKernels {
-  NormedSumKernels(int64_t rows, int C, double p, bool adds)
+  NormedSumKernels(int64_t rows, int C, double p, bool adds, NormKind kind = NormKind::layer)
       : rows(rows),
         C(C),
         adds(adds),
+        kind(kind),
         dropout(Dropout::with(p, RandomStream{0x1234567890abcdefu, 5})),
         residual(normal<X>(n, 1)),
         so_far(normal<X>(n, 2)),
@@ -126,21 +151,26 @@ struct NormedSumKernels {
     DeviceBuffer<Y> y(n), dx(n);
     DeviceBuffer<A> mean{size_t(rows)}, rstd{size_t(rows)};
     DeviceBuffer<A> dw(std::vector<A>(size_t(C), A(1))), db(std::vector<A>(size_t(C), A(1)));
-    DeviceBuffer<A> scratch(size_t(cuda::layer_norm_grad_scratch(rows, C)));
-    run(sum.data(), y.data(), mean.data(), rstd.data(), dsum.data(), dx.data(), dw.data(),
-        db.data(), scratch.data());
-    return {sum.read(),  dsum.read(), y.read(),  dx.read(),
-            mean.read(), rstd.read(), dw.read(), db.read()};
+    DeviceBuffer<A> scratch(size_t(cuda::norm_grad_scratch(rows, C)));
+    run(sum.data(), y.data(), kind == NormKind::layer ? mean.data() : nullptr, rstd.data(),
+        dsum.data(), dx.data(), dw.data(), db.data(), scratch.data());
+    return {sum.read(),
+            dsum.read(),
+            y.read(),
+            dx.read(),
+            kind == NormKind::layer ? mean.read() : std::vector<A>(),
+            rstd.read(),
+            dw.read(),
+            db.read()};
   }
 
   NormedSumValues<X, Y, A> of_one() {
     return values([&](X* sum, Y* y, A* mean, A* rstd, X* dsum, Y* dx, A* dw, A* db, A* scratch) {
-      cuda::add_dropout_layer_norm<X, Y, A>({residual.data(), x.data(), w.data(), b.data(), eps,
-                                             dropout, sum, y, mean, rstd, rows, C},
-                                            test_stream());
-      cuda::add_dropout_layer_norm_grad<X, Y, A>(dy.data(), sum, w.data(), mean, rstd, dropout,
-                                                 adds, dsum, dx, dw, db, scratch, rows, C,
-                                                 test_stream());
+      cuda::add_dropout_norm<X, Y, A>({residual.data(), x.data(), w.data(), b.data(), eps, dropout,
+                                       sum, y, mean, rstd, rows, C},
+                                      test_stream());
+      cuda::add_dropout_norm_grad<X, Y, A>(dy.data(), sum, w.data(), mean, rstd, dropout, adds,
+                                           dsum, dx, dw, db, scratch, rows, C, test_stream());
     });
   }
 
@@ -148,10 +178,10 @@ struct NormedSumKernels {
     return values([&](X* sum, Y* y, A* mean, A* rstd, X* dsum, Y* dx, A* dw, A* db, A* scratch) {
       const auto stream = test_stream();
       cuda::add_dropout<X, Y>(residual.data(), x.data(), dropout, sum, int64_t(n), stream);
-      cuda::layer_norm<X, Y, A>(sum, w.data(), b.data(), eps, y, mean, rstd, rows, C, stream);
+      cuda::norm<X, Y, A>(sum, w.data(), b.data(), eps, y, mean, rstd, rows, C, stream);
       DeviceBuffer<X> grad(n);
-      cuda::layer_norm_grad<X, Y, A>(dy.data(), sum, w.data(), mean, rstd, grad.data(), dw, db,
-                                     scratch, rows, C, stream);
+      cuda::norm_grad<X, Y, A>(dy.data(), sum, w.data(), mean, rstd, grad.data(), dw, db, scratch,
+                               rows, C, stream);
       // A dropout that keeps everything adds.
       cuda::add_dropout<X, X>(adds ? so_far.data() : nullptr, grad.data(), Dropout{}, dsum,
                               int64_t(n), stream);
@@ -163,6 +193,7 @@ struct NormedSumKernels {
   const int C;
   const size_t n = size_t(rows * C);
   const bool adds;
+  const NormKind kind;
   const Dropout dropout;
   const DeviceBuffer<X> residual, so_far;
   const DeviceBuffer<Y> x, dy;
@@ -170,15 +201,16 @@ struct NormedSumKernels {
 };
 
 template <class X, class Y, class A>
-void expect_bits_of_several(int64_t rows, int C, double p, bool adds) {
+void expect_bits_of_several(int64_t rows, int C, double p, bool adds,
+                            NormKind kind = NormKind::layer) {
   SCOPED_TRACE(fmt::format("{} x {}, dropout {}, adds {}", rows, C, p, adds));
-  ASSERT_TRUE((cuda::fits_add_dropout_layer_norm<X, Y, A>(C)));
-  NormedSumKernels<X, Y, A> kernels(rows, C, p, adds);
+  ASSERT_TRUE((cuda::fits_add_dropout_norm<X, Y, A>(C)));
+  NormedSumKernels<X, Y, A> kernels(rows, C, p, adds, kind);
   const auto several = kernels.of_several();
   on_every_schedule([&] { EXPECT_TRUE(kernels.of_one() == several); });
 }
 
-TEST(CudaAddDropoutLayerNorm, HasTheBitsOfTheKernelsApart) {
+TEST(CudaAddDropoutNorm, HasTheBitsOfTheKernelsApart) {
   for (auto [rows, C] : {std::pair{1, 8}, {3, 33}, {17, 640}, {9, 260}}) {
     if (with_tsan && C > 64) continue;
     for (double p : {0.0, 0.2}) {
@@ -186,6 +218,7 @@ TEST(CudaAddDropoutLayerNorm, HasTheBitsOfTheKernelsApart) {
       expect_bits_of_several<float, float, float>(rows, C, p, false);
       expect_bits_of_several<float, bfloat16, float>(rows, C, p, true);
       expect_bits_of_several<bfloat16, bfloat16, float>(rows, C, p, true);
+      expect_bits_of_several<float, bfloat16, float>(rows, C, p, true, NormKind::rms);
     }
   }
   // More rows than the grid takes at once.

@@ -18,7 +18,7 @@ __global__ void delta_kernel(const E* dy, const E* y, F* delta, AttentionSizes s
   if (row >= int64_t(s.B) * s.H * s.T) return;
   const int head = int(row / s.T), lane = int(threadIdx.x) % 32;
   const int64_t first = row % s.T * s.C();
-  const E *a = head_rows(dy, s, head, 1) + first, *b = head_rows(y, s, head, 1) + first;
+  const E *a = result_rows(dy, s, head) + first, *b = result_rows(y, s, head) + first;
   F sum = 0;
   for (int c = lane; c < s.D; c += 32) sum += F(a[c]) * F(b[c]);
   for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(all_lanes, sum, lanes);

@@ -5,11 +5,20 @@
 
 namespace folio::cuda {
 
-// A head's columns of the row at position 0: of qkv (`parts` = 3; its keys and values C and 2C
-// further) or y (`parts` = 1). head = b H + h. Rows are parts * C apart.
+// A head's columns of the row at position 0 of y [B, T, C]; head = b H + h.
 template <class E>
-__device__ E* head_rows(E* from, const AttentionSizes& s, int head, int parts) {
-  return from + int64_t(head / s.H) * s.T * parts * s.C() + head % s.H * s.D;
+__device__ E* result_rows(E* from, const AttentionSizes& s, int head) {
+  return from + int64_t(head / s.H) * s.T * s.C() + head % s.H * s.D;
+}
+// The same of qkv [B, T, columns]: of the queries of a head, and of the keys of one; head = b KV +
+// h for these. Values are KV D further.
+template <class E>
+__device__ E* query_rows(E* from, const AttentionSizes& s, int head) {
+  return from + int64_t(head / s.H) * s.T * s.columns() + head % s.H * s.D;
+}
+template <class E>
+__device__ E* key_rows(E* from, const AttentionSizes& s, int head) {
+  return from + int64_t(head / s.KV) * s.T * s.columns() + (s.H + head % s.KV) * s.D;
 }
 
 // Bit i: whether the probability of key `key` + i is kept, i < 8.

@@ -16,7 +16,7 @@ __device__ F sum_of_lanes(F x) {
   return x;
 }
 
-// `rows` queries of a head a block, over the keys before them in tiles of as many.
+// `rows` queries of a head a block, over the keys that they see in tiles of as many.
 template <class E, class F, int rows>
 __global__ void __launch_bounds__(rows* lanes_per_row)
     forward_kernel(const E* qkv, E* y, F* lse, AttentionSizes s, Dropout dropout) {
@@ -25,21 +25,22 @@ __global__ void __launch_bounds__(rows* lanes_per_row)
   F* scores = tiles.take_scores();
   const int width = tiles.width, head = int(blockIdx.x), first = int(blockIdx.y) * rows;
   const int row = int(threadIdx.x) / lanes_per_row, lane = int(threadIdx.x) % lanes_per_row;
-  const int query = first + row, stride = 3 * s.C();
-  const E* from = head_rows(qkv, s, head, 3);
-  load_rows<rows>(q, width, from, stride, first, s);
+  const int query = first + row, stride = s.columns();
+  const E *keys = key_rows(qkv, s, head / s.shared()), *values = keys + s.KV * s.D;
+  load_rows<rows>(q, width, query_rows(qkv, s, head), stride, first, s);
   for (int c = lane; c < s.D; c += lanes_per_row) out[row * width + c] = 0;
   F* mine = scores + row * (rows + 1);  // of this query: its eight lanes' alone
   const F scale = F(1) / std::sqrt(F(s.D));
-  F largest = -F(INFINITY), sum = 0;
-  for (int key = 0; key < first + rows; key += rows) {
+  F largest = lowest_score<F>, sum = 0;
+  for (int key = s.first_seen(first) / rows * rows; key < first + rows; key += rows) {
     __syncthreads();
-    load_rows<rows>(k, width, from + s.C(), stride, key, s);
-    load_rows<rows>(v, width, from + 2 * s.C(), stride, key, s);
+    load_rows<rows>(k, width, keys, stride, key, s);
+    load_rows<rows>(v, width, values, stride, key, s);
     __syncthreads();
     F now = largest;
     for (int j = lane; j < rows; j += lanes_per_row) {
-      mine[j] = key + j <= query ? dot(q + row * width, k + j * width, s.D) * scale : -F(INFINITY);
+      mine[j] =
+          s.sees(query, key + j) ? dot(q + row * width, k + j * width, s.D) * scale : -F(INFINITY);
       now = std::fmax(now, mine[j]);
     }
     now = largest_of_lanes(now);
@@ -56,7 +57,7 @@ __global__ void __launch_bounds__(rows* lanes_per_row)
     add_weighted_rows<rows>(out + row * width, before, mine, v, width, s.D);
   }
   if (query >= s.T) return;
-  E* to = head_rows(y, s, head, 1) + int64_t(query) * s.C();
+  E* to = result_rows(y, s, head) + int64_t(query) * s.C();
   for (int c = lane; c < s.D; c += lanes_per_row) to[c] = E(out[row * width + c] / sum);
   if (lane == 0) lse[int64_t(head) * s.T + query] = largest + std::log(sum);
 }

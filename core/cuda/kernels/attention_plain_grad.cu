@@ -24,7 +24,7 @@ struct Slopes {
 template <class E, class F>
 __device__ Slopes<F> slopes_at(const Backward<E, F>& x, int head, int query, int key, F score,
                                F dp) {
-  if (key > query || query >= x.sizes.T) return {0, 0};
+  if (!x.sizes.sees(query, key) || query >= x.sizes.T) return {0, 0};
   const int64_t row = int64_t(head) * x.sizes.T + query;
   const F p = std::exp(score - x.lse[row]);
   const F factor = dropout_factor<F>(x.dropout, x.sizes, head, query, key);
@@ -37,7 +37,7 @@ __device__ void store_row(const F* row, F scale, E* to, int D) {
     to[c] = E(row[c] * scale);
 }
 
-// `rows` queries a block, over the keys before them.
+// `rows` queries a block, over the keys that they see.
 template <class E, class F, int rows>
 __global__ void __launch_bounds__(rows* lanes_per_row) queries_kernel(Backward<E, F> x) {
   const AttentionSizes& s = x.sizes;
@@ -46,17 +46,17 @@ __global__ void __launch_bounds__(rows* lanes_per_row) queries_kernel(Backward<E
   F* slopes = tiles.take_scores();
   const int width = tiles.width, head = int(blockIdx.x), first = int(blockIdx.y) * rows;
   const int row = int(threadIdx.x) / lanes_per_row, lane = int(threadIdx.x) % lanes_per_row;
-  const int stride = 3 * s.C();
-  const E* from = head_rows(x.qkv, s, head, 3);
-  load_rows<rows>(q, width, from, stride, first, s);
-  load_rows<rows>(dy, width, head_rows(x.dy, s, head, 1), s.C(), first, s);
+  const int stride = s.columns();
+  const E *keys = key_rows(x.qkv, s, head / s.shared()), *values = keys + s.KV * s.D;
+  load_rows<rows>(q, width, query_rows(x.qkv, s, head), stride, first, s);
+  load_rows<rows>(dy, width, result_rows(x.dy, s, head), s.C(), first, s);
   for (int c = lane; c < s.D; c += lanes_per_row) dq[row * width + c] = 0;
   F* mine = slopes + row * (rows + 1);
   const F scale = F(1) / std::sqrt(F(s.D));
-  for (int key = 0; key < first + rows; key += rows) {
+  for (int key = s.first_seen(first) / rows * rows; key < first + rows; key += rows) {
     __syncthreads();
-    load_rows<rows>(k, width, from + s.C(), stride, key, s);
-    load_rows<rows>(v, width, from + 2 * s.C(), stride, key, s);
+    load_rows<rows>(k, width, keys, stride, key, s);
+    load_rows<rows>(v, width, values, stride, key, s);
     __syncthreads();
     for (int j = lane; j < rows; j += lanes_per_row)
       mine[j] =
@@ -67,11 +67,11 @@ __global__ void __launch_bounds__(rows* lanes_per_row) queries_kernel(Backward<E
     add_weighted_rows<rows>(dq + row * width, F(1), mine, k, width, s.D);
   }
   if (first + row < s.T)
-    store_row(dq + row * width, scale,
-              head_rows(x.dqkv, s, head, 3) + int64_t(first + row) * stride, s.D);
+    store_row(dq + row * width, scale, query_rows(x.dqkv, s, head) + int64_t(first + row) * stride,
+              s.D);
 }
 
-// `rows` keys a block, over the queries from the first of them on.
+// `rows` keys a block, over the queries that see them, a head after the other.
 template <class E, class F, int rows>
 __global__ void __launch_bounds__(rows* lanes_per_row) keys_kernel(Backward<E, F> x) {
   const AttentionSizes& s = x.sizes;
@@ -79,19 +79,19 @@ __global__ void __launch_bounds__(rows* lanes_per_row) keys_kernel(Backward<E, F
   F *k = tiles.take(), *v = tiles.take(), *q = tiles.take(), *dy = tiles.take();
   F *dk = tiles.take(), *dv = tiles.take();
   F *kept = tiles.take_scores(), *slopes = tiles.take_scores();
-  const int width = tiles.width, head = int(blockIdx.x), first = int(blockIdx.y) * rows;
+  const int width = tiles.width, kv_head = int(blockIdx.x), first = int(blockIdx.y) * rows;
   const int row = int(threadIdx.x) / lanes_per_row, lane = int(threadIdx.x) % lanes_per_row;
-  const int stride = 3 * s.C();
-  const E* from = head_rows(x.qkv, s, head, 3);
-  load_rows<rows>(k, width, from + s.C(), stride, first, s);
-  load_rows<rows>(v, width, from + 2 * s.C(), stride, first, s);
+  const int stride = s.columns(), end = s.past_seeing(first + rows - 1);
+  const E* keys = key_rows(x.qkv, s, kv_head);
+  load_rows<rows>(k, width, keys, stride, first, s);
+  load_rows<rows>(v, width, keys + s.KV * s.D, stride, first, s);
   for (int c = lane; c < s.D; c += lanes_per_row) dk[row * width + c] = dv[row * width + c] = 0;
   F *my_kept = kept + row * (rows + 1), *my_slopes = slopes + row * (rows + 1);
   const F scale = F(1) / std::sqrt(F(s.D));
-  for (int query = first; query < s.T; query += rows) {
+  for (int head = kv_head * s.shared(), query = first; head < (kv_head + 1) * s.shared();) {
     __syncthreads();
-    load_rows<rows>(q, width, from, stride, query, s);
-    load_rows<rows>(dy, width, head_rows(x.dy, s, head, 1), s.C(), query, s);
+    load_rows<rows>(q, width, query_rows(x.qkv, s, head), stride, query, s);
+    load_rows<rows>(dy, width, result_rows(x.dy, s, head), s.C(), query, s);
     __syncthreads();
     for (int i = lane; i < rows; i += lanes_per_row) {
       const Slopes<F> at = slopes_at(x, head, query + i, first + row,
@@ -103,11 +103,13 @@ __global__ void __launch_bounds__(rows* lanes_per_row) keys_kernel(Backward<E, F
     __syncwarp();
     add_weighted_rows<rows>(dv + row * width, F(1), my_kept, dy, width, s.D);
     add_weighted_rows<rows>(dk + row * width, F(1), my_slopes, q, width, s.D);
+    query += rows;
+    if (query >= end) ++head, query = first;
   }
   if (first + row >= s.T) return;
-  E* to = head_rows(x.dqkv, s, head, 3) + int64_t(first + row) * stride;
-  store_row(dk + row * width, scale, to + s.C(), s.D);
-  store_row(dv + row * width, F(1), to + 2 * s.C(), s.D);
+  E* to = key_rows(x.dqkv, s, kv_head) + int64_t(first + row) * stride;
+  store_row(dk + row * width, scale, to, s.D);
+  store_row(dv + row * width, F(1), to + s.KV * s.D, s.D);
 }
 
 }  // namespace
@@ -118,12 +120,15 @@ void plain_attention_grad(const E* dy, const E* qkv, const F* lse, const F* delt
                           cudaStream_t stream) {
   const Backward<E, F> arguments{dy, qkv, lse, delta, dqkv, sizes, dropout};
   visit_plain_rows<F>(sizes.D, 6, 2, [&]<int rows>(std::integral_constant<int, rows>) {
-    const dim3 grid(unsigned(sizes.B * sizes.H), unsigned((sizes.T + rows - 1) / rows));
-    const unsigned threads = rows * lanes_per_row;
-    launch("attention_grad of queries", queries_kernel<E, F, rows>,
-           {grid, threads, PlainTiles<F, rows>::bytes(sizes.D, 5, 1)}, stream, arguments);
-    launch("attention_grad of keys", keys_kernel<E, F, rows>,
-           {grid, threads, PlainTiles<F, rows>::bytes(sizes.D, 6, 2)}, stream, arguments);
+    const unsigned tiles((sizes.T + rows - 1) / rows), threads = rows * lanes_per_row;
+    launch(
+        "attention_grad of queries", queries_kernel<E, F, rows>,
+        {{unsigned(sizes.B * sizes.H), tiles}, threads, PlainTiles<F, rows>::bytes(sizes.D, 5, 1)},
+        stream, arguments);
+    launch(
+        "attention_grad of keys", keys_kernel<E, F, rows>,
+        {{unsigned(sizes.B * sizes.KV), tiles}, threads, PlainTiles<F, rows>::bytes(sizes.D, 6, 2)},
+        stream, arguments);
   });
 }
 

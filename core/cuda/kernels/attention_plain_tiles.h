@@ -1,6 +1,7 @@
 #pragma once
 // Tiles of rows in shared memory for the plain attention kernels. A block has `rows` rows, of
 // queries or of keys, and eight lanes for each; eight lanes share a warp.
+#include <cfloat>
 #include <cmath>
 
 #include "core/cuda/kernels/attention_head.h"
@@ -8,6 +9,10 @@
 namespace folio::cuda {
 
 inline constexpr int lanes_per_row = 8;
+
+// Less than any score; unlike -INFINITY it can be taken from one.
+template <class F>
+inline constexpr F lowest_score = F(sizeof(F) == 8 ? -DBL_MAX : -FLT_MAX);
 
 // Tiles of [rows, D] of F, each row one longer where D is even so that a column meets few banks
 // twice, and of [rows, rows + 1] for scores.

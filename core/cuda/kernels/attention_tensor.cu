@@ -1,3 +1,4 @@
+#include <cfloat>
 #include <cmath>
 #include <type_traits>
 
@@ -36,8 +37,8 @@ __device__ float sum_of_row(float x) {
 // What a warp has of its 16 queries so far; a lane has two rows, of which four lanes share each.
 template <int width>
 struct Softmaxed {
-  float out[width / 8][4] = {};                            // probabilities times values, undivided
-  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // of scores; the lane's part of the sum
+  float out[width / 8][4] = {};                          // probabilities times values, undivided
+  float largest[2] = {-FLT_MAX, -FLT_MAX}, sum[2] = {};  // of scores; the lane's part of the sum
 
   // Scores -> e^(score - largest), and what there is so far scaled for the new largest.
   __device__ void add(float (&scores)[8][4], float scale) {
@@ -66,7 +67,7 @@ struct Softmaxed {
   }
 };
 
-// 64 queries of a head a block, 16 a warp, over the keys before them in tiles of 64: while scores
+// 64 queries of a head a block, 16 a warp, over the keys that they see in tiles of 64: while scores
 // are computed the values come, and while they are summed the next keys.
 template <int width>
 __global__ void __launch_bounds__(tile_threads) forward_kernel(Forward x) {
@@ -74,26 +75,29 @@ __global__ void __launch_bounds__(tile_threads) forward_kernel(Forward x) {
   const AttentionSizes& s = x.sizes;
   const int head = int(blockIdx.x), last = int(gridDim.y - 1 - blockIdx.y);  // longest first
   const int lane = int(threadIdx.x) % 32, row = int(threadIdx.x) / 32 * 16;
-  const int stride = 3 * s.C(), query = last * tile_rows + row;
-  const bfloat16* q = head_rows(x.qkv, s, head, 3);
-  load_tile(tiles.q, q, stride, last * tile_rows, s);
-  load_tile(tiles.k, q + s.C(), stride, 0, s);
+  const int stride = s.columns(), query = last * tile_rows + row;
+  const int begin = s.first_seen(last * tile_rows) / tile_rows;
+  const bfloat16* keys = key_rows(x.qkv, s, head / s.shared());
+  load_tile(tiles.q, query_rows(x.qkv, s, head), stride, last * tile_rows, s);
+  load_tile(tiles.k, keys, stride, begin * tile_rows, s);
   commit_copies();
   Softmaxed<width> rows;
-  for (int tile = 0; tile <= last; ++tile) {
+  for (int tile = begin; tile <= last; ++tile) {
     const int key = tile * tile_rows;
     wait_for_copies<0>();
     __syncthreads();
-    load_tile(tiles.v, q + 2 * s.C(), stride, key, s);
+    load_tile(tiles.v, keys + s.KV * s.D, stride, key, s);
     commit_copies();
     float p[8][4] = {};
     multiply_rows(p, tiles.q, row, tiles.k);
-    if (tile == last)
+    // The last tile holds keys behind some rows, the first ones those that some see no more.
+    if (tile == last || (s.window > 0 && key + s.window < (last + 1) * tile_rows))
 #pragma unroll
       for (int j = 0; j < 8; ++j)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          if (8 * j + lane % 4 * 2 + i % 2 > row + lane / 4 + i / 2 * 8) p[j][i] = -INFINITY;
+          if (!s.sees(query + lane / 4 + i / 2 * 8, key + 8 * j + lane % 4 * 2 + i % 2))
+            p[j][i] = -INFINITY;
     rows.add(p, x.scale);
     if (x.dropout.enabled()) {
       const KeptOfQueries kept(x.dropout, s, head, query, key);
@@ -104,7 +108,7 @@ __global__ void __launch_bounds__(tile_threads) forward_kernel(Forward x) {
     }
     wait_for_copies<0>();
     __syncthreads();
-    if (tile < last) load_tile(tiles.k, q + s.C(), stride, key + tile_rows, s);
+    if (tile < last) load_tile(tiles.k, keys, stride, key + tile_rows, s);
     commit_copies();
     multiply_sums(rows.out, p, tiles.v);
   }
@@ -116,7 +120,7 @@ __global__ void __launch_bounds__(tile_threads) forward_kernel(Forward x) {
     if (lane % 4 == 0 && t < s.T)
       x.lse[int64_t(head) * s.T + t] = rows.largest[r] * x.scale * ln_2 + logf(sum);
   }
-  store_rows(rows.out, factor, rows_of_warp(tiles.q), head_rows(x.y, s, head, 1), s.C(), query, s);
+  store_rows(rows.out, factor, rows_of_warp(tiles.q), result_rows(x.y, s, head), s.C(), query, s);
 }
 
 }  // namespace

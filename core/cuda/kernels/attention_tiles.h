@@ -72,12 +72,12 @@ __device__ inline void multiply_sums(float (&sums)[n][4], const float (&p)[m][4]
   }
 }
 
-// sums [16, width] of a warp, scaled, to rows [first, first + 16) of a head, through 16 rows of a
-// tile that only this warp still uses. `scale` holds a factor for each of a lane's two rows.
-template <int width>
+// sums [16, width] of a warp, scaled, to where place(row) [D] says for row < 16, null for nowhere,
+// through 16 rows of a tile that only this warp still uses. `scale` holds a factor for each of a
+// lane's two rows.
+template <int width, class Place>
 __device__ inline void store_rows(const float (&sums)[width / 8][4], const float (&scale)[2],
-                                  Tile<16, width>& rows, bfloat16* to, int stride, int first,
-                                  const AttentionSizes& s) {
+                                  Tile<16, width>& rows, int D, Place&& place) {
   const int lane = int(threadIdx.x) % 32;
   __syncwarp();
 #pragma unroll
@@ -90,10 +90,19 @@ __device__ inline void store_rows(const float (&sums)[width / 8][4], const float
   constexpr int pieces = width / 8;
   for (int i = lane; i < 16 * pieces; i += 32) {
     const int row = i / pieces, column = i % pieces * 8;
-    if (first + row < s.T && column < s.D)
-      *reinterpret_cast<uint4*>(to + int64_t(first + row) * stride + column) =
-          *reinterpret_cast<const uint4*>(&rows[row][column]);
+    bfloat16* to = place(row);
+    if (to && column < D)
+      *reinterpret_cast<uint4*>(to + column) = *reinterpret_cast<const uint4*>(&rows[row][column]);
   }
+}
+// To rows [first, first + 16) of a head.
+template <int width>
+__device__ inline void store_rows(const float (&sums)[width / 8][4], const float (&scale)[2],
+                                  Tile<16, width>& rows, bfloat16* to, int stride, int first,
+                                  const AttentionSizes& s) {
+  store_rows(sums, scale, rows, s.D, [&](int row) {
+    return first + row < s.T ? to + int64_t(first + row) * stride : nullptr;
+  });
 }
 
 // The 16 rows of a tile that are a warp's.

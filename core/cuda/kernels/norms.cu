@@ -10,19 +10,23 @@ namespace folio::cuda {
 namespace {
 
 constexpr int warps = 8, threads = warps * 32;
-constexpr int64_t most_blocks = 512;  // of layer_norm_grad: as many sums of dw and db as are added
+constexpr int64_t most_blocks = 512;  // of norm_grad: as many sums of dw and db as are added
 
-// A warp's row. The variance is summed around the mean; what the first pass read is in the cache.
+// A warp's row. The variance is summed around the mean, which rms, whose `mean` is null, takes for
+// 0; what one pass read is in the cache for the next.
 template <int n, class X, class Y, class A>
 __device__ void normalize_row(const X* x, const A* w, const A* b, A eps, Y* y, A* mean, A* rstd,
                               int C) {
   const int lane = int(threadIdx.x) % 32;
-  A total = 0, squares = 0;
-  for (int c = lane * n; c < C; c += 32 * n) {
-    const auto values = load_pack<n>(x + c);
-    for (int i = 0; i < n; ++i) total += A(values.at[i]);
+  A center = 0, squares = 0;
+  if (mean) {
+    A total = 0;
+    for (int c = lane * n; c < C; c += 32 * n) {
+      const auto values = load_pack<n>(x + c);
+      for (int i = 0; i < n; ++i) total += A(values.at[i]);
+    }
+    center = sum_of_warp(total) / A(C);
   }
-  const A center = sum_of_warp(total) / A(C);
   for (int c = lane * n; c < C; c += 32 * n) {
     const auto values = load_pack<n>(x + c);
     for (int i = 0; i < n; ++i) squares += (A(values.at[i]) - center) * (A(values.at[i]) - center);
@@ -32,11 +36,12 @@ __device__ void normalize_row(const X* x, const A* w, const A* b, A eps, Y* y, A
     const auto values = load_pack<n>(x + c);
     Pack<Y, n> out;
     for (int i = 0; i < n; ++i)
-      out.at[i] = Y((A(values.at[i]) - center) * factor * w[c + i] + (b ? b[c + i] : A(0)));
+      out.at[i] =
+          Y((A(values.at[i]) - center) * factor * (w ? w[c + i] : A(1)) + (b ? b[c + i] : A(0)));
     store_pack<n>(y + c, out);
   }
   if (lane == 0) {
-    *mean = center;
+    if (mean) *mean = center;
     *rstd = factor;
   }
 }
@@ -47,13 +52,12 @@ __global__ void __launch_bounds__(threads)
                    int C) {
   const int64_t row = int64_t(blockIdx.x) * warps + threadIdx.x / 32;
   if (row >= rows) return;
-  normalize_row<n>(x + row * C, w, b, eps, y + row * C, mean + row, rstd + row, C);
+  normalize_row<n>(x + row * C, w, b, eps, y + row * C, mean ? mean + row : nullptr, rstd + row, C);
 }
 
 // The sum stays in shared memory for the norm. A lane reads there what it wrote itself.
 template <class X, class Y, class A, int n>
-__global__ void __launch_bounds__(threads)
-    add_forward_kernel(AddDropoutLayerNorm<X, Y, A> in, A scale) {
+__global__ void __launch_bounds__(threads) add_forward_kernel(AddDropoutNorm<X, Y, A> in, A scale) {
   const int64_t row = int64_t(blockIdx.x) * warps + threadIdx.x / 32;
   if (row >= in.rows) return;
   const int C = in.C, lane = int(threadIdx.x) % 32;
@@ -65,7 +69,8 @@ __global__ void __launch_bounds__(threads)
     store_pack<n>(sum + c, out);
     store_pack<n>(in.sum + i, out);
   }
-  normalize_row<n>(sum, in.w, in.b, A(in.eps), in.y + row * C, in.mean + row, in.rstd + row, C);
+  normalize_row<n>(sum, in.w, in.b, A(in.eps), in.y + row * C, in.mean ? in.mean + row : nullptr,
+                   in.rstd + row, C);
 }
 
 // Where the gradient of the sum goes.
@@ -96,38 +101,42 @@ template <class X, class Y, class A>
 struct Backward {
   const Y* dy;
   const X* x;
-  const A *w, *mean, *rstd;
-  A* sums;  // [blocks, 2, C]: of dw and db
+  const A *w, *mean, *rstd;  // w and, for rms, mean may be null
+  A* sums;                   // [blocks, 2, C]: of dw and db
   int64_t rows;
   int C;
+
+  __device__ A center(int64_t row) const { return mean ? mean[row] : A(0); }
+  __device__ A weight(int c) const { return w ? w[c] : A(1); }
 };
 
 // With n = (x - mean) rstd and g = dy w: put(c, pack of rstd (g - mean(g) - n mean(g n))) for the
-// columns of a warp's row.
+// columns of a warp's row. Of rms, whose mean is 0, without mean(g).
 template <int n, class X, class Y, class A, class F>
 __device__ void row_grad(const Backward<X, Y, A>& in, int64_t row, F&& put) {
   const int lane = int(threadIdx.x) % 32, C = in.C;
   const X* x = in.x + row * C;
   const Y* dy = in.dy + row * C;
-  const A center = in.mean[row], factor = in.rstd[row];
+  const A center = in.center(row), factor = in.rstd[row];
   A sum_g = 0, sum_gn = 0;
   for (int c = lane * n; c < C; c += 32 * n) {
     const auto values = load_pack<n>(x + c);
     const auto grads = load_pack<n>(dy + c);
     for (int i = 0; i < n; ++i) {
-      const A g = A(grads.at[i]) * in.w[c + i];
+      const A g = A(grads.at[i]) * in.weight(c + i);
       sum_g += g;
       sum_gn += g * (A(values.at[i]) - center) * factor;
     }
   }
-  const A mean_g = sum_of_warp(sum_g) / A(C), mean_gn = sum_of_warp(sum_gn) / A(C);
+  const A mean_g = in.mean ? sum_of_warp(sum_g) / A(C) : A(0);
+  const A mean_gn = sum_of_warp(sum_gn) / A(C);
   for (int c = lane * n; c < C; c += 32 * n) {
     const auto values = load_pack<n>(x + c);
     const auto grads = load_pack<n>(dy + c);
     Pack<X, n> out;
     for (int i = 0; i < n; ++i) {
       const A normal = (A(values.at[i]) - center) * factor;
-      out.at[i] = X(factor * (A(grads.at[i]) * in.w[c + i] - mean_g - normal * mean_gn));
+      out.at[i] = X(factor * (A(grads.at[i]) * in.weight(c + i) - mean_g - normal * mean_gn));
     }
     put(c, out);
   }
@@ -143,7 +152,7 @@ __device__ void add_column_grads(const Backward<X, Y, A>& in, int64_t first, int
       const int64_t row = first + r;
       const auto values = load_pack<n>(in.x + row * in.C + c);
       const auto grads = load_pack<n>(in.dy + row * in.C + c);
-      const A center = in.mean[row], factor = in.rstd[row];
+      const A center = in.center(row), factor = in.rstd[row];
       for (int i = 0; i < n; ++i) {
         w_sum[i] += A(grads.at[i]) * (A(values.at[i]) - center) * factor;
         b_sum[i] += A(grads.at[i]);
@@ -201,7 +210,8 @@ __global__ void __launch_bounds__(threads)
   Y* dy = reinterpret_cast<Y*>(x + warps * C);                // [warps, C]
   each_rows<n>(in, [&](int64_t first, int count, A* dw, A* db) {
     Backward<X, Y, A> rows = in;
-    rows.x = x, rows.dy = dy, rows.mean += first, rows.rstd += first;
+    rows.x = x, rows.dy = dy, rows.rstd += first;
+    if (rows.mean) rows.mean += first;
     if (warp < count) {
       const int64_t row = (first + warp) * C;
       for (int c = lane * n; c < C; c += 32 * n) {
@@ -226,14 +236,14 @@ __global__ void __launch_bounds__(threads)
     w_sum += sums[int64_t(block) * 2 * C + c];
     b_sum += sums[int64_t(block) * 2 * C + C + c];
   }
-  dw[c] += w_sum;
+  if (dw) dw[c] += w_sum;
   if (db) db[c] += b_sum;
 }
 
 template <class A>
 void add_sums(const A* sums, int64_t blocks, int C, A* dw, A* db, cudaStream_t stream) {
-  launch("layer_norm_grad's sums", add_sums_kernel<A>,
-         {unsigned((C + threads - 1) / threads), threads}, stream, sums, int(blocks), C, dw, db);
+  launch("norm_grad's sums", add_sums_kernel<A>, {unsigned((C + threads - 1) / threads), threads},
+         stream, sums, int(blocks), C, dw, db);
 }
 
 int64_t blocks_for(int64_t rows) { return std::min(most_blocks, (rows + warps - 1) / warps); }
@@ -252,93 +262,83 @@ void visit_pack(int C, F&& f) {
 }  // namespace
 
 template <class X, class Y, class A>
-void layer_norm(const X* x, const A* w, const A* b, double eps, Y* y, A* mean, A* rstd,
-                int64_t rows, int C, cudaStream_t stream) {
+void norm(const X* x, const A* w, const A* b, double eps, Y* y, A* mean, A* rstd, int64_t rows,
+          int C, cudaStream_t stream) {
   visit_pack<X>(C, [&]<int n>(std::integral_constant<int, n>) {
-    launch("layer_norm", forward_kernel<X, Y, A, n>,
-           {unsigned((rows + warps - 1) / warps), threads}, stream, x, w, b, A(eps), y, mean, rstd,
-           rows, C);
+    launch("norm", forward_kernel<X, Y, A, n>, {unsigned((rows + warps - 1) / warps), threads},
+           stream, x, w, b, A(eps), y, mean, rstd, rows, C);
   });
 }
 
 template <class X, class Y, class A>
-void add_dropout_layer_norm(const AddDropoutLayerNorm<X, Y, A>& arguments, cudaStream_t stream) {
+void add_dropout_norm(const AddDropoutNorm<X, Y, A>& arguments, cudaStream_t stream) {
   visit_pack<X>(arguments.C, [&]<int n>(std::integral_constant<int, n>) {
-    launch("add_dropout_layer_norm", add_forward_kernel<X, Y, A, n>,
+    launch("add_dropout_norm", add_forward_kernel<X, Y, A, n>,
            {unsigned((arguments.rows + warps - 1) / warps), threads,
             warps * sizeof(X) * size_t(arguments.C)},
            stream, arguments, A(arguments.dropout.scale()));
   });
 }
 
-int64_t layer_norm_grad_scratch(int64_t rows, int C) { return blocks_for(rows) * 2 * C; }
+int64_t norm_grad_scratch(int64_t rows, int C) { return blocks_for(rows) * 2 * C; }
 
 template <class X, class Y, class A>
-void layer_norm_grad(const Y* dy, const X* x, const A* w, const A* mean, const A* rstd, X* dx,
-                     A* dw, A* db, A* scratch, int64_t rows, int C, cudaStream_t stream) {
+void norm_grad(const Y* dy, const X* x, const A* w, const A* mean, const A* rstd, X* dx, A* dw,
+               A* db, A* scratch, int64_t rows, int C, cudaStream_t stream) {
   const int64_t blocks = blocks_for(rows);
   const Backward<X, Y, A> arguments{dy, x, w, mean, rstd, scratch, rows, C};
   visit_pack<X>(C, [&]<int n>(std::integral_constant<int, n>) {
-    launch("layer_norm_grad", grad_kernel<X, Y, A, n>,
+    launch("norm_grad", grad_kernel<X, Y, A, n>,
            {unsigned(blocks), threads, 2 * sizeof(A) * size_t(C)}, stream, arguments, dx);
   });
   add_sums(scratch, blocks, C, dw, db, stream);
 }
 
 template <class X, class Y, class A>
-void add_dropout_layer_norm_grad(const Y* dy, const X* sum, const A* w, const A* mean,
-                                 const A* rstd, const Dropout& dropout, bool adds, X* dsum, Y* dx,
-                                 A* dw, A* db, A* scratch, int64_t rows, int C,
-                                 cudaStream_t stream) {
+void add_dropout_norm_grad(const Y* dy, const X* sum, const A* w, const A* mean, const A* rstd,
+                           const Dropout& dropout, bool adds, X* dsum, Y* dx, A* dw, A* db,
+                           A* scratch, int64_t rows, int C, cudaStream_t stream) {
   const int64_t blocks = blocks_for(rows);
   const Backward<X, Y, A> arguments{dy, sum, w, mean, rstd, scratch, rows, C};
   visit_pack<X>(C, [&]<int n>(std::integral_constant<int, n>) {
-    launch("add_dropout_layer_norm_grad", add_grad_kernel<X, Y, A, n>,
-           {unsigned(blocks), threads, add_dropout_layer_norm_shared<X, Y, A>(C)}, stream,
-           arguments, AddDropoutGrad<X, Y, A>{dsum, adds, dx, dropout, A(dropout.scale())});
+    launch("add_dropout_norm_grad", add_grad_kernel<X, Y, A, n>,
+           {unsigned(blocks), threads, add_dropout_norm_shared<X, Y, A>(C)}, stream, arguments,
+           AddDropoutGrad<X, Y, A>{dsum, adds, dx, dropout, A(dropout.scale())});
   });
   add_sums(scratch, blocks, C, dw, db, stream);
 }
 
-template void layer_norm(const double*, const double*, const double*, double, double*, double*,
-                         double*, int64_t, int, cudaStream_t);
-template void layer_norm_grad(const double*, const double*, const double*, const double*,
-                              const double*, double*, double*, double*, double*, int64_t, int,
-                              cudaStream_t);
-template void add_dropout_layer_norm(const AddDropoutLayerNorm<double, double, double>&,
-                                     cudaStream_t);
-template void add_dropout_layer_norm_grad(const double*, const double*, const double*,
-                                          const double*, const double*, const Dropout&, bool,
-                                          double*, double*, double*, double*, double*, int64_t, int,
-                                          cudaStream_t);
-template void layer_norm(const float*, const float*, const float*, double, float*, float*, float*,
-                         int64_t, int, cudaStream_t);
-template void layer_norm_grad(const float*, const float*, const float*, const float*, const float*,
-                              float*, float*, float*, float*, int64_t, int, cudaStream_t);
-template void add_dropout_layer_norm(const AddDropoutLayerNorm<float, float, float>&, cudaStream_t);
-template void add_dropout_layer_norm_grad(const float*, const float*, const float*, const float*,
-                                          const float*, const Dropout&, bool, float*, float*,
-                                          float*, float*, float*, int64_t, int, cudaStream_t);
-template void layer_norm(const float*, const float*, const float*, double, bfloat16*, float*,
-                         float*, int64_t, int, cudaStream_t);
-template void layer_norm_grad(const bfloat16*, const float*, const float*, const float*,
-                              const float*, float*, float*, float*, float*, int64_t, int,
-                              cudaStream_t);
-template void add_dropout_layer_norm(const AddDropoutLayerNorm<float, bfloat16, float>&,
-                                     cudaStream_t);
-template void add_dropout_layer_norm_grad(const bfloat16*, const float*, const float*, const float*,
-                                          const float*, const Dropout&, bool, float*, bfloat16*,
-                                          float*, float*, float*, int64_t, int, cudaStream_t);
-template void layer_norm(const bfloat16*, const float*, const float*, double, bfloat16*, float*,
-                         float*, int64_t, int, cudaStream_t);
-template void layer_norm_grad(const bfloat16*, const bfloat16*, const float*, const float*,
-                              const float*, bfloat16*, float*, float*, float*, int64_t, int,
-                              cudaStream_t);
-template void add_dropout_layer_norm(const AddDropoutLayerNorm<bfloat16, bfloat16, float>&,
-                                     cudaStream_t);
-template void add_dropout_layer_norm_grad(const bfloat16*, const bfloat16*, const float*,
-                                          const float*, const float*, const Dropout&, bool,
-                                          bfloat16*, bfloat16*, float*, float*, float*, int64_t,
-                                          int, cudaStream_t);
+template void norm(const double*, const double*, const double*, double, double*, double*, double*,
+                   int64_t, int, cudaStream_t);
+template void norm_grad(const double*, const double*, const double*, const double*, const double*,
+                        double*, double*, double*, double*, int64_t, int, cudaStream_t);
+template void add_dropout_norm(const AddDropoutNorm<double, double, double>&, cudaStream_t);
+template void add_dropout_norm_grad(const double*, const double*, const double*, const double*,
+                                    const double*, const Dropout&, bool, double*, double*, double*,
+                                    double*, double*, int64_t, int, cudaStream_t);
+template void norm(const float*, const float*, const float*, double, float*, float*, float*,
+                   int64_t, int, cudaStream_t);
+template void norm_grad(const float*, const float*, const float*, const float*, const float*,
+                        float*, float*, float*, float*, int64_t, int, cudaStream_t);
+template void add_dropout_norm(const AddDropoutNorm<float, float, float>&, cudaStream_t);
+template void add_dropout_norm_grad(const float*, const float*, const float*, const float*,
+                                    const float*, const Dropout&, bool, float*, float*, float*,
+                                    float*, float*, int64_t, int, cudaStream_t);
+template void norm(const float*, const float*, const float*, double, bfloat16*, float*, float*,
+                   int64_t, int, cudaStream_t);
+template void norm_grad(const bfloat16*, const float*, const float*, const float*, const float*,
+                        float*, float*, float*, float*, int64_t, int, cudaStream_t);
+template void add_dropout_norm(const AddDropoutNorm<float, bfloat16, float>&, cudaStream_t);
+template void add_dropout_norm_grad(const bfloat16*, const float*, const float*, const float*,
+                                    const float*, const Dropout&, bool, float*, bfloat16*, float*,
+                                    float*, float*, int64_t, int, cudaStream_t);
+template void norm(const bfloat16*, const float*, const float*, double, bfloat16*, float*, float*,
+                   int64_t, int, cudaStream_t);
+template void norm_grad(const bfloat16*, const bfloat16*, const float*, const float*, const float*,
+                        bfloat16*, float*, float*, float*, int64_t, int, cudaStream_t);
+template void add_dropout_norm(const AddDropoutNorm<bfloat16, bfloat16, float>&, cudaStream_t);
+template void add_dropout_norm_grad(const bfloat16*, const bfloat16*, const float*, const float*,
+                                    const float*, const Dropout&, bool, bfloat16*, bfloat16*,
+                                    float*, float*, float*, int64_t, int, cudaStream_t);
 
 }  // namespace folio::cuda

@@ -61,25 +61,27 @@ __device__ void append_row(const E* x, int D, S* to, float* scale) {
 }
 
 // Keys and values [begin, end) of the call's, of a head, whose first one comes to `position`; a
-// block. `from` is the head's first query, `to` what the cache has of the head.
+// block. `from` is the head's first key, `to` what the cache has of the head.
 template <class E, class S>
-__device__ void append_rows(const E* from, const CachedLayer<S>& to, const AttentionSizes& s,
+__device__ void append_rows(const E* from, const CachedLayer<S>& to, const CachedSizes& sizes,
                             int position, int begin, int end) {
+  const AttentionSizes& s = sizes.call;
   const int warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
   for (int i = 2 * begin + warp; i < 2 * end; i += warps) {
-    const int t = i / 2, part = i % 2, at = position + t;
-    append_row(from + (int64_t(t) * 3 + 1 + part) * s.C(), s.D,
+    const int t = i / 2, part = i % 2, at = sizes.place(position + t);
+    append_row(from + int64_t(t) * s.columns() + part * s.KV * s.D, s.D,
                (part == 0 ? to.k : to.v) + int64_t(at) * cached_width<S>(s.D), to.scale(at, part));
   }
 }
 
 // The call's keys and values that belong into a chunk, to be read after a barrier; a block.
 template <class E, class S>
-__device__ void append_to_chunk(const E* from, const CachedLayer<S>& to, const AttentionSizes& s,
+__device__ void append_to_chunk(const E* from, const CachedLayer<S>& to, const CachedSizes& sizes,
                                 int position, int chunk) {
   const int first = chunk * chunk_keys - position;
-  append_rows(from, to, s, position, first > 0 ? first : 0,
-              s.T < first + chunk_keys ? s.T : first + chunk_keys);
+  const int T = sizes.call.T;
+  append_rows(from, to, sizes, position, first > 0 ? first : 0,
+              T < first + chunk_keys ? T : first + chunk_keys);
 }
 
 }  // namespace folio::cuda

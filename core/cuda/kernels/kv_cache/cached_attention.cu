@@ -17,15 +17,17 @@ __global__ void __launch_bounds__(most_merge_threads)
     merge_kernel(Partials<F> partials, const int32_t* positions, E* y, CachedSizes sizes) {
   const AttentionSizes& s = sizes.call;
   const int head = int(blockIdx.x) / s.T, query = int(blockIdx.x) % s.T;
-  const int chunks = (positions[head / s.H] + query) / chunk_keys + 1;
-  const int64_t place = Partials<F>::place(sizes, head, query, 0);
-  E* to = head_rows(y, s, head, 1) + int64_t(query) * s.C();
+  const int position = positions[head / s.H];
+  const int first = sizes.first_chunk(position + query) - sizes.first_chunk(position);
+  const int past = (position + query) / chunk_keys + 1 - sizes.first_chunk(position);
+  const int64_t place = Partials<F>::place(sizes, head, query, first);
+  E* to = result_rows(y, s, head) + int64_t(query) * s.C();
   for (int c = int(threadIdx.x); c < s.D; c += int(blockDim.x)) {
     const F *softmax = partials.softmax + 2 * place, *of_chunk = partials.out + place * s.D + c;
     Softmax<F> merged;
     F out = 0;
 #pragma unroll 4
-    for (int chunk = 0; chunk < chunks; ++chunk, softmax += 2, of_chunk += s.D)
+    for (int part = first; part < past; ++part, softmax += 2, of_chunk += s.D)
       out = merged.add(softmax[0], softmax[1]).merged(out, *of_chunk);
     to[c] = E(out * (F(1) / merged.sum));
   }
@@ -46,7 +48,7 @@ void merge_partials(const Partials<F>& partials, const int32_t* positions, E* y,
 
 int64_t cached_attention_scratch(const CachedSizes& sizes) {
   const AttentionSizes& s = sizes.call;
-  return is_split(sizes) ? int64_t(s.B) * s.H * s.T * sizes.chunks * (s.D + 2) : 0;
+  return is_split(sizes) ? int64_t(s.B) * s.H * s.T * sizes.parts() * (s.D + 2) : 0;
 }
 
 template <class E, class S, class F>

@@ -11,10 +11,11 @@ namespace folio::cuda {
 // Why a row's bits do not depend on the call that computes it: a sequence's keys are cut into
 // chunks of 64 that begin at key 0. Of each chunk a row has a largest score, a sum and the values'
 // weighted sum, whose order the chunk alone decides; chunks are merged in their order, by one
-// function; and nothing past a row's own position is added to it, not even times zero. A few
+// function; and nothing that a row does not see is added to it, not even times zero. A few
 // queries have a block for each chunk and a second kernel that merges; more have a block that goes
 // from chunk to chunk and does the same in registers. How many blocks there are depends on the
-// shapes and the room in the cache: positions are read on the device alone.
+// shapes, the window and the room in the cache: positions are read on the device alone. The queries
+// of heads that share keys are rows of one block.
 template <class E, class S, class F>
 void cached_attention(const E* qkv, const CachedLayer<S>& cache, const int32_t* positions,
                       F* scratch, E* y, const CachedSizes& sizes, cudaStream_t stream);

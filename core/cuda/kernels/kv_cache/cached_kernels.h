@@ -6,7 +6,7 @@
 namespace folio::cuda {
 
 // Whether every chunk has a block of its own, and leaves partial results.
-inline bool is_split(const CachedSizes& s) { return s.call.T <= 16 && s.chunks > 1; }
+inline bool is_split(const CachedSizes& s) { return s.call.T <= 16 && s.parts() > 1; }
 
 template <class E, class S, class F>
 struct CachedCall {

@@ -44,16 +44,16 @@ struct Softmax {
   }
 };
 
-// Between two kernels: [B, H, T, chunks] largest scores and sums, and [..., D] of probabilities
+// Between two kernels: [B, H, T, parts] largest scores and sums, and [..., D] of probabilities
 // times values, undivided.
 template <class F>
 struct Partials {
   F *softmax, *out;
 
   Partials(F* scratch, const CachedSizes& s)
-      : softmax(scratch), out(scratch + int64_t(s.call.B) * s.call.H * s.call.T * s.chunks * 2) {}
-  __device__ static int64_t place(const CachedSizes& s, int head, int query, int chunk) {
-    return (int64_t(head) * s.call.T + query) * s.chunks + chunk;
+      : softmax(scratch), out(scratch + int64_t(s.call.B) * s.call.H * s.call.T * s.parts() * 2) {}
+  __device__ static int64_t place(const CachedSizes& s, int head, int query, int part) {
+    return (int64_t(head) * s.call.T + query) * s.parts() + part;
   }
 };
 
