@@ -7,7 +7,7 @@
 namespace folio {
 
 CausalSelfAttention::CausalSelfAttention(Context& context, const GptConfig& config, int64_t layer)
-    : c_attn(context, config.n_embd, 3 * config.n_embd, config.bias),
+    : c_attn(context, config.n_embd, std::vector(3, config.n_embd), config.bias),
       c_proj(context, config.n_embd, config.n_embd, config.bias),
       context_(context),
       layer_(layer),

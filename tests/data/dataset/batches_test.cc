@@ -55,14 +55,14 @@ TEST_F(Batches, StartsAreAllPlacesWithABlockAndItsTargets) {
   EXPECT_EQ(starts, (std::set<int32_t>{0, 1, 2, 3}));
 }
 
-TEST_F(Batches, GeneratorIsTheWholeState) {
+TEST_F(Batches, PlaceIsTheWholeState) {
   TokenFile tokens = counting(5000);
   BatchSampler a(tokens, {3, 0}), b(tokens, {4, 9});
   a.next(4, 8, test_device());
-  b.set_generator(a.generator());
+  b.set_place(a.place());
   auto next = to_vector<int32_t>(a.next(4, 8, test_device()).x);
   EXPECT_EQ(to_vector<int32_t>(b.next(4, 8, test_device()).x), next);
-  EXPECT_EQ(a.generator().drawn, 2u);
+  EXPECT_EQ(a.place().generator.drawn, 2u);
   EXPECT_NE(to_vector<int32_t>(a.next(4, 8, test_device()).x), next);
   EXPECT_NE(to_vector<int32_t>(BatchSampler(tokens, {5, 1}).next(4, 8, test_device()).x),
             next);  // another seed
