@@ -47,9 +47,7 @@ std::vector<Option> option_rows(TrainOptions& o) {
         {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
          "micro-batches per iteration, whose gradients add up to a larger batch's", at_least(1)},
         {"batches", &o.batches,
-         "random: each sequence starts anywhere in the text; epochs: the text is cut into "
-         "sequences "
-         "that come once an epoch, shuffled, and cut elsewhere in the next",
+         "random: sequences from anywhere; epochs: each piece of the text once an epoch, shuffled",
          one_of({"random", "epochs"})}}},
       {"model", field_rows(o.model)},
       {"optimizer",
@@ -73,8 +71,8 @@ std::vector<Option> option_rows(TrainOptions& o) {
          at_least_0_below_1()},
         {"grad_clip", &o.grad_clip, "clip the gradient to this norm; 0: no clipping", at_least(0)},
         {"ema", &o.ema,
-         "decay rate of an average of the weights over the steps, 0.99 say, which evaluations and "
-         "the checkpoint's readers use; 0: none",
+         "decay rate of an average of the weights, 0.99 say, to evaluate and to sample with; 0: "
+         "none",
          at_least_0_below_1()},
         {"decay_lr", &o.decay_lr,
          "warm up, then decay the learning rate as schedule says; false: keep it constant"},

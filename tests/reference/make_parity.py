@@ -77,17 +77,17 @@ def excerpt(tensor, seed):
     }
 
 
-def run(case, dtype, optimizer=OPTIMIZER):
-    """Twenty steps in float32, or with PyTorch's autocast to bfloat16."""
+def run(case, dtype, optimizer=OPTIMIZER, make_optimizer=reference.adamw, precision=torch.float32):
+    """Twenty steps in `precision`, or with PyTorch's autocast to bfloat16."""
     config = reference.Config(
         **case["model"], bias=case["bias"], gelu="tanh" if case["gelu"] == "gelu_tanh" else "none"
     )
-    model = reference.Gpt(config)
+    model = reference.Gpt(config).to(precision)
     specs = weight_specs(model)
     with torch.no_grad():
         for spec, parameter in zip(specs, model.parameters()):
-            parameter.copy_(values.tensor(spec, torch.float32))
-    adamw = reference.adamw(
+            parameter.copy_(values.tensor(spec, precision))
+    updates = make_optimizer(
         model,
         optimizer["learning_rate"],
         (optimizer["beta1"], optimizer["beta2"]),
@@ -108,8 +108,8 @@ def run(case, dtype, optimizer=OPTIMIZER):
                 for i, (name, p) in enumerate(model.named_parameters())
             }
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), optimizer["grad_clip"])
-        adamw.step()
-        adamw.zero_grad()
+        updates.step()
+        updates.zero_grad()
         result["losses"].append(loss.item())
         result["grad_norms"].append(norm.item())
     return result
