@@ -114,6 +114,19 @@ TEST(Muon, EachMapInAParameterIsByItself) {
   }
 }
 
+// A launch of CUDA's takes 256.
+TEST(Muon, ThereMayBeManyMatrices) {
+  MuonSlot many = slot_of(normal_values(600 * 3, 5), 600, 3);
+  many.rows.assign(300, 2);
+  test_backend()->optimizer.muon(std::vector{many}, {.learning_rate = 1, .grad_scale = {}});
+  for (int64_t map : {0, 255, 256, 299}) {
+    const std::vector<double> grad = values_of(many.grad.slice(2 * map, 2 * map + 2));
+    MuonSlot alone = slot_of(grad, 2, 3);
+    test_backend()->optimizer.muon(std::vector{alone}, {.learning_rate = 1, .grad_scale = {}});
+    EXPECT_EQ(values_of(alone.param), values_of(many.param.slice(2 * map, 2 * map + 2))) << map;
+  }
+}
+
 TEST(Muon, WritesTheRoundedValuesToo) {
   MuonSlot slot = slot_of(normal_values(12 * 20, 7), 12, 20);
   slot.rounded = zeros(slot.param.shape(), DType::bf16, test_device());
