@@ -41,8 +41,8 @@ TEST(Schedule, BetweenTheyFollowTheirFormulas) {
   EXPECT_DOUBLE_EQ(learning_rate(85, o), 1e-3 + 9e-3 * 0.25);
   o.schedule = "wsd";
   o.decay_fraction = 0.5;  // from iteration 55 on
-  EXPECT_EQ(learning_rate(11, o), 1e-2);
-  EXPECT_EQ(learning_rate(55, o), 1e-2);
+  EXPECT_DOUBLE_EQ(learning_rate(11, o), 1e-2);
+  EXPECT_DOUBLE_EQ(learning_rate(55, o), 1e-2);
   EXPECT_DOUBLE_EQ(learning_rate(66, o), 1e-3 + 9e-3 * 0.8);
   o.decay_fraction = 1;  // never into the warm-up
   EXPECT_DOUBLE_EQ(learning_rate(60, o), 1e-3 + 9e-3 * 0.5);
