@@ -268,12 +268,8 @@ TEST_F(Stopping, ADivergedIterationLeavesTheStateBeforeIt) {
   options.learning_rate = 1e30;
   options.decay_lr = false;
   options.eval_interval = 1000;
-  for (auto [dtype, optimizer] : {std::pair{"float32", "adamw"},
-                                  {"bfloat16", "adamw"},
-                                  {"float32", "muon"},
-                                  {"bfloat16", "muon"}}) {
+  for (std::string dtype : {"float32", "bfloat16"}) {
     options.dtype = dtype;
-    options.optimizer = optimizer;
     options.ema = 0.9;
     folio::Run run(options, {});
     run.iter = 1;

@@ -29,6 +29,8 @@ TEST(MuonOfAMatrix, TwoStepsMatchPyTorch) {
   const Array scale = full({}, o.at("grad_scale"), DType::f32, test_device());
   for (const json& expected : figures().at("matrices")) {
     MuonSlot slot{.param = reference::values_of(expected.at("param")),
+                  .grad = {},
+                  .momentum = {},
                   .rows = expected.at("rows").get<std::vector<int64_t>>(),
                   .weight_decay = o.at("weight_decay")};
     slot.momentum = zeros(slot.param.shape(), DType::f32, test_device());
