@@ -9,6 +9,8 @@ namespace {
 // Rows that one call of the model reads at most, unless a single window has more: enough for the
 // products' full speed, and a bound on the memory that activations take.
 constexpr int64_t max_rows_a_call = 2048;
+// Draws of which the host does not know the tokens at most.
+constexpr int64_t max_draws_ahead = 64;
 
 int64_t capacity_for(int64_t max_length, int64_t block_size) {
   return max_length > 0 ? std::min(max_length, block_size) : block_size;
@@ -44,6 +46,7 @@ Decoder::Prefix Decoder::prefill(std::vector<int32_t> tokens) {
 }
 
 void Decoder::add(std::vector<int32_t> tokens) {
+  take_drawn();
   check(size() < options_.batch_size, "decoder: the batch of {} sequences is full",
         options_.batch_size);
   check(!tokens.empty(), "decoder: a sequence needs a token or more to start from");
@@ -63,11 +66,13 @@ void Decoder::add(const Prefix& prefix) {
 }
 
 void Decoder::append(int64_t row, std::span<const int32_t> tokens) {
+  take_drawn();
   std::vector<int32_t>& all = sequences_[size_t(row)].tokens;
   all.insert(all.end(), tokens.begin(), tokens.end());
 }
 
 void Decoder::remove(int64_t row) {
+  take_drawn();
   int64_t last = size() - 1;
   if (row != last) {
     sequences_[size_t(row)] = std::move(sequences_.back());
@@ -105,18 +110,14 @@ void Decoder::step() {
 // Reads the last `fresh` tokens of rows [row, row + count).
 void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
   if (count == 0 || fresh == 0) return;
-  std::vector<int32_t> ids;
-  for (int64_t b = row; b < row + count; ++b) {
-    const Sequence& sequence = sequences_[size_t(b)];
-    ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
-  }
-  // What is profiled is asked for, operation by operation.
-  if (fresh == 1 && count == size() && options_.record && !Profiler::active()) {
-    read_token_of_each(ids);
+  if (fresh == 1 && count == size()) {
+    read_token_of_each();
   } else {
+    take_drawn();
     KvCache rows = cache_.rows(row, row + count);
-    read(token_ids(ids, {count, fresh}, vocab_size(), model_.context().device, "decoder"), rows,
-         row);
+    read(token_ids(last_tokens(row, count, fresh), {count, fresh}, vocab_size(),
+                   model_.context().device, "decoder"),
+         rows, row);
   }
   for (int64_t b = row; b < row + count; ++b)
     cache_.set_length(b, cache_.lengths()[size_t(b)] + fresh);
@@ -138,31 +139,46 @@ void Decoder::read(const Array& ids, KvCache& rows, int64_t row) {
                                       rows.batch(), 0);
 }
 
-void Decoder::read_token_of_each(std::span<const int32_t> ids) {
-  const Device device = model_.context().device;
+std::vector<int32_t> Decoder::last_tokens(int64_t row, int64_t count, int64_t fresh) const {
+  std::vector<int32_t> ids;
+  for (int64_t b = row; b < row + count; ++b) {
+    const Sequence& sequence = sequences_[size_t(b)];
+    ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
+  }
+  return ids;
+}
+
+Array& Decoder::next_tokens() {
+  Array& next = next_[size()];
+  if (!next.defined()) next = Array({size(), 1}, DType::i32, model_.context().device);
+  return next;
+}
+
+void Decoder::read_token_of_each() {
+  Array& ids = next_tokens();
+  if (drawn_.empty()) write_token_ids(last_tokens(0, size(), 1), vocab_size(), ids, "decoder");
   const std::span lengths = std::span(cache_.lengths()).first(size_t(size()));
   const int64_t past = std::ranges::max(lengths);
   check(past < cache_.capacity, "decoder: a sequence of {} tokens has filled its cache", past);
   // Up to powers of two, so that short sequences are not read as if they were long.
   const int64_t end = std::min(int64_t(std::bit_ceil(uint64_t(past) + 1)), cache_.capacity);
-  const auto [found, is_new] = token_steps_.try_emplace({size(), end});
-  std::unique_ptr<TokenStep>& step = found->second;
-  if (is_new) {
+  // What is profiled is asked for, operation by operation.
+  const bool record = options_.record && !Profiler::active();
+  const bool again = record && !token_steps_.try_emplace({size(), end}).second;
+  if (!again) {
     KvCache rows = cache_.rows(0, size());
-    read(token_ids(ids, {size(), 1}, vocab_size(), device, "decoder"), rows, 0);
-    return;
+    return read(ids, rows, 0);
   }
+  std::unique_ptr<TokenStep>& step = token_steps_.at({size(), end});
   if (!step) {
-    step = std::make_unique<TokenStep>(
-        TokenStep{Array({size(), 1}, DType::i32, device), cache_.rows(0, size()), nullptr});
+    step = std::make_unique<TokenStep>(TokenStep{cache_.rows(0, size()), nullptr});
     step->rows.longest = end - 1;
   }
-  write_token_ids(ids, vocab_size(), step->ids, "decoder");
   for (size_t b = 0; b < lengths.size(); ++b) step->rows.set_length(int64_t(b), lengths[b]);
   step->rows.positions();  // written now, not in the recording
   if (!step->recording)
     step->recording =
-        backend(logits_)->recorder.record([this, &step = *step] { read(step.ids, step.rows, 0); });
+        backend(logits_)->recorder.record([this, ids, &rows = step->rows] { read(ids, rows, 0); });
   step->recording->run();
 }
 
@@ -175,6 +191,35 @@ std::vector<float> Decoder::logits(int64_t row) const {
 std::vector<int32_t> Decoder::draw(const SamplerOptions& options,
                                    std::span<const RowDraw> rows) const {
   return draw_tokens(logits_.slice(0, size()), options_.tokens, options, rows);
+}
+
+void Decoder::draw_ahead(const SamplerOptions& options, std::span<const RowDraw> rows) {
+  check(std::ssize(rows) == size() && options.repetition_penalty == 1,
+        "decoder: {} draws ahead for {} sequences, with a repetition_penalty of {}", rows.size(),
+        size(), options.repetition_penalty);
+  if (std::ssize(drawn_) == max_draws_ahead) take_drawn();
+  if (!drawn_ids_.defined())
+    drawn_ids_ = Array({max_draws_ahead, options_.batch_size}, DType::i32, logits_.device());
+  const Array ids = backend(logits_)->sampling.draw(logits_.slice(0, size()), options_.tokens,
+                                                    options, rows, &next_tokens());
+  Array to = drawn_ids_.slice(std::ssize(drawn_), std::ssize(drawn_) + 1);
+  backend(to)->layout.copy_block(ids.reshape({1, size()}), 0, to, 0, size(), 1);
+  drawn_.emplace_back(rows.begin(), rows.end());
+  for (Sequence& sequence : sequences_) sequence.tokens.push_back(0);
+}
+
+// Waits for the tokens that were drawn ahead.
+void Decoder::take_drawn() {
+  if (drawn_.empty()) return;
+  const std::vector<std::vector<RowDraw>> draws = std::exchange(drawn_, {});
+  const auto ids = to_vector<int32_t>(drawn_ids_.slice(0, std::ssize(draws)));
+  for (size_t i = 0; i < draws.size(); ++i)
+    for (size_t b = 0; b < sequences_.size(); ++b) {
+      const int32_t id = ids[i * size_t(options_.batch_size) + b];
+      if (id < 0) fail_not_finite(draws[i][b], "a logit that is NaN or infinite");
+      std::vector<int32_t>& tokens = sequences_[b].tokens;
+      tokens[tokens.size() - draws.size() + i] = id;
+    }
 }
 
 }  // namespace folio

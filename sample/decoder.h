@@ -57,22 +57,32 @@ class Decoder {
   std::vector<float> logits(int64_t row) const;
   // That token for every row, drawn on the device; Error for logits that are not finite.
   std::vector<int32_t> draw(const SamplerOptions& options, std::span<const RowDraw> rows) const;
+  // The same and append() of it, without waiting for the device: whoever asks for tokens() does,
+  // and so does now and then a step; the Error comes then. Without a repetition_penalty.
+  void draw_ahead(const SamplerOptions& options, std::span<const RowDraw> rows);
 
   int64_t size() const { return int64_t(sequences_.size()); }
-  const std::vector<int32_t>& tokens(int64_t row) const { return sequences_[size_t(row)].tokens; }
+  int64_t length(int64_t row) const { return int64_t(sequences_[size_t(row)].tokens.size()); }
+  const std::vector<int32_t>& tokens(int64_t row) {
+    take_drawn();
+    return sequences_[size_t(row)].tokens;
+  }
   size_t cache_bytes() const { return cache_.bytes(); }
 
  private:
   struct Sequence {
-    std::vector<int32_t> tokens;
-    int64_t start = 0;  // the token at position 0 of the cache's row
-    int64_t read = 0;   // tokens that the logits know
+    std::vector<int32_t> tokens;  // the last drawn_.size() of them are not here yet
+    int64_t start = 0;            // the token at position 0 of the cache's row
+    int64_t read = 0;             // tokens that the logits know
   };
   int64_t vocab_size() const { return model_.config().vocab_size; }
   int64_t prepare(int64_t row);
   void forward(int64_t row, int64_t count, int64_t fresh);
   void read(const Array& ids, KvCache& rows, int64_t row);
-  void read_token_of_each(std::span<const int32_t> ids);
+  void read_token_of_each();
+  std::vector<int32_t> last_tokens(int64_t row, int64_t count, int64_t fresh) const;
+  Array& next_tokens();
+  void take_drawn();
 
   Gpt& model_;
   Options options_;
@@ -82,12 +92,15 @@ class Decoder {
   // The step in which each of so many sequences reads one token, none past a certain position: the
   // same work again and again, so it is recorded.
   struct TokenStep {
-    Array ids;  // [sequences, 1]
     KvCache rows;
     std::unique_ptr<Recording> recording;
   };
   // By sequences and the position that none reaches. Without a step: it was made once so far.
   std::map<std::pair<int64_t, int64_t>, std::unique_ptr<TokenStep>> token_steps_;
+  std::map<int64_t, Array> next_;  // by sequences: [sequences, 1] i32, what such a step reads
+  // Ids that were drawn ahead and that the host has not read, and how: [a draw each, batch_size].
+  Array drawn_ids_;
+  std::vector<std::vector<RowDraw>> drawn_;
 };
 
 }  // namespace folio

@@ -47,9 +47,14 @@ class Generation {
         result_.prompt_seconds = seconds_since(start);
         start = Clock::now();
       }
-      const std::vector<int32_t> tokens = draw();
       // From the last: a sample that leaves is replaced by one that has been seen.
-      for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row, tokens[size_t(row)]);
+      if (asks_tokens_) {
+        const std::vector<int32_t> tokens = decoder_.draw(options_.sampler, draws());
+        for (int64_t row = decoder_.size() - 1; row >= 0; --row) go_on(row, tokens[size_t(row)]);
+      } else {
+        decoder_.draw_ahead(options_.sampler, draws());
+        for (int64_t row = decoder_.size() - 1; row >= 0; --row) count_drawn(row);
+      }
     }
     result_.seconds = seconds_since(start);
     return std::move(result_);
@@ -98,30 +103,37 @@ class Generation {
     if (next_ == prompts_.size()) prefix_.reset();
   }
 
-  // The next token of each row.
-  std::vector<int32_t> draw() const {
+  // Of the next token of each row.
+  std::vector<RowDraw> draws() const {
     std::vector<RowDraw> rows;
     for (const Running& running : running_)
       rows.push_back({.stream = {options_.seed, running.sample},
                       .number = uint64_t(running.drawn),
                       .seen = running.seen.distinct()});
-    return decoder_.draw(options_.sampler, rows);
+    return rows;
   }
 
   // The sample in `row` with the token that was drawn for it.
   void go_on(int64_t row, int32_t token) {
     Running& running = running_[size_t(row)];
-    ++result_.new_tokens;
-    if (token == options_.end_token) return end(row, Ending::end_token);
+    if (token == options_.end_token) {
+      ++result_.new_tokens;
+      return end(row, Ending::end_token);
+    }
     decoder_.append(row, std::span(&token, 1));
-    ++running.drawn;
+    if (options_.sampler.repetition_penalty != 1) running.seen.add(std::span(&token, 1));
     bool goes_on = !listener_.drawn ||
                    listener_.drawn({running.sample, token, [&] { return decoder_.logits(row); }});
+    count_drawn(row, goes_on);
+  }
+
+  // The sample in `row` has one more token.
+  void count_drawn(int64_t row, bool goes_on = true) {
+    ++result_.new_tokens;
+    const int64_t drawn = ++running_[size_t(row)].drawn;
     if (!goes_on) return end(row, Ending::caller);
-    if (running.drawn == options_.max_new_tokens) return end(row, Ending::max_new_tokens);
-    if (limit_ && int64_t(decoder_.tokens(row).size()) > *limit_)
-      return end(row, Ending::block_size);
-    if (options_.sampler.repetition_penalty != 1) running.seen.add(std::span(&token, 1));
+    if (drawn == options_.max_new_tokens) return end(row, Ending::max_new_tokens);
+    if (limit_ && decoder_.length(row) > *limit_) return end(row, Ending::block_size);
   }
 
   void end(int64_t row, Ending ending) {
@@ -137,6 +149,9 @@ class Generation {
   const GenerateOptions& options_;
   const Listener& listener_;
   Decoder decoder_;
+  // Whether the next step depends on which token was drawn, or someone waits for it.
+  const bool asks_tokens_ =
+      listener_.drawn || options_.end_token >= 0 || options_.sampler.repetition_penalty != 1;
   std::optional<int64_t> limit_;  // tokens that a sample must not exceed by more than one
   std::optional<Decoder::Prefix> prefix_;
   std::vector<Running> running_;  // by row

@@ -6,16 +6,20 @@
 namespace folio {
 namespace {
 
-[[noreturn]] void fail_not_finite(const Array& row, const RowDraw& draw) {
+std::string logit_that_is_not_finite(const Array& row) {
   const std::vector<float> logits = to_vector<float>(row);
   auto bad = std::ranges::find_if(logits, [](float logit) { return !std::isfinite(logit); });
-  fail(
-      "sample {}, token {}: the model gives id {} the logit {}; a weight is NaN or far too large: "
-      "its training diverged, or its file is damaged",
-      draw.stream.stream + 1, draw.number + 1, bad - logits.begin(), *bad);
+  return fmt::format("id {} the logit {}", bad - logits.begin(), *bad);
 }
 
 }  // namespace
+
+void fail_not_finite(const RowDraw& draw, std::string_view logit) {
+  fail(
+      "sample {}, token {}: the model gives {}; a weight is NaN or far too large: its training "
+      "diverged, or its file is damaged",
+      draw.stream.stream + 1, draw.number + 1, logit);
+}
 
 void SeenTokens::add(std::span<const int32_t> tokens) {
   for (int32_t token : tokens) {
@@ -36,7 +40,8 @@ std::vector<int32_t> draw_tokens(const Array& logits, int64_t tokens, const Samp
   std::vector<int32_t> ids =
       to_vector<int32_t>(backend(each)->sampling.draw(each, tokens, options, rows));
   for (int64_t b = 0; b < B; ++b)
-    if (ids[size_t(b)] < 0) fail_not_finite(each.slice(b, b + 1), rows[size_t(b)]);
+    if (ids[size_t(b)] < 0)
+      fail_not_finite(rows[size_t(b)], logit_that_is_not_finite(each.slice(b, b + 1)));
   return ids;
 }
 

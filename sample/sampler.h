@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/backend.h"
@@ -18,9 +19,11 @@ class SeenTokens {
   std::vector<int32_t> distinct_;
 };
 
+// Error, which calls the row's stream a sample and the number of its draw a token.
+[[noreturn]] void fail_not_finite(const RowDraw& draw, std::string_view logit);
+
 // The next token of each row of logits [..., V], of which those of ids in [0, tokens) count, as
-// SamplingOps::draw chooses it. Error, which calls the row's stream a sample and the number of its
-// draw a token, for a logit that is NaN or infinite.
+// SamplingOps::draw chooses it. fail_not_finite for a logit that is NaN or infinite.
 std::vector<int32_t> draw_tokens(const Array& logits, int64_t tokens, const SamplerOptions& options,
                                  std::span<const RowDraw> rows);
 

@@ -5,6 +5,7 @@
 
 #include "core/machine.h"
 #include "core/profile.h"
+#include "sample/decoder.h"
 
 namespace folio {
 namespace {
@@ -121,21 +122,28 @@ double step_seconds_of(const Generated& generated, int64_t new_tokens) {
   return generated.seconds / double(std::max<int64_t>(1, new_tokens - 1));
 }
 
-// A step's time on the device, operation by operation: of the steps by which a longer text differs
-// from a shorter one.
-double device_seconds_of_step(Gpt& model, std::span<const std::vector<int32_t>> prompts,
-                              GenerateOptions options) {
-  const int64_t steps = std::min<int64_t>(8, options.max_new_tokens - 1);
-  if (steps < 1) return 0;
-  auto seconds_of = [&](int64_t new_tokens) {
-    options.max_new_tokens = new_tokens;
-    double sum = 0;
-    for (const OperationTime& op :
-         profile(model.context().device, [&] { generate(model, prompts, options); }).operations)
-      sum += op.seconds;
-    return sum;
+// What the device takes for the operations of one step, all of which are queued before it comes to
+// them.
+double device_seconds_of_step(Gpt& model, const std::vector<int32_t>& prompt,
+                              const GenerateOptions& options) {
+  Decoder decoder(model, {.window = {model.config().block_size, options.past_block, options.keep},
+                          .batch_size = options.batch_size,
+                          .max_length = std::ssize(prompt) + 3,
+                          .kv_cache = options.kv_cache,
+                          .kv_cache_dtype = options.kv_cache_dtype});
+  const Decoder::Prefix prefix = decoder.prefill(prompt);
+  for (int64_t row = 0; row < options.batch_size; ++row) decoder.add(prefix);
+  std::vector<RowDraw> draws(size_t(options.batch_size), {.stream = {options.seed, 0}});
+  auto step = [&] {
+    decoder.step();
+    decoder.draw_ahead(options.sampler, draws);
   };
-  return std::max(0.0, seconds_of(1 + steps) - seconds_of(1)) / double(steps);
+  step();
+  step();  // the first that reads what was drawn, for the memory that it takes
+  double sum = 0;
+  for (const OperationTime& op : profile(model.context().device, step).operations)
+    sum += op.seconds;
+  return sum;
 }
 
 }  // namespace
@@ -176,12 +184,17 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
                 .windows = windows_of(all, w.prompt_tokens, model.config().block_size)};
   count_work(model, w, timing);
   if (model.context().device == cpu) return timing;
-  timing.device_seconds = device_seconds_of_step(model, prompts, options);
+  timing.device_seconds = device_seconds_of_step(model, prompts[0], options);
+  auto median_step = [&](auto&& generated) {
+    std::vector<double> seconds;
+    for (int64_t i = 0; i < runs; ++i)
+      seconds.push_back(step_seconds_of(generated(), w.new_tokens));
+    return median(seconds);
+  };
+  timing.unattended_step_seconds = median_step([&] { return generate(model, prompts, options); });
   options.record = false;
-  std::vector<double> unrecorded;
-  for (int64_t i = 0; i < runs; ++i)
-    unrecorded.push_back(step_seconds_of(generate(model, prompts, options), w.new_tokens));
-  timing.unrecorded_step_seconds = median(unrecorded);
+  timing.unrecorded_step_seconds =
+      median_step([&] { return run(model, prompts, options).generated; });
   return timing;
 }
 

@@ -29,9 +29,9 @@ struct Timing {
   // Multiply-adds count as two; those that compute a window again are included.
   double bytes_a_step = 0, flops_a_step = 0;
   double flops_a_prompt = 0;
-  // Of a device that works while the host goes on, the cached step's too: what its operations take
-  // by themselves, and a step in which each is launched by itself; else 0.
-  double device_seconds = 0, unrecorded_step_seconds = 0;
+  // Of a device that works while the host goes on; else 0: what a step's operations take by
+  // themselves, a step whose token nobody waits for, and one whose kernels are launched one by one.
+  double device_seconds = 0, unattended_step_seconds = 0, unrecorded_step_seconds = 0;
   size_t peak_bytes = 0;  // of the process, in this workload
   size_t kv_cache_bytes = 0;
   std::vector<WindowTiming> windows;

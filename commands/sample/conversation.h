@@ -36,7 +36,7 @@ class Conversation {
   // conversation.
   void run(LineEditor& lines, const Print& print);
 
-  int64_t length() const { return decoder_.size() > 0 ? int64_t(decoder_.tokens(0).size()) : 0; }
+  int64_t length() const { return decoder_.size() > 0 ? decoder_.length(0) : 0; }
   size_t cache_bytes() const { return decoder_.cache_bytes(); }
 
  private:

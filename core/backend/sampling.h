@@ -37,8 +37,10 @@ class SamplingOps {
   // logits is NaN or infinite -> [B] i32. Equal logits are ranked by id. A row's id depends on
   // nothing but its logits, the options and its RowDraw, and is the same on every device: weights
   // are integers (core/devices/token_weights.h), whose sums are exact. `tokens` is 2^23 at most.
+  // `next`, [B] or [B, 1] i32 and optional, receives the ids too, with 0 in place of -1, so that a
+  // model can read them before the host has.
   virtual Array draw(const Array& logits, int64_t tokens, const SamplerOptions& options,
-                     std::span<const RowDraw> rows) = 0;
+                     std::span<const RowDraw> rows, Array* next = nullptr) = 0;
 };
 
 }  // namespace folio

@@ -156,7 +156,7 @@ void RowSampler::keep_top_p(double top_p) {
 class CpuSamplingOps final : public SamplingOps {
  public:
   Array draw(const Array& logits, int64_t tokens, const SamplerOptions& options,
-             std::span<const RowDraw> rows) override {
+             std::span<const RowDraw> rows, Array* next) override {
     check_token_count(tokens);
     const int64_t B = logits.dim(0), V = logits.dim(1);
     Array ids({B}, DType::i32, logits.device());
@@ -166,6 +166,11 @@ class CpuSamplingOps final : public SamplingOps {
       static thread_local RowSampler sampler;
       to[b] = sampler.draw({from + b * V, size_t(tokens)}, options, rows[size_t(b)]);
     });
+    if (next) {
+      next->begin_write("draw");
+      for (int64_t b = 0; b < B; ++b) next->data<int32_t>()[b] = std::max(to[b], 0);
+      next->set_id_range({0, tokens});
+    }
     return ids;
   }
 };

@@ -20,6 +20,17 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
 #endif
 }
 
+// Returns that many nanoseconds later; at once in the emulator, which has no clock.
+__device__ inline void pause([[maybe_unused]] uint64_t nanoseconds) {
+#if !defined(CUDA_EMULATOR)
+  uint64_t start, now;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(start));
+  do {
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+  } while (now - start < nanoseconds);
+#endif
+}
+
 // 2^x, within 2 ulp.
 __device__ inline float exp2_fast(float x) {
 #if defined(CUDA_EMULATOR)

@@ -32,11 +32,12 @@ Array to_device(std::span<const RowDraw> rows, bool with_seen, Device device) {
 class CudaSamplingOps final : public SamplingOps {
  public:
   Array draw(const Array& logits, int64_t tokens, const SamplerOptions& options,
-             std::span<const RowDraw> rows) override {
+             std::span<const RowDraw> rows, Array* next) override {
     check_token_count(tokens);
     const int64_t B = logits.dim(0);
     Array ids({B}, DType::i32, logits.device());
     if (B == 0) return ids;
+    if (next) next->begin_write("draw");
     const bool penalises = options.repetition_penalty != 1;
     const Array words = to_device(rows, penalises, logits.device());
     Array penalised;
@@ -53,8 +54,10 @@ class CudaSamplingOps final : public SamplingOps {
                 .top_k = options.top_k < tokens ? int(options.top_k) : 0,
                 .top_p = options.top_p,
                 .least_weight = least_weight(options.min_p),
-                .ids = ids.data<int32_t>()},
+                .ids = ids.data<int32_t>(),
+                .next = next ? next->data<int32_t>() : nullptr},
                B, cuda::stream());
+    if (next) next->set_id_range({0, tokens});
     return ids;
   }
 };

@@ -19,12 +19,12 @@ class StagingRing {
   void write(void* device, const void* host, size_t bytes, cudaStream_t stream);
 
  private:
-  static constexpr size_t slot_bytes = size_t{4} << 20;
+  static constexpr size_t slot_bytes = size_t{2} << 20;
   struct Slot {
     void* memory = nullptr;
     cudaEvent_t copied = nullptr;  // recorded behind the last copy out of it
   };
-  std::array<Slot, 4> slots_;
+  std::array<Slot, 8> slots_;
   size_t next_ = 0;
 };
 

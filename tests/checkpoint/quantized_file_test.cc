@@ -34,6 +34,23 @@ TEST(QuantizedFile, AScaleThatIsNotFiniteIsNamed) {
   }
 }
 
+std::vector<float> logits_of(Gpt& model) {
+  NoGrad no_grad;
+  return to_vector<float>(
+      model(to_array(std::vector<int32_t>{3, 1, 4, 1, 5, 9}, {2, 3}, test_device())).array());
+}
+
+// `folio quantize` writes what the CPU packs; a device that opens it computes with the same numbers
+// as if it had packed the model itself.
+TEST(QuantizedFile, OfTheCpuIsWhatAnyDevicePacks) {
+  for (WeightFormat format : formats) {
+    Gpt on_cpu(config, cpu, 1), here(config, test_device(), 1);
+    auto opened = load_quantized(quantize(on_cpu, format), test_device());
+    auto own = load_quantized(quantize(here, format), test_device());
+    EXPECT_EQ(logits_of(*opened), logits_of(*own)) << name_of(format);
+  }
+}
+
 CheckpointFile quantized(WeightFormat format) {
   Gpt model(config, test_device(), 1);
   return quantize(model, format);

@@ -54,5 +54,21 @@ TEST(BenchSample, TimesAModelOfTheFieldsThatAreGiven) {
   EXPECT_EQ(json.at("activation"), "gelu_tanh");
 }
 
+// The host waits for a device, but not for its own CPU.
+TEST(BenchSample, SaysWhatOfAStepIsLaunchesAndWaits) {
+  const std::string text = output_of(
+      bench_sample_command,
+      {"--block_size=16", "--n_layer=1", "--n_head=2", "--n_embd=8", "--vocab_size=11", "--iters=1",
+       "--weights=float32", "--num_samples=1", "--prompt_tokens=3", "--max_new_tokens=6",
+       "--uncached_tokens=6", "--device=" + name_of(test_device())});
+  EXPECT_THAT(text, testing::HasSubstr("without"));
+  const auto waits =
+      testing::ContainsRegex("Launches and waits are [0-9]+ % of [0-9.]+ ms with the cache");
+  if (test_device() == cpu)
+    EXPECT_THAT(text, testing::Not(waits));
+  else
+    EXPECT_THAT(text, waits);
+}
+
 }  // namespace
 }  // namespace folio

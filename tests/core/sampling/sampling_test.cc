@@ -157,6 +157,21 @@ TEST(Sampling, IdsWithoutATokenDoNotCount) {
   EXPECT_EQ(to_vector<int32_t>(ids), draws(logits, {}, {}, 100));
 }
 
+// What a model reads next, whatever the logits were.
+TEST(Sampling, NextIsWhatWasDrawnAndNeverNoToken) {
+  std::vector<float> rows(8, 0);
+  rows[5] = std::numeric_limits<float>::infinity();
+  const std::vector<RowDraw> with{{{1, 2}, 3}, {{1, 2}, 3}};
+  Array next = to_array(std::vector<int32_t>{-7, -7}, {2, 1}, test_device());
+  const Array ids = test_backend()->sampling.draw(to_array(rows, {2, 4}), 4, {}, with, &next);
+  const auto drawn = to_vector<int32_t>(ids);
+  EXPECT_EQ(drawn[1], -1);
+  EXPECT_EQ(to_vector<int32_t>(next), (std::vector<int32_t>{drawn[0], 0}));
+  ASSERT_TRUE(next.id_range());
+  EXPECT_EQ(next.id_range()->least, 0);
+  EXPECT_EQ(next.id_range()->below, 4);
+}
+
 // Each row is what it is alone, with options, numbers and histories of its own.
 TEST(Sampling, ARowDoesNotDependOnTheOthers) {
   std::mt19937 random(7);

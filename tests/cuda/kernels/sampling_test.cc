@@ -35,7 +35,7 @@ void expect_ids_of_cpu(int64_t B, int tokens, int64_t V, const SamplerOptions& o
   const DeviceBuffer<int32_t> device_seen(seen);
   on_every_schedule([&] {
     const DeviceBuffer<float> penalised(size_t(B * tokens));
-    const DeviceBuffer<int32_t> ids{size_t(B)};
+    const DeviceBuffer<int32_t> ids{size_t(B)}, next{size_t(B)};
     cuda::draw({.logits = device_logits.data(),
                 .V = V,
                 .tokens = tokens,
@@ -48,9 +48,11 @@ void expect_ids_of_cpu(int64_t B, int tokens, int64_t V, const SamplerOptions& o
                 .top_k = int(o.top_k),
                 .top_p = o.top_p,
                 .least_weight = least_weight(o.min_p),
-                .ids = ids.data()},
+                .ids = ids.data(),
+                .next = next.data()},
                B, test_stream());
     EXPECT_EQ(ids.read(), expected);
+    EXPECT_EQ(next.read(), expected);
   });
 }
 

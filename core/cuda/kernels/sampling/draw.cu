@@ -322,7 +322,10 @@ __global__ void __launch_bounds__(most_warps * 32, 1) draw_kernel(Draws in) {
     id = draw_id({logits, weights, in.least_weight, cut, tie >= in.least_weight ? tie : 0}, row,
                  in.tokens);
   }
-  if (threadIdx.x == 0) in.ids[blockIdx.x] = id;
+  if (threadIdx.x == 0) {
+    in.ids[blockIdx.x] = id;
+    if (in.next) in.next[blockIdx.x] = std::max(id, 0);
+  }
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ struct Draws {
   double top_p;
   uint64_t least_weight;  // of min_p
   int32_t* ids;           // [rows]
+  int32_t* next;          // [rows], the same with 0 for -1; null: not wanted
 };
 
 void draw(const Draws& draws, int64_t rows, cudaStream_t stream);
