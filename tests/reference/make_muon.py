@@ -1,8 +1,9 @@
-"""Writes muon.json: what Muon, in PyTorch and float32, makes of matrices and of models (README.md).
-torch.optim.Muon rounds its iteration to bfloat16 and knows of no maps within a matrix."""
+"""Writes muon.json: what Muon, in PyTorch, makes of matrices and of models (README.md).
+torch.optim.Muon always rounds its iteration to bfloat16 and knows of no maps within a matrix."""
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,24 +17,25 @@ MATRICES = [([32], 32), ([24], 96), ([96], 24), ([16, 16, 16], 16), ([24, 8, 8],
 CASES = [case for case in make_parity.CASES if case["name"] in ("bias", "char_cpu")]
 
 
-def orthogonalized(g):
-    """Five Newton-Schulz steps of Jordan et al., 2024: singular values to about 1."""
-    x = g / (g.norm() + 1e-7)
+def orthogonalized(g, products):
+    """Five Newton-Schulz steps of Jordan et al., 2024, in the type `products`: singular values to
+    about 1. As torch.optim.Muon has them, where that is bfloat16."""
+    x = (g / (g.norm() + 1e-7)).to(products)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(5):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.T if tall else x
+    return (x.T if tall else x).to(g.dtype)
 
 
-def muon(param, grad, momentum, rows, o):
+def muon(param, grad, momentum, rows, o, products):
     """One step of Muon over a parameter whose maps have `rows` rows, one below the other."""
     momentum.mul_(o["momentum"]).add_(grad)
     nesterov = grad + o["momentum"] * momentum
     update = torch.cat(
         [
-            max(1, len(part) / part.shape[1]) ** 0.5 * orthogonalized(part)
+            max(1, len(part) / part.shape[1]) ** 0.5 * orthogonalized(part, products)
             for part in nesterov.split(rows)
         ]
     )
@@ -50,7 +52,7 @@ def matrix_case(index, rows, cols, dtype):
     param, *grads = (values.tensor(spec, dtype) for spec in specs)
     momentum = torch.zeros_like(param)
     for grad in grads:
-        muon(param, grad * MUON["grad_scale"], momentum, rows, MUON)
+        muon(param, grad * MUON["grad_scale"], momentum, rows, MUON, dtype)
     return {
         "rows": rows,
         "param": specs[0],
@@ -63,7 +65,7 @@ def matrix_case(index, rows, cols, dtype):
 class Both:
     """Muon for the matrices of the blocks, AdamW for all else, as make_parity.run steps it."""
 
-    def __init__(self, model, learning_rate, betas, weight_decay, eps):
+    def __init__(self, model, learning_rate, betas, weight_decay, eps, products):
         hidden = lambda name, p: p.dim() == 2 and ".h." in name
         named = list(model.named_parameters())
         self.matrices = [
@@ -77,20 +79,24 @@ class Both:
             {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
         ]
         self.adamw = torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=eps)
-        self.model = model
+        self.model, self.products = model, products
 
     @torch.no_grad()
     def step(self):
         self.adamw.step()
         for param, momentum, rows in self.matrices:
-            muon(param, param.grad, momentum, rows, MUON)
+            muon(param, param.grad, momentum, rows, MUON, self.products)
 
     def zero_grad(self):
         self.model.zero_grad()
 
 
 def model_case(case, dtype):
-    result = make_parity.run(case, torch.float32, make_optimizer=Both, precision=dtype)
+    """In float32 or float64, or with autocast and Muon's products in bfloat16."""
+    precision = torch.float32 if dtype == torch.bfloat16 else dtype
+    result = make_parity.run(
+        case, dtype, make_optimizer=partial(Both, products=dtype), precision=precision
+    )
     keep = ("name", "model", "batch_size", "bias", "gelu", "batches", "weights", "losses")
     return {key: result[key] for key in keep}
 
@@ -98,8 +104,10 @@ def model_case(case, dtype):
 def main():
     torch.set_num_threads(1)
     cases = [model_case(case, torch.float32) for case in CASES]
-    for case, exact in zip(cases, (model_case(case, torch.float64) for case in CASES)):
-        case["float64_losses"] = exact["losses"]
+    for case, plain in zip(cases, CASES):
+        for dtype in (torch.float64, torch.bfloat16):
+            name = str(dtype).removeprefix("torch.")
+            case[name + "_losses"] = model_case(plain, dtype)["losses"]
     figures = {
         "torch": torch.__version__.split("+")[0],
         "muon": MUON,

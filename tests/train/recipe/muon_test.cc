@@ -96,12 +96,16 @@ TEST_P(MuonParity, TwentyLossesMatchPyTorch) {
   }
 }
 
-// In bf16 products a singular value moves by some percent within its band: the course is the same.
-TEST_P(MuonParity, LossesInBf16FallAlike) {
+// As AdamW's in bf16 (parity_test.cc): each is as far from the losses in f64 as PyTorch's own are
+// at the most, so the two are within twice that of each other.
+TEST_P(MuonParity, TwentyLossesInBf16MatchPyTorch) {
   const std::vector<double> ours = losses(DType::bf16);
-  const json& f64 = expected.at("float64_losses");
-  const double fallen = f64.front().get<double>() - f64.back().get<double>();
-  EXPECT_NEAR(ours.back(), f64.back().get<double>(), 0.05 * fallen);
+  const json &f64 = expected.at("float64_losses"), &bf16 = expected.at("bfloat16_losses");
+  double rounding = 0;
+  for (size_t step = 0; step < bf16.size(); ++step)
+    rounding = std::max(rounding, std::abs(bf16[step].get<double>() - f64[step].get<double>()));
+  for (size_t step = 0; step < ours.size(); ++step)
+    EXPECT_NEAR(ours[step], bf16[step].get<double>(), 2 * rounding) << step;
 }
 
 INSTANTIATE_TEST_SUITE_P(
