@@ -136,6 +136,35 @@ Parameter take_parameter(CheckpointFile& file, const std::string& name, const Sh
   return Parameter::leaf(std::move(values));
 }
 
+void put_average(CheckpointFile& file, const std::map<std::string, Array>& values) {
+  for (const auto& [name, array] : values) file.tensors["ema/" + name] = array;
+}
+
+bool has_average(const CheckpointFile& file) {
+  auto first = file.tensors.lower_bound("ema/");
+  return first != file.tensors.end() && first->first.starts_with("ema/");
+}
+
+std::map<std::string, Array> take_average(CheckpointFile& file, Gpt& model) {
+  std::map<std::string, Array> values;
+  if (!has_average(file)) return values;
+  model.parameters([&](const std::string& name, Parameter& parameter) {
+    Array average = file.take("ema/" + name);
+    check(average.shape() == parameter.shape(), "{}: tensor ema/{} is {}, the model needs {}",
+          file.path.string(), name, average.shape(), parameter.shape());
+    values[name] = to(average, model.context().device);
+  });
+  return values;
+}
+
+bool prefer_average(CheckpointFile& file) {
+  if (!has_average(file)) return false;
+  for (auto& [name, array] : file.tensors)
+    if (name.starts_with("model/")) array = file.tensor("ema/" + name.substr(6));
+  std::erase_if(file.tensors, [](const auto& entry) { return entry.first.starts_with("ema/"); });
+  return true;
+}
+
 void check_finite(const Array& values, const std::string& path, const std::string& name) {
   check(
       backend(values)->reductions.all_finite(values),

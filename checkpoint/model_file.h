@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -43,6 +44,14 @@ const Array& saved_parameter(const CheckpointFile& file, const std::string& name
 // array too, or it is of another dtype or on another device.
 Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape,
                          Device device);
+
+// The average of the parameters over the steps of a run (train/average.h), by name: tensors
+// "ema/NAME". Both of the latter throw Error for a file that has it of some parameters alone.
+void put_average(CheckpointFile& file, const std::map<std::string, Array>& values);
+// On the model's device, and from then on no longer in `file`; empty if it has none.
+std::map<std::string, Array> take_average(CheckpointFile& file, Gpt& model);
+// Puts it, if the file has it, in the place of the parameters -> whether it has.
+bool prefer_average(CheckpointFile& file);
 
 // Throws Error, naming the file and the tensor, if one of its numbers is NaN or infinite.
 void check_finite(const Array& values, const std::string& path, const std::string& name);

@@ -30,8 +30,10 @@ OpenedModel open_checkpoint(const fs::path& path, Device device, Purpose purpose
   CheckpointFile file = load(path);
   if (purpose == Purpose::inference && quantized_weights(file))
     return open_quantized(std::move(file), device);
+  const bool averaged = prefer_average(file);
   return {.model = take_model(file, device),
           .weights = {},
+          .averaged = averaged,
           .tokenizer = saved_tokenizer(file),
           .source = path.string(),
           .attributes = std::move(file.attributes)};
@@ -110,9 +112,11 @@ std::string OpenedModel::described() const {
   if (!iteration) return source;
   std::string text = fmt::format("{}: iteration {}", source, *iteration);
   auto loss = number("val_loss", double{}), best = number("best_val_loss", double{});
-  if (loss) return text + fmt::format(", val loss {:.4f}", *loss);
-  if (best && std::isfinite(*best)) text += fmt::format(", best val loss so far {:.4f}", *best);
-  return text;
+  if (loss)
+    text += fmt::format(", val loss {:.4f}", *loss);
+  else if (best && std::isfinite(*best))
+    text += fmt::format(", best val loss so far {:.4f}", *best);
+  return text + (averaged ? ", averaged weights" : "");
 }
 
 Which checkpoint_named(const std::string& name) {

@@ -15,6 +15,7 @@ namespace folio {
 struct OpenedModel {
   std::unique_ptr<Gpt> model;                   // f32 parameters, not packed, or:
   std::optional<WeightFormat> weights;          // packed, in this format
+  bool averaged = false;                        // the average over its run's steps (ema)
   std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none
   std::string source;                           // the file or folder that was read, for messages
   std::map<std::string, Attribute> attributes;  // what a folio checkpoint says of its run, or empty

@@ -58,19 +58,42 @@ std::vector<Option> option_rows(TrainOptions& o) {
       {"batch",
        {{"batch_size", &o.batch_size, "sequences per micro-batch", at_least(1)},
         {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
-         "micro-batches per iteration, whose gradients add up to a larger batch's", at_least(1)}}},
+         "micro-batches per iteration, whose gradients add up to a larger batch's", at_least(1)},
+        {"batches", &o.batches,
+         "random: sequences from anywhere; epochs: each piece of the text once an epoch, shuffled",
+         one_of({"random", "epochs"})}}},
       {"model", field_rows(o.model)},
       {"optimizer",
-       {{"learning_rate", &o.learning_rate, "peak learning rate", at_least(0)},
-        {"max_iters", &o.max_iters, "number of training iterations", at_least(0)},
-        {"weight_decay", &o.weight_decay, "AdamW's weight decay, of matrices and embeddings only",
+       {{"optimizer", &o.optimizer,
+         "adamw, or muon: Muon for the matrices of the blocks, AdamW for all else",
+         one_of({"adamw", "muon"})},
+        {"learning_rate", &o.learning_rate, "peak learning rate", at_least(0)},
+        {"muon_lr", &o.muon_lr,
+         "Muon's peak learning rate; it follows the schedule as learning_rate does", at_least(0)},
+        {"muon_warmup_iters", &o.muon_warmup_iters,
+         "iterations over which Muon's momentum rises from 0.85 to 0.95; 0: 0.95 from the start",
          at_least(0)},
+        {"max_iters", &o.max_iters, "number of training iterations", at_least(0)},
+        {"weight_decay", &o.weight_decay, "weight decay, of matrices and embeddings only",
+         at_least(0)},
+        {"weight_decay_schedule", &o.weight_decay_schedule,
+         "constant, or how weight_decay falls to 0 at lr_decay_iters",
+         one_of({"constant", "linear", "cosine"})},
         {"beta1", &o.beta1, "AdamW's decay rate of the gradient's average", at_least_0_below_1()},
         {"beta2", &o.beta2, "AdamW's decay rate of the squared gradient's average",
          at_least_0_below_1()},
         {"grad_clip", &o.grad_clip, "clip the gradient to this norm; 0: no clipping", at_least(0)},
+        {"ema", &o.ema,
+         "decay rate of an average of the weights, 0.99 say, to evaluate and to sample with; 0: "
+         "none",
+         at_least_0_below_1()},
         {"decay_lr", &o.decay_lr,
-         "warm up, then decay the learning rate along a cosine; false: keep it constant"},
+         "warm up, then decay the learning rate as schedule says; false: keep it constant"},
+        {"schedule", &o.schedule,
+         "after the warm-up: cosine, linear, or wsd (constant, then linear) down to min_lr",
+         one_of({"cosine", "linear", "wsd"})},
+        {"decay_fraction", &o.decay_fraction,
+         "the last part of lr_decay_iters, in which schedule=wsd decays", above_0_up_to_1()},
         {"warmup_iters", &o.warmup_iters, "iterations of linear warm-up", at_least(0)},
         {"lr_decay_iters", &o.lr_decay_iters, "iteration where the decay ends, usually max_iters",
          at_least(0)},
@@ -129,6 +152,30 @@ void check_together(const TrainOptions& options, const OptionOrigins& given) {
         origin(given, "n_head"));
 }
 
+void check_contradictions(const TrainOptions& options, const OptionOrigins& given) {
+  struct Dependence {
+    const char* option;
+    bool has_effect;
+    const char *other, *wanted;
+    std::string is;  // what the other is instead
+  };
+  const std::string no = options.decay_lr ? "true" : "false";
+  const Dependence all[] = {
+      {"muon_lr", options.optimizer == "muon", "optimizer", "muon", options.optimizer},
+      {"muon_warmup_iters", options.optimizer == "muon", "optimizer", "muon", options.optimizer},
+      {"schedule", options.decay_lr, "decay_lr", "true", no},
+      {"decay_fraction", options.decay_lr && options.schedule == "wsd", "schedule", "wsd",
+       options.decay_lr ? options.schedule : "wsd, but decay_lr=false"},
+  };
+  for (const Dependence& one : all) {
+    auto place = given.find(one.option);
+    check(place == given.end() || one.has_effect,
+          "{}: {}: has an effect only with {}={}, which is {} ({}); set that, or leave {} out",
+          place == given.end() ? "" : place->second, one.option, one.other, one.wanted, one.is,
+          origin(given, one.other), one.option);
+  }
+}
+
 TrainOptions parse_train_options(std::span<const std::string> args, OptionOrigins* given) {
   TrainOptions options;
   OptionTable table(option_rows(options));
@@ -137,6 +184,8 @@ TrainOptions parse_train_options(std::span<const std::string> args, OptionOrigin
       "CONFIG is a TOML file, or one of nanoGPT's config/*.py.",
       args);
   check_together(options, table.given());
+  // A run that goes on has options of its own besides.
+  if (options.init_from != "resume") check_contradictions(options, table.given());
   if (given) *given = table.given();
   return options;
 }

@@ -28,14 +28,23 @@ struct TrainOptions {
 
   GptConfig model{.bias = false};  // its vocab_size is no option: the dataset or the model says it
 
+  std::string batches = "random";
+
+  std::string optimizer = "adamw";
   double learning_rate = 6e-4;
+  double muon_lr = 0.02;
+  int64_t muon_warmup_iters = 300;
   int64_t max_iters = 600000;
   double weight_decay = 1e-1;
+  std::string weight_decay_schedule = "constant";
   double beta1 = 0.9;
   double beta2 = 0.95;
   double grad_clip = 1.0;
+  double ema = 0;
 
   bool decay_lr = true;
+  std::string schedule = "cosine";
+  double decay_fraction = 0.2;
   int64_t warmup_iters = 2000;
   int64_t lr_decay_iters = 600000;
   double min_lr = 6e-5;
@@ -53,6 +62,10 @@ std::vector<Option> option_rows(TrainOptions& options);
 // What no single row can tell, such as n_head dividing n_embd. Throws Error with the values'
 // origins.
 void check_together(const TrainOptions& options, const OptionOrigins& given = {});
+
+// Throws Error for an option that was given though another one leaves it without effect, as muon_lr
+// under optimizer=adamw: for what the user set now alone, for a checkpoint has every option.
+void check_contradictions(const TrainOptions& options, const OptionOrigins& given);
 
 // [CONFIG] [--key=value ...] over the defaults, as OptionTable::parse reads them. `given`, if
 // any, receives what the user set explicitly, and where: what a resumed run must not contradict.

@@ -50,6 +50,25 @@ inline uint64_t uniform_below(uint64_t bound, RandomStream stream, uint64_t i) {
   }
 }
 
+// Where number i goes in a permutation of [0, n) that `stream` draws, i < n: a Feistel network
+// (Luby & Rackoff, 1988) over the least even number of bits that holds n, whose rounds are Philox,
+// walked on while it leads out of [0, n). Nothing is stored. Uses the stream's blocks from 2^32 on.
+inline uint64_t permuted(uint64_t i, uint64_t n, RandomStream stream) {
+  int half = 1;  // bits
+  while (half < 32 && (n - 1) >> (2 * half) != 0) ++half;
+  const uint64_t mask = (uint64_t(1) << half) - 1;
+  do {
+    uint64_t left = i >> half, right = i & mask;
+    for (uint64_t round = 1; round <= 8; ++round) {
+      uint64_t mixed = left ^ (stream.block(round << 32 | right)[0] & mask);
+      left = right;
+      right = mixed;
+    }
+    i = left << half | right;
+  } while (i >= n);
+  return i;
+}
+
 // Which elements a dropout zeroes: element i is dropped when the 16-bit number i of `stream` is
 // below `threshold`, the others are multiplied by scale(). Number i is, in block i / 8, the low
 // (even i) or high (odd i) half of word (i / 2) % 4. p is rounded to a multiple of 1 / 65536.

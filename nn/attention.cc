@@ -30,7 +30,10 @@ Tensor rotated(const Tensor& x, const Array& rotations) {
 }  // namespace
 
 CausalSelfAttention::CausalSelfAttention(Context& context, const GptConfig& config, int64_t layer)
-    : c_attn(context, config.n_embd, config.heads().columns(), config.bias),
+    : c_attn(
+          context, config.n_embd,
+          {config.heads().channels(), config.heads().kv_channels(), config.heads().kv_channels()},
+          config.bias),
       c_proj(context, config.heads().channels(), config.n_embd, config.bias),
       context_(context),
       layer_(layer),

@@ -4,9 +4,12 @@
 
 namespace folio {
 
-Linear::Linear(const Context& context, int64_t in, int64_t out, bool with_bias) {
-  add("weight", weight, {out, in});
-  if (with_bias) add("bias", bias, zeros({out}, DType::f32, context.device));
+Linear::Linear(const Context& context, int64_t in, int64_t out, bool with_bias)
+    : Linear(context, in, std::vector{out}, with_bias) {}
+
+Linear::Linear(const Context& context, int64_t in, std::vector<int64_t> outs, bool with_bias) {
+  add_hidden("weight", weight, std::move(outs), in);
+  if (with_bias) add("bias", bias, zeros({weight.shape()[0]}, DType::f32, context.device));
 }
 
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }

@@ -6,10 +6,12 @@
 
 namespace folio {
 
-// The affine map; `weight` starts as a shape alone: the model draws or loads it.
+// The affine map between hidden layers, or several of one input whose outputs lie side by side, as
+// queries, keys and values do; `weight` starts as a shape alone: the model draws or loads it.
 class Linear : public Module {
  public:
   Linear(const Context& context, int64_t in, int64_t out, bool bias);
+  Linear(const Context& context, int64_t in, std::vector<int64_t> outs, bool bias);
   // x W^T + b: x [..., in], W [out, in], b [out] (if wanted) -> [..., out]
   Tensor operator()(const Tensor& x) const;
 

@@ -5,7 +5,7 @@
 namespace folio {
 
 Mlp::Mlp(Context& context, const GptConfig& config, int64_t layer)
-    : c_fc(context, config.n_embd, (config.activation.is_gated ? 2 : 1) * config.hidden(),
+    : c_fc(context, config.n_embd, std::vector(config.activation.is_gated ? 2 : 1, config.hidden()),
            config.bias),
       c_proj(context, config.hidden(), config.n_embd, config.bias),
       context_(context),

@@ -28,6 +28,11 @@ class Module {
   // Of these the matrices that activations are multiplied by, which can be packed.
   using WeightVisitor = std::function<void(const std::string& name, Weight& weight)>;
   void weights(const WeightVisitor& visit, const std::string& prefix = "");
+  // Of these the matrices between hidden layers, which neither embed tokens nor give logits; `rows`
+  // are those of each of the maps that lie in one, one below the other (Linear).
+  using HiddenVisitor =
+      std::function<void(const std::string& name, const std::vector<int64_t>& rows)>;
+  void hidden_matrices(const HiddenVisitor& visit, const std::string& prefix = "") const;
   // Lays every weight out for inference, and gives its dense memory back: the model can do nothing
   // but inference from then on.
   void pack(WeightFormat format);
@@ -39,11 +44,14 @@ class Module {
   // The same with values to start from.
   void add(const std::string& name, Parameter& parameter, Array values);
   void add(const std::string& name, Weight& weight, Shape shape);
+  // The same for a matrix between hidden layers, [sum of rows, in].
+  void add_hidden(const std::string& name, Weight& weight, std::vector<int64_t> rows, int64_t in);
   void add(const std::string& name, Module& module);
 
  private:
   std::vector<std::pair<std::string, Parameter*>> parameters_;
   std::vector<std::pair<std::string, Weight*>> weights_;
+  std::vector<std::pair<std::string, std::vector<int64_t>>> hidden_;
   std::vector<std::pair<std::string, Module*>> modules_;
 };
 

@@ -1,41 +1,31 @@
 #pragma once
-#include <map>
-#include <string>
-#include <vector>
+#include <set>
 
-#include "nn/gpt.h"
+#include "train/optimizer.h"
 
 namespace folio {
 
 struct AdamWOptions {
-  double beta1 = 0.9, beta2 = 0.95, weight_decay = 0.1;
+  double beta1 = 0.9, beta2 = 0.95;
 };
 
 // Decoupled weight decay (Loshchilov & Hutter, 2019) over a module's parameters, in nanoGPT's two
-// groups: tensors of two or more dimensions decay, biases and norms do not.
-class AdamW {
+// groups: tensors of two or more dimensions decay, biases and norms do not. Its state is
+// "adamw/m/NAME" and "adamw/v/NAME" for each.
+class AdamW : public Optimizer {
  public:
-  AdamW(Module& module, const AdamWOptions& options);
+  AdamW(Module& module, const AdamWOptions& options) : AdamW(module, options, {}) {}
 
-  // One update with every gradient multiplied by `grad_scale` (undefined: by 1). It changes nothing
-  // but the count of steps unless all of `only_if_finite` (f32) are finite.
-  void step(double learning_rate, const Array& grad_scale = {},
-            const std::vector<Array>& only_if_finite = {});
-  void zero_grad();
+  void step(const Rates& rates, const Array& grad_scale = {},
+            const std::vector<Array>& only_if_finite = {}) override;
 
-  // What a checkpoint must keep. At first shapes alone, which whoever resumes a run replaces by
-  // what it saved, without memory for both.
-  struct Moments {
-    Array m, v;  // f32, shaped like the parameter
-  };
-  std::map<std::string, Moments> moments;
-  // Zeros where nothing has been put: before they are saved; `step` does so by itself.
-  void make_moments();
-  int64_t steps = 0;
+ protected:
+  // But for the parameters `others`, whose updates are whoever derives from it.
+  AdamW(Module& module, const AdamWOptions& options, std::set<std::string> others);
 
  private:
-  Module& module_;
-  AdamWOptions options_;
+  const AdamWOptions options_;
+  const std::set<std::string> others_;
 };
 
 }  // namespace folio

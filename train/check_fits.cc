@@ -30,9 +30,12 @@ double activations(const GptConfig& c, const TrainOptions& o) {
   return double(o.batch_size) * double(o.model.block_size) * double(c.n_layer) * block;
 }
 
-// Weights and, to train them, both moments and gradients.
+// Weights and, to train them, gradients, both moments (Muon's matrices have one), their average.
 double state(const GptConfig& c, const TrainOptions& o) {
-  return parameters(c) * (o.eval_only ? 4 : 4 + 8 + 4);
+  if (o.eval_only) return 4 * parameters(c);
+  double hidden = double(c.n_layer) * 12 * double(c.n_embd) * double(c.n_embd);
+  return (4 + 4 + 8 + (o.ema > 0 ? 4 : 0)) * parameters(c) -
+         (o.optimizer == "muon" ? 4 * hidden : 0);
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ std::string last_good_state(const Run& run) {
 }
 
 Losses evaluate(Run& run, Observer& observer) {
+  std::optional<Average::InPlace> averaged;
+  if (run.average) averaged.emplace(*run.average);
   Losses losses = estimate_loss(*run.model, run.data, run.options, run.iter);
   observer.evaluated(run, losses);
   if (!std::isfinite(losses.train) || !std::isfinite(losses.val))

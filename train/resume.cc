@@ -26,6 +26,9 @@ TrainOptions resumed_options(const CheckpointFile& file, const TrainOptions& now
   for (const auto& [key, value] : file.attributes)
     if (key.starts_with(option_prefix)) values[key.substr(option_prefix.size())] = value;
   for (const auto& [key, value] : values) origins[key] = path;
+  auto saved = values.find("optimizer");  // which files from before there was a choice lack
+  const std::string own_optimizer =
+      saved == values.end() ? TrainOptions().optimizer : in_words(saved->second);
   for (const auto& [key, value] : option_values(now)) {
     auto origin = given.find(key);
     if (of_this_start(key)) {
@@ -44,6 +47,10 @@ TrainOptions resumed_options(const CheckpointFile& file, const TrainOptions& now
   TrainOptions options = train_options_from(values, path);
   keep_shape(options, {}, model_config(file), path,
              false);  // those that are no "option/" of a file
+  check_contradictions(options, given);
+  check(options.optimizer == own_optimizer,
+        "{}: has the state of optimizer={}; it cannot be trained on with {} ({})", path,
+        own_optimizer, options.optimizer, given.contains("optimizer") ? given.at("optimizer") : "");
   return options;
 }
 

@@ -71,7 +71,7 @@ Run::Run(Start start)
       notes(std::move(start.notes)),
       folder(std::move(start.folder)),
       data(open_dataset((fs::path(options.data_dir) / options.dataset).string())),
-      batches(data.train, batch_generator(options)),
+      batches(data.train, batch_generator(options), batch_order_named(options.batches)),
       data_digest_(dataset_digest(data)),
       resumed_(start.resumed.has_value()) {
   const Device device = device_named(options.device);
@@ -98,9 +98,8 @@ Run::Run(Start start)
   context.training = true;
   context.recompute = options.recompute;
   context.dropout = options.model.dropout;
-  optimizer = std::make_unique<AdamW>(*model, AdamWOptions{.beta1 = options.beta1,
-                                                           .beta2 = options.beta2,
-                                                           .weight_decay = options.weight_decay});
+  optimizer = make_optimizer(*model, options);
+  if (options.ema > 0) average.emplace(*model, options.ema);
   if (resumed_) restore(*file);
   if (nanogpt) restore_training(*file);
 }
@@ -108,24 +107,23 @@ Run::Run(Start start)
 CheckpointFile Run::snapshot() const {
   CheckpointFile file;
   put_parameters(file, *model);
-  optimizer->make_moments();
-  for (const auto& [name, moments] : optimizer->moments) {
-    file.tensors["adamw/m/" + name] = moments.m;
-    file.tensors["adamw/v/" + name] = moments.v;
-  }
+  optimizer->make_state();
+  for (const auto& [name, values] : optimizer->state) file.tensors[name] = values;
+  if (average) put_average(file, average->values);
   put_config(file, options.model);  // whose dropout is the run's own
   for (const auto& [key, value] : option_values(options))
     if (!is_model_field(key)) file.attributes["option/" + key] = value;
   const Generator& dropout = model->context().random;
-  const Generator& order = batches.generator();
+  const BatchSampler::Place& place = batches.place();
   file.attributes["format"] = std::string("folio checkpoint 1");
   file.attributes["iter_num"] = iter;
   file.attributes["best_val_loss"] = best_val_loss;
-  file.attributes["adamw/steps"] = optimizer->steps;
+  file.attributes["adamw/steps"] = optimizer->steps;  // whichever optimiser it is
   file.attributes["random/dropout/seed"] = int64_t(dropout.seed);
   file.attributes["random/dropout/drawn"] = int64_t(dropout.drawn);
-  file.attributes["random/batches/seed"] = int64_t(order.seed);
-  file.attributes["random/batches/drawn"] = int64_t(order.drawn);
+  file.attributes["random/batches/seed"] = int64_t(place.generator.seed);
+  file.attributes["random/batches/drawn"] = int64_t(place.generator.drawn);
+  if (place.taken > 0) file.attributes["random/batches/taken"] = place.taken;
   file.attributes["dataset/digest"] = data_digest_;
   put_tokenizer(file, *data.meta.tokenizer);
   return file;
@@ -145,8 +143,11 @@ void Run::restore(CheckpointFile& file) {
   optimizer->steps = integer("adamw/steps");
   model->context().random = {uint64_t(integer("random/dropout/seed")),
                              uint64_t(integer("random/dropout/drawn"))};
-  batches.set_generator(
-      {uint64_t(integer("random/batches/seed")), uint64_t(integer("random/batches/drawn"))});
+  batches.set_place(
+      {.generator = {uint64_t(integer("random/batches/seed")),
+                     uint64_t(integer("random/batches/drawn"))},
+       .taken = file.has("random/batches/taken") ? integer("random/batches/taken") : 0});
+  if (average) average->values = take_average(file, *model);
 }
 
 void Run::restore_training(CheckpointFile& file) {
@@ -154,13 +155,13 @@ void Run::restore_training(CheckpointFile& file) {
   best_val_loss = file.attribute<double>("best_val_loss");
   if (!file.has("adamw/steps")) return;
   optimizer->steps = file.attribute<int64_t>("adamw/steps");
-  for (auto& [name, moments] : optimizer->moments) {
-    for (auto [kind, moment] : {std::pair{"adamw/m/", &moments.m}, {"adamw/v/", &moments.v}}) {
-      const Array& saved = file.tensor(kind + name);
-      check(saved.shape() == moment->shape(), "{}: tensor {}{} is {}, expected {}",
-            file.path.string(), kind, name, saved.shape(), moment->shape());
-      *moment = to(saved, model->context().device);
-    }
+  for (auto& [name, values] : optimizer->state) {
+    // Of nanoGPT's, AdamW's: what another optimiser keeps besides starts at zero.
+    if (!resumed_ && !file.has(name)) continue;
+    const Array& saved = file.tensor(name);
+    check(saved.shape() == values.shape(), "{}: tensor {} is {}, expected {}", file.path.string(),
+          name, saved.shape(), values.shape());
+    values = to(saved, model->context().device);
   }
 }
 

@@ -7,8 +7,9 @@
 
 #include "configs/train_options.h"
 #include "data/hdf5/checkpoint_file.h"
-#include "train/adamw.h"
+#include "train/average.h"
 #include "train/evaluate.h"
+#include "train/optimizer.h"
 #include "train/run_folder.h"
 
 namespace folio {
@@ -34,7 +35,8 @@ struct Run {
   std::unique_ptr<RunFolder> folder;  // null until the run has it
   Dataset data;
   std::unique_ptr<Gpt> model;
-  std::unique_ptr<AdamW> optimizer;
+  std::unique_ptr<Optimizer> optimizer;
+  std::optional<Average> average;  // of the weights, with options.ema
   BatchSampler batches;
   int64_t iter = 0;  // iterations that are done
   double best_val_loss = std::numeric_limits<double>::infinity();

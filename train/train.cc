@@ -2,7 +2,6 @@
 
 #include "autograd/ops.h"
 #include "core/process/stop.h"
-#include "train/grad_norm.h"
 #include "train/keep.h"
 #include "train/schedule.h"
 
@@ -16,12 +15,12 @@ class Iteration {
   explicit Iteration(Run& run)
       : run_(run),
         masks_(run.model->context().random),
-        batches_(run.batches.generator()),
+        batches_(run.batches.place()),
         updates_(run.optimizer->steps) {}
   ~Iteration() {
     if (kept_) return;
     run_.model->context().random = masks_;
-    run_.batches.set_generator(batches_);
+    run_.batches.set_place(batches_);
     run_.optimizer->steps = updates_;
     run_.optimizer->zero_grad();
   }
@@ -34,7 +33,8 @@ class Iteration {
 
  private:
   Run& run_;
-  const Generator masks_, batches_;
+  const Generator masks_;
+  const BatchSampler::Place batches_;
   const int64_t updates_;
   bool kept_ = false;
 };
@@ -93,7 +93,8 @@ Array update(Run& run, const Array& losses) {
   std::vector<Array> figures{norm};
   if (losses.defined()) figures.push_back(losses);
   try {
-    run.optimizer->step(learning_rate(run.iter, options), clip, figures);
+    run.optimizer->step(rates(run.iter, options), clip, figures);
+    if (run.average) run.average->update(run.optimizer->steps, figures);
   } catch (const std::exception& error) {
     throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
                                 run.iter, error.what(), last_good_state(run)));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
+#include "core/cpu/muon.h"
 #include "core/cpu/simd-inl.h"
 #include "core/devices/visit_dtype.h"
 #include "core/parallel.h"
@@ -89,6 +90,17 @@ void adamw_piece(const AdamWSlot& slot, int64_t begin, int64_t end, const AdamWF
   }
 }
 
+void average_piece(const AverageSlot& slot, int64_t begin, int64_t end, double decay) {
+  Tag<float> d;
+  const Simd<Tag<float>> rest(1 - decay);
+  float* to = slot.average.data<float>();
+  const float* from = slot.param.data<float>();
+  for_vectors(d, begin, end, [&](int64_t i, auto n) HWY_ATTR {
+    const auto old = load(d, to + i, n);
+    store(old + (load(d, from + i, n) - old) * rest, to + i, n);
+  });
+}
+
 }  // namespace folio::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -96,6 +108,7 @@ HWY_AFTER_NAMESPACE();
 namespace folio {
 HWY_EXPORT(piece_squares);
 HWY_EXPORT(adamw_piece);
+HWY_EXPORT(average_piece);
 
 namespace {
 
@@ -161,6 +174,22 @@ class CpuOptimizerOps final : public OptimizerOps {
       AdamWFactors own = factors;
       own.decay = 1 - step.learning_rate * slot.weight_decay;
       kernel(slot, piece.begin, piece.end, own);
+    });
+  }
+
+  void muon(std::span<const MuonSlot> slots, const MuonStep& step) override {
+    if (std::ranges::all_of(step.only_if_finite, is_finite)) cpu_muon(slots, step);
+  }
+
+  void average(std::span<const AverageSlot> slots, double decay,
+               const std::vector<Array>& only_if_finite) override {
+    if (!std::ranges::all_of(only_if_finite, is_finite)) return;
+    for (const AverageSlot& slot : slots) slot.average.begin_write("average");
+    auto pieces = pieces_of(slots.size(), [&](size_t a) { return slots[a].param.size(); });
+    const auto kernel = HWY_DYNAMIC_DISPATCH(average_piece);
+    parallel_for(int64_t(pieces.size()), [&](int64_t i) {
+      const Piece& piece = pieces[size_t(i)];
+      kernel(slots[piece.array], piece.begin, piece.end, decay);
     });
   }
 };

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/cuda/cuda_backend.h"
+#include "core/cuda/muon.h"
 #include "core/cuda/stream.h"
 #include "core/devices/visit_dtype.h"
 
@@ -33,6 +34,19 @@ void adamw_of(std::span<const AdamWSlot> slots, const cuda::AdamWFactors& factor
   cuda::adamw(std::span<const cuda::AdamWParameter<T>>(parameters), factors, stream());
 }
 
+// [1] i32: not 0 if a number in one of the figures is NaN or infinite; undefined without figures.
+Array skip_unless_finite(const std::vector<Array>& figures) {
+  if (figures.empty()) return {};
+  Array skip = full({1}, 0, DType::i32, figures.front().device());
+  for (const Array& values : figures)
+    cuda::find_not_finite(values.data<float>(), values.size(), skip.data<int32_t>(), stream());
+  return skip;
+}
+
+const int32_t* values_or_null(const Array& skip) {
+  return skip.defined() ? skip.data<int32_t>() : nullptr;
+}
+
 class CudaOptimizerOps final : public OptimizerOps {
  public:
   Array norm(std::span<const Array> arrays) override {
@@ -61,13 +75,7 @@ class CudaOptimizerOps final : public OptimizerOps {
     for (const AdamWSlot& slot : slots)
       for (const Array* written : {&slot.param, &slot.m, &slot.v, &slot.rounded})
         if (written->defined()) written->begin_write("adamw");
-    Array skip;
-    if (!step.only_if_finite.empty()) {
-      skip = full({1}, 0, DType::i32, slots.front().param.device());
-      for (const Array& figures : step.only_if_finite)
-        cuda::find_not_finite(figures.data<float>(), figures.size(), skip.data<int32_t>(),
-                              stream());
-    }
+    const Array skip = skip_unless_finite(step.only_if_finite);
     const cuda::AdamWFactors factors{
         .learning_rate = step.learning_rate,
         .beta1 = step.beta1,
@@ -75,11 +83,27 @@ class CudaOptimizerOps final : public OptimizerOps {
         .eps = step.eps,
         .step = step.step,
         .grad_scale = step.grad_scale.defined() ? step.grad_scale.data<float>() : nullptr,
-        .skip = skip.defined() ? skip.data<int32_t>() : nullptr};
+        .skip = values_or_null(skip)};
     if (slots.front().param.dtype() == DType::f64)
       adamw_of<double>(slots, factors);
     else
       adamw_of<float>(slots, factors);
+  }
+
+  void muon(std::span<const MuonSlot> slots, const MuonStep& step) override {
+    const Array skip = skip_unless_finite(step.only_if_finite);
+    cuda::muon(slots, step, values_or_null(skip));
+  }
+
+  void average(std::span<const AverageSlot> slots, double decay,
+               const std::vector<Array>& only_if_finite) override {
+    std::vector<cuda::AverageOf> averages;
+    for (const AverageSlot& slot : slots) {
+      slot.average.begin_write("average");
+      averages.push_back({slot.average.data<float>(), slot.param.data<float>(), slot.param.size()});
+    }
+    const Array skip = skip_unless_finite(only_if_finite);
+    cuda::average(averages, decay, values_or_null(skip), stream());
   }
 };
 

@@ -39,6 +39,7 @@ TEST(TrainOptions, DefaultsAreNanoGpts) {
                            {"data_dir", "datasets"s},
                            {"allow_other_vocab", false},
                            {"gradient_accumulation_steps", integer(40)},
+                           {"batches", "random"s},
                            {"batch_size", integer(12)},
                            {"block_size", integer(1024)},
                            {"n_layer", integer(12)},
@@ -47,13 +48,20 @@ TEST(TrainOptions, DefaultsAreNanoGpts) {
                            {"dropout", 0.0},
                            {"bias", false},
                            {"activation", "gelu_erf"s},
+                           {"optimizer", "adamw"s},
                            {"learning_rate", 6e-4},
+                           {"muon_lr", 0.02},
+                           {"muon_warmup_iters", integer(300)},
                            {"max_iters", integer(600000)},
                            {"weight_decay", 0.1},
+                           {"weight_decay_schedule", "constant"s},
                            {"beta1", 0.9},
                            {"beta2", 0.95},
                            {"grad_clip", 1.0},
+                           {"ema", 0.0},
                            {"decay_lr", true},
+                           {"schedule", "cosine"s},
+                           {"decay_fraction", 0.2},
                            {"warmup_iters", integer(2000)},
                            {"lr_decay_iters", integer(600000)},
                            {"min_lr", 6e-5},
@@ -109,19 +117,36 @@ TEST(TrainOptions, HeadsMustDivideTheWidth) {
   EXPECT_THAT(parse_error({"--n_head=5"}), HasSubstr("n_embd=768 (default)"));
 }
 
+TEST(TrainOptions, OneThatAnotherLeavesWithoutEffectIsRefused) {
+  EXPECT_EQ(parse_error({"--muon_lr=0.03"}),
+            "command line: muon_lr: has an effect only with optimizer=muon, which is adamw "
+            "(default); set that, or leave muon_lr out");
+  ConfigFile file("muon_warmup_iters = 5\n");
+  EXPECT_THAT(parse_error({file.path, "--optimizer=adamw"}),
+              AllOf(StartsWith(file.path + ":1: muon_warmup_iters"), HasSubstr("(command line)")));
+  EXPECT_THAT(parse_error({"--schedule=linear", "--decay_lr=false"}),
+              HasSubstr("schedule: has an effect only with decay_lr=true, which is false"));
+  EXPECT_THAT(parse_error({"--decay_fraction=0.5"}),
+              HasSubstr("only with schedule=wsd, which is cosine (default)"));
+  EXPECT_NO_THROW(parse({"--optimizer=muon", "--muon_lr=0.03", "--muon_warmup_iters=0"}));
+  EXPECT_NO_THROW(parse({"--schedule=wsd", "--decay_fraction=1"}));
+  EXPECT_NO_THROW(parse({"--init_from=resume", "--muon_lr=0.03"}));  // that run may be Muon's
+}
+
 TEST(TrainOptions, EveryRangeIsChecked) {
   for (std::string name :
        {"eval_interval", "log_interval", "eval_iters", "gradient_accumulation_steps", "batch_size",
         "block_size", "n_layer", "n_head", "n_embd"})
     EXPECT_EQ(parse_error({"--" + name + "=0"}),
               "command line: " + name + ": must be at least 1, got 0");
-  for (std::string name : {"max_iters", "warmup_iters", "lr_decay_iters", "seed", "threads",
-                           "learning_rate", "weight_decay", "grad_clip", "min_lr"}) {
+  for (std::string name :
+       {"max_iters", "warmup_iters", "lr_decay_iters", "seed", "threads", "learning_rate",
+        "weight_decay", "grad_clip", "min_lr", "muon_warmup_iters", "muon_lr"}) {
     EXPECT_EQ(parse_error({"--" + name + "=-1"}),
               "command line: " + name + ": must be at least 0, got -1");
-    EXPECT_NO_THROW(parse({"--" + name + "=0"})) << name;
+    EXPECT_NO_THROW(parse({"--optimizer=muon", "--" + name + "=0"})) << name;
   }
-  for (std::string name : {"dropout", "beta1", "beta2"})
+  for (std::string name : {"dropout", "beta1", "beta2", "ema"})
     for (std::string value : {"1", "-0.5"})
       EXPECT_EQ(parse_error({"--" + name + "=" + value}),
                 "command line: " + name + ": must be at least 0 and below 1, got " + value);

@@ -39,7 +39,7 @@ int main(int argc, char** argv) try {
   const int steps = argc > 2 ? std::stoi(argv[2]) : 2000;
   examples::Text text(argv[1]);
   Bigram model(text.vocab_size());
-  AdamW optimizer(model, {.weight_decay = 0});
+  AdamW optimizer(model, {});
 
   for (int step = 0; step < steps; ++step) {
     if (step % 500 == 0) fmt::print("step {}: loss {:.4f}\n", step, evaluate(model, text, 64));
@@ -47,7 +47,7 @@ int main(int argc, char** argv) try {
     Tensor loss = cross_entropy(model(x), y);
     optimizer.zero_grad();
     loss.backward();
-    optimizer.step(step < steps / 2 ? 0.1 : 0.01);
+    optimizer.step({.learning_rate = step < steps / 2 ? 0.1 : 0.01, .weight_decay = 0});
   }
   fmt::print("step {}: loss {:.4f}\n{}\n", steps, evaluate(model, text, 64),
              generate(model, text, 200));

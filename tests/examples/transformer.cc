@@ -65,7 +65,7 @@ int main(int argc, char** argv) try {
     Tensor loss = cross_entropy(model(x), y);
     optimizer.zero_grad();
     loss.backward();
-    optimizer.step(3e-3 * (1 - double(step) / steps));
+    optimizer.step({3e-3 * (1 - double(step) / steps)});
   }
   fmt::print("step {}: loss {:.4f}\n", steps, evaluate(model, text, T));
 } catch (const std::exception& error) {

@@ -108,14 +108,14 @@ def model_of(case):
     return reference.Gpt(reference.Config(**case["model"], bias=case["bias"], gelu=gelu))
 
 
-def run(case, dtype, optimizer=OPTIMIZER):
-    """Twenty steps in float32, or with PyTorch's autocast to bfloat16."""
-    model = model_of(case)
+def run(case, dtype, optimizer=OPTIMIZER, make_optimizer=reference.adamw, precision=torch.float32):
+    """Twenty steps in `precision`, or with PyTorch's autocast to bfloat16."""
+    model = model_of(case).to(precision)
     specs = weight_specs(model)
     with torch.no_grad():
         for spec, parameter in zip(specs, model.parameters()):
-            parameter.copy_(values.tensor(spec, torch.float32))
-    adamw = reference.adamw(
+            parameter.copy_(values.tensor(spec, precision))
+    updates = make_optimizer(
         model,
         optimizer["learning_rate"],
         (optimizer["beta1"], optimizer["beta2"]),
@@ -136,8 +136,8 @@ def run(case, dtype, optimizer=OPTIMIZER):
                 for i, (name, p) in enumerate(model.named_parameters())
             }
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), optimizer["grad_clip"])
-        adamw.step()
-        adamw.zero_grad()
+        updates.step()
+        updates.zero_grad()
         result["losses"].append(loss.item())
         result["grad_norms"].append(norm.item())
     return result

@@ -30,7 +30,7 @@ Weights trained(const std::function<void(Gpt&)>& between) {
       std::vector<int32_t> y(x.rbegin(), x.rend());
       model.loss(to_array(x, {2, 8}), to_array(y, {2, 8}), 0.5).backward();
     }
-    optimizer.step(1e-2);
+    optimizer.step({1e-2});
     optimizer.zero_grad();
     between(model);
   }

@@ -44,7 +44,7 @@ double bytes_of_a_step(const TrainOptions& options) {
   for (int i = 0; i < 2; ++i) {
     for (int64_t micro = 0; micro < options.gradient_accumulation_steps; ++micro)
       model.loss(tokens, tokens).backward();
-    optimizer.step(1e-3);
+    optimizer.step({1e-3});
     optimizer.zero_grad();
   }
   return double(test_backend()->memory.use().peak - before);

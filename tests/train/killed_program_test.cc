@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <random>
+#include <tuple>
 
 #include "checkpoint/model_file.h"
 #include "tests/paths.h"
@@ -73,14 +74,14 @@ class Training {
 
 using Bytes = std::map<std::string, std::vector<float>>;
 
-class KilledProgram : public testing::TestWithParam<int> {
+class KilledProgram : public testing::TestWithParam<std::tuple<int, const char*>> {
  protected:
   Arguments arguments(const std::string& out_dir, bool resume) const {
     Arguments list{"--out_dir=" + folder_ / out_dir,
                    "--init_from=" + std::string(resume ? "resume" : "scratch"),
                    // Each line is a signal to the test; a resumed run needs none.
                    "--log_interval=" + std::string(resume ? "1000" : "1"),
-                   fmt::format("--threads={}", GetParam())};
+                   fmt::format("--threads={}", std::get<0>(GetParam()))};
     auto add = [&](const char* name, auto value) {
       list.push_back(fmt::format("--{}={}", name, value));
     };
@@ -92,6 +93,8 @@ class KilledProgram : public testing::TestWithParam<int> {
     add("max_iters", options_.max_iters), add("lr_decay_iters", options_.lr_decay_iters);
     add("eval_interval", options_.eval_interval), add("eval_iters", options_.eval_iters);
     add("warmup_iters", options_.warmup_iters), add("learning_rate", options_.learning_rate);
+    add("optimizer", std::get<1>(GetParam()));
+    if (std::get<1>(GetParam()) == std::string("muon")) add("ema", 0.9), add("batches", "epochs");
     return list;
   }
   // The tensors of last.h5 after a run to its end.
@@ -144,7 +147,9 @@ TEST_P(KilledProgram, AfterCtrlCToo) {
   EXPECT_TRUE(finish("stopped", true) == expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, KilledProgram, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(ThreadsAndOptimizers, KilledProgram,
+                         testing::Values(std::tuple(1, "adamw"), std::tuple(2, "adamw"),
+                                         std::tuple(2, "muon")));
 
 }  // namespace
 }  // namespace folio

@@ -13,7 +13,6 @@
 #include "tests/paths.h"
 #include "tests/reference/figures.h"
 #include "train/adamw.h"
-#include "train/grad_norm.h"
 
 namespace folio {
 namespace {
@@ -46,13 +45,12 @@ class Parity : public testing::TestWithParam<size_t> {
     return gpt;
   }
   AdamW optimizer_of(Gpt& gpt) const {
-    return {gpt,
-            {.beta1 = o.at("beta1"), .beta2 = o.at("beta2"), .weight_decay = o.at("weight_decay")}};
+    return {gpt, {.beta1 = o.at("beta1"), .beta2 = o.at("beta2")}};
   }
   // The norm of the gradients before they were clipped.
   double update(Gpt& gpt, AdamW& optimizer) const {
     Array norm = grad_norm(gpt);
-    optimizer.step(o.at("learning_rate"),
+    optimizer.step({.learning_rate = o.at("learning_rate"), .weight_decay = o.at("weight_decay")},
                    backend(norm)->optimizer.clip_scale(norm, o.at("grad_clip")));
     optimizer.zero_grad();
     return item(norm);

@@ -6,6 +6,7 @@
 #include "tests/device.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"
+#include "train/adamw.h"
 #include "train/train.h"
 
 namespace folio {
@@ -33,8 +34,7 @@ TEST(ResumeMemory, ReadsEachTensorIntoItsPlace) {
   double taken = double(test_backend()->memory.use().peak - before);
   EXPECT_GE(taken, 3 * bytes);
   EXPECT_LE(taken, 3.2 * bytes) << "of the parameters, as the issue asks";
-  for (const auto& [name, moments] : run.optimizer->moments)
-    EXPECT_TRUE(moments.m.sole_owner() && moments.v.sole_owner()) << name;
+  for (const auto& [name, values] : run.optimizer->state) EXPECT_TRUE(values.sole_owner()) << name;
 }
 
 TEST(AdamWMoments, TakeMemoryWhenTheyAreFirstNeeded) {
@@ -43,9 +43,9 @@ TEST(AdamWMoments, TakeMemoryWhenTheyAreFirstNeeded) {
   size_t before = test_backend()->memory.use().live;
   AdamW optimizer(model, {});
   EXPECT_EQ(test_backend()->memory.use().live, before);
-  optimizer.make_moments();
+  optimizer.make_state();
   EXPECT_GE(double(test_backend()->memory.use().live - before), 2 * parameter_bytes(model));
-  const Array& m = optimizer.moments.at("transformer.wte.weight").m;
+  const Array& m = optimizer.state.at("adamw/m/transformer.wte.weight");
   EXPECT_EQ(to_vector<float>(m), std::vector<float>(size_t(m.size()), 0));
 }
 
@@ -53,7 +53,7 @@ TEST(AdamWStep, WithoutAGradientIsAnErrorThatNamesTheParameter) {
   Gpt model({.block_size = 8, .vocab_size = 5, .n_layer = 1, .n_head = 1, .n_embd = 8},
             test_device(), 1);
   AdamW optimizer(model, {});
-  EXPECT_THAT(message_of([&] { optimizer.step(1e-3); }),
+  EXPECT_THAT(message_of([&] { optimizer.step({1e-3}); }),
               HasSubstr("AdamW::step: parameter transformer.wte.weight has no gradient"));
   EXPECT_EQ(optimizer.steps, 0);
 }

@@ -100,6 +100,35 @@ TEST_F(ResumeOptions, TheActivationIsTheModels) {
                         "(x.toml:3)"));
 }
 
+TEST_F(ResumeOptions, TheOptimizerIsTheRunsAndItsOptionsAreChecked) {
+  TrainOptions now = given_now();
+  now.optimizer = "muon";
+  EXPECT_EQ(message_of([&] {
+              folio::Run run(now, {{"optimizer", "x.toml:3"}});
+            }),
+            last() +
+                ": has the state of optimizer=adamw; it cannot be trained on with muon "
+                "(x.toml:3)");
+  now = given_now();
+  now.muon_lr = 0.5;
+  EXPECT_THAT(message_of([&] {
+                folio::Run run(now, {{"muon_lr", "x.toml:4"}});
+              }),
+              HasSubstr("x.toml:4: muon_lr: has an effect only with optimizer=muon"));
+}
+
+// Those that came later have their defaults.
+TEST_F(ResumeOptions, AnOlderFoliosCheckpointGoesOn) {
+  CheckpointFile file = load(last());
+  for (const char* name : {"optimizer", "muon_lr", "muon_warmup_iters", "weight_decay_schedule",
+                           "ema", "schedule", "decay_fraction", "batches"})
+    EXPECT_EQ(file.attributes.erase(std::string("option/") + name), 1u) << name;
+  save(last(), file);
+  folio::Run run(given_now(), {});
+  EXPECT_EQ(option_values(run.options), option_values(options));
+  EXPECT_EQ(run.optimizer->steps, 11);
+}
+
 TEST_F(ResumeOptions, AFieldOfTheModelThatThisFolioDoesNotKnowIsNamed) {
   CheckpointFile file = load(last());
   file.attributes["config/value_embeddings"] = 10000.0;

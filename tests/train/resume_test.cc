@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <random>
+#include <tuple>
 
 #include "checkpoint/model_file.h"
 #include "core/parallel.h"
@@ -63,15 +64,31 @@ void resume(TrainOptions options, Outcome& outcome) {
   outcome.state = state_of(load(last_checkpoint(options.out_dir)));
 }
 
-class Resume : public testing::TestWithParam<int> {
+// With nanoGPT's recipe, or with everything that keeps a state of its own.
+TrainOptions recipe_options(const TemporaryFolder& folder, bool all) {
+  TrainOptions options = tiny_options(folder);
+  if (!all) return options;
+  options.optimizer = "muon";
+  options.muon_warmup_iters = 30;
+  options.ema = 0.9;
+  options.batches = "epochs";
+  options.schedule = "wsd";
+  options.weight_decay_schedule = "linear";
+  return options;
+}
+
+class Resume : public testing::TestWithParam<std::tuple<int, bool>> {
  protected:
-  void SetUp() override { set_parallel_threads(GetParam()); }
+  void SetUp() override { set_parallel_threads(std::get<0>(GetParam())); }
   void TearDown() override { set_parallel_threads(0); }
+  TrainOptions options_in(const TemporaryFolder& folder) const {
+    return recipe_options(folder, std::get<1>(GetParam()));
+  }
 };
 
 TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
   TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
+  TrainOptions options = options_in(folder);
   Outcome expected = uninterrupted(options);
   std::mt19937 random(11);
   for (int kill = 0; kill < 20; ++kill) {
@@ -95,7 +112,7 @@ TEST_P(Resume, KilledAnywhereEndsInTheSameBytes) {
 
 TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
   TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
+  TrainOptions options = options_in(folder);
   Outcome expected = uninterrupted(options);
   options.out_dir = folder / "stopped";
   Outcome outcome;
@@ -110,11 +127,14 @@ TEST_P(Resume, StoppedByTheUserEndsInTheSameBytes) {
   EXPECT_TRUE(outcome.state == expected.state);
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, Resume, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(ThreadsAndRecipes, Resume,
+                         testing::Combine(testing::Values(1, 2), testing::Bool()));
 
-TEST(ResumeAcrossThreads, OneAndTwoThreadsGiveTheSameBytes) {
+class ResumeRecipe : public testing::TestWithParam<bool> {};
+
+TEST_P(ResumeRecipe, OneAndTwoThreadsGiveTheSameBytes) {
   TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
+  TrainOptions options = recipe_options(folder, GetParam());
   set_parallel_threads(1);
   Outcome one = uninterrupted(options);
   set_parallel_threads(2);
@@ -125,9 +145,9 @@ TEST(ResumeAcrossThreads, OneAndTwoThreadsGiveTheSameBytes) {
 }
 
 // Every piece of the state matters: with any one of them spoilt the end differs.
-TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
+TEST_P(ResumeRecipe, LeavingOutAnyPieceOfTheStateChangesTheEnd) {
   TemporaryFolder folder;
-  TrainOptions options = tiny_options(folder);
+  TrainOptions options = recipe_options(folder, GetParam());
   Outcome expected = uninterrupted(options);
   options.out_dir = folder / "stopped";
   {
@@ -152,12 +172,15 @@ TEST(ResumeState, LeavingOutAnyPieceChangesTheEnd) {
     EXPECT_TRUE(ends_differently(spoilt)) << name;
   }
   for (const char* name : {"iter_num", "adamw/steps", "random/dropout/seed", "random/dropout/drawn",
-                           "random/batches/seed", "random/batches/drawn"}) {
+                           "random/batches/seed", "random/batches/drawn", "random/batches/taken"}) {
+    if (!whole.has(name)) continue;  // "taken", without epochs
     CheckpointFile spoilt = whole;
     spoilt.attributes[name] = whole.attribute<int64_t>(name) - 1;
     EXPECT_TRUE(ends_differently(spoilt)) << name;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Recipes, ResumeRecipe, testing::Bool());
 
 }  // namespace
 }  // namespace folio

@@ -195,15 +195,17 @@ TEST_F(Stopping, ALossThatIsNotFiniteNamesOnlyAStateThatIsThere) {
               HasSubstr("last.h5 has the state of iteration 1."));
 }
 
-// What an update changes, by name: weights, moments and the count of updates.
+// What an update changes, by name: weights, the optimiser's state, averages, the count of updates.
 std::map<std::string, std::vector<float>> state_of(folio::Run& run) {
   std::map<std::string, std::vector<float>> all;
-  run.optimizer->make_moments();
+  run.optimizer->make_state();
   run.model->parameters([&](const std::string& name, Parameter& parameter) {
     all[name] = to_vector<float>(parameter.array());
-    all["m of " + name] = to_vector<float>(run.optimizer->moments.at(name).m);
-    all["v of " + name] = to_vector<float>(run.optimizer->moments.at(name).v);
   });
+  for (const auto& [name, values] : run.optimizer->state) all[name] = to_vector<float>(values);
+  if (run.average)
+    for (const auto& [name, values] : run.average->values)
+      all["average of " + name] = to_vector<float>(values);
   all["steps"] = {float(run.optimizer->steps)};
   return all;
 }
@@ -268,21 +270,23 @@ TEST_F(Stopping, ADivergedIterationLeavesTheStateBeforeIt) {
   options.eval_interval = 1000;
   for (std::string dtype : {"float32", "bfloat16"}) {
     options.dtype = dtype;
+    options.ema = 0.9;
     folio::Run run(options, {});
     run.iter = 1;
     std::map<std::string, std::vector<float>> before;
-    Generator batches, masks;
+    BatchSampler::Place batches;
+    Generator masks;
     int64_t done = -1;
     watcher.after_step = [&](int64_t iter) {
       before = state_of(run);
-      batches = run.batches.generator(), masks = run.model->context().random;
+      batches = run.batches.place(), masks = run.model->context().random;
       done = iter;
     };
     EXPECT_THAT(message_of([&] { train(run, watcher); }), HasSubstr("stopped before the update"));
     ASSERT_GE(done, 1);
     EXPECT_EQ(run.iter, done + 1);
     EXPECT_TRUE(state_of(run) == before);
-    EXPECT_EQ(run.batches.generator().drawn, batches.drawn);
+    EXPECT_EQ(run.batches.place().generator.drawn, batches.generator.drawn);
     EXPECT_EQ(run.model->context().random.drawn, masks.drawn);
     clear();
   }

@@ -126,6 +126,76 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
+__global__ void __launch_bounds__(threads)
+    momentum_kernel(Table<MuonMatrix> table, MuonFactors factors, double* sums) {
+  const int i = entry_of_block(table);
+  const MuonMatrix& to = table.entries[i];
+  const int64_t begin = (int64_t(blockIdx.x) - table.first_block[i]) * chunk;
+  const bool skip = factors.skip && *factors.skip != 0;
+  const float scale = factors.grad_scale ? *factors.grad_scale : 1, mu = float(factors.momentum);
+  double sum = 0;
+  for (int64_t j = begin + threadIdx.x; j < begin + chunk && j < to.n; j += threads) {
+    const float g = to.grad[j] * scale, mean = mu * to.momentum[j] + g;
+    const float u = g + mu * mean;
+    if (!skip) to.momentum[j] = mean;
+    to.u[j] = u;
+    sum += double(u) * double(u);
+  }
+  sum = sum_of_block(sum);
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads)
+    normalize_kernel(const float* u, const double* sums, int64_t n, int64_t parts, float eps,
+                     T* x) {
+  const int64_t matrix = int64_t(blockIdx.x) / parts;
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < parts; i += threads) sum += sums[matrix * parts + i];
+  const float factor = 1 / (float(std::sqrt(sum_of_block(sum))) + eps);
+  const int64_t begin = int64_t(blockIdx.x) % parts * chunk;
+  for (int64_t j = begin + threadIdx.x; j < begin + chunk && j < n; j += threads)
+    x[matrix * n + j] = T(u[matrix * n + j] * factor);
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads)
+    polynomial_kernel(const T* x, float a, float b, float c, int64_t n, int64_t size, T* square) {
+  const int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
+  if (i >= size) return;
+  const float value = b * float(x[i]) + c * float(square[i]);
+  square[i] = T(i / n % n == i % n ? value + a : value);
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads)
+    apply_kernel(Table<MuonMatrix> table, MuonFactors factors, double factor, const T* x) {
+  if (factors.skip && *factors.skip != 0) return;
+  const int i = entry_of_block(table);
+  const MuonMatrix& to = table.entries[i];
+  const T* update = x + i * to.n;
+  const int64_t begin = (int64_t(blockIdx.x) - table.first_block[i]) * chunk;
+  const float decay = float(1 - factors.learning_rate * to.weight_decay);
+  const float rate = float(factors.learning_rate * factor);
+  for (int64_t j = begin + threadIdx.x; j < begin + chunk && j < to.n; j += threads) {
+    const float param = to.param[j] * decay - rate * float(update[j]);
+    to.param[j] = param;
+    if (to.rounded) to.rounded[j] = bfloat16(param);
+  }
+}
+
+__global__ void __launch_bounds__(threads)
+    average_kernel(Table<AverageOf> table, float rest, const int* skip) {
+  if (skip && *skip != 0) return;
+  const int i = entry_of_block(table);
+  const AverageOf& to = table.entries[i];
+  const int64_t begin = (int64_t(blockIdx.x) - table.first_block[i]) * chunk;
+  for (int64_t j = begin + threadIdx.x; j < begin + chunk && j < to.n; j += threads) {
+    const float old = to.average[j];
+    to.average[j] = old + (to.x[j] - old) * rest;
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -169,6 +239,63 @@ void adamw(std::span<const AdamWParameter<T>> parameters, const AdamWFactors& fa
   });
 }
 
+int64_t muon_sums(int64_t n) { return (n + chunk - 1) / chunk; }
+
+void muon_momentum(std::span<const MuonMatrix> matrices, const MuonFactors& factors, double* sums,
+                   cudaStream_t stream) {
+  for_tables(matrices, [&](const Table<MuonMatrix>& table) {
+    launch("muon's momentum", momentum_kernel, {unsigned(table.blocks), threads}, stream, table,
+           factors, sums);
+    sums += table.blocks;
+  });
+}
+
+template <class T>
+void muon_normalize(const float* u, const double* sums, int64_t n, int64_t count, float eps, T* x,
+                    cudaStream_t stream) {
+  const int64_t parts = muon_sums(n);
+  launch("muon's lengths", normalize_kernel<T>, {unsigned(parts * count), threads}, stream, u, sums,
+         n, parts, eps, x);
+}
+
+template <class T>
+void muon_polynomial(const T* x, float a, float b, float c, int64_t n, int64_t count, T* square,
+                     cudaStream_t stream) {
+  const int64_t size = count * n * n;
+  launch("muon's polynomial", polynomial_kernel<T>,
+         {unsigned((size + threads - 1) / threads), threads}, stream, x, a, b, c, n, size, square);
+}
+
+template <class T>
+void muon_apply(std::span<const MuonMatrix> matrices, const MuonFactors& factors, double factor,
+                const T* x, cudaStream_t stream) {
+  for_tables(matrices, [&](const Table<MuonMatrix>& table) {
+    launch("muon", apply_kernel<T>, {unsigned(table.blocks), threads}, stream, table, factors,
+           factor, x);
+    x += table.count * table.entries[0].n;
+  });
+}
+
+void average(std::span<const AverageOf> averages, double decay, const int* skip,
+             cudaStream_t stream) {
+  for_tables(averages, [&](const Table<AverageOf>& table) {
+    launch("average", average_kernel, {unsigned(table.blocks), threads}, stream, table,
+           float(1 - decay), skip);
+  });
+}
+
+template void muon_normalize(const float*, const double*, int64_t, int64_t, float, float*,
+                             cudaStream_t);
+template void muon_normalize(const float*, const double*, int64_t, int64_t, float, bfloat16*,
+                             cudaStream_t);
+template void muon_polynomial(const float*, float, float, float, int64_t, int64_t, float*,
+                              cudaStream_t);
+template void muon_polynomial(const bfloat16*, float, float, float, int64_t, int64_t, bfloat16*,
+                              cudaStream_t);
+template void muon_apply(std::span<const MuonMatrix>, const MuonFactors&, double, const float*,
+                         cudaStream_t);
+template void muon_apply(std::span<const MuonMatrix>, const MuonFactors&, double, const bfloat16*,
+                         cudaStream_t);
 template int64_t squares_of(std::span<const Values<double>>);
 template int64_t squares_of(std::span<const Values<float>>);
 template int64_t squares_of(std::span<const Values<bfloat16>>);

@@ -49,4 +49,48 @@ template <class T>
 void adamw(std::span<const AdamWParameter<T>> parameters, const AdamWFactors& factors,
            cudaStream_t stream);
 
+// A matrix on the device that Muon updates; all [n].
+struct MuonMatrix {
+  float* param;
+  const float* grad;
+  float *momentum, *u;
+  int64_t n;
+  double weight_decay;
+  bfloat16* rounded = nullptr;  // as an AdamWParameter's
+};
+struct MuonFactors {
+  double learning_rate, momentum;
+  const float* grad_scale;    // as AdamWFactors'
+  const int* skip = nullptr;  // too
+};
+// momentum = factors.momentum momentum + g, u = g + factors.momentum momentum, with g = grad_scale
+// grad, for matrices of one size; `sums` receives muon_sums(n) sums of each u's squares.
+int64_t muon_sums(int64_t n);
+void muon_momentum(std::span<const MuonMatrix> matrices, const MuonFactors& factors, double* sums,
+                   cudaStream_t stream);
+// x = u / (|u| + eps) for `count` matrices of n elements, of float or bfloat16, by those sums. u
+// and x may be the same.
+template <class T>
+void muon_normalize(const float* u, const double* sums, int64_t n, int64_t count, float eps, T* x,
+                    cudaStream_t stream);
+// square = a I + b x + c square for `count` matrices [n, n].
+template <class T>
+void muon_polynomial(const T* x, float a, float b, float c, int64_t n, int64_t count, T* square,
+                     cudaStream_t stream);
+// param = (1 - learning_rate weight_decay) param - learning_rate factor x, where matrix i has x + i
+// n.
+template <class T>
+void muon_apply(std::span<const MuonMatrix> matrices, const MuonFactors& factors, double factor,
+                const T* x, cudaStream_t stream);
+
+// n averages on the device, and what they are averages of.
+struct AverageOf {
+  float* average;
+  const float* x;
+  int64_t n;
+};
+// average += (1 - decay) (x - average), unless *skip is not 0; `skip` may be null.
+void average(std::span<const AverageOf> averages, double decay, const int* skip,
+             cudaStream_t stream);
+
 }  // namespace folio::cuda

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "core/backend.h"
@@ -55,17 +56,74 @@ TEST_F(Batches, StartsAreAllPlacesWithABlockAndItsTargets) {
   EXPECT_EQ(starts, (std::set<int32_t>{0, 1, 2, 3}));
 }
 
-TEST_F(Batches, GeneratorIsTheWholeState) {
+TEST_F(Batches, PlaceIsTheWholeState) {
   TokenFile tokens = counting(5000);
   BatchSampler a(tokens, {3, 0}), b(tokens, {4, 9});
   a.next(4, 8, test_device());
-  b.set_generator(a.generator());
+  b.set_place(a.place());
   auto next = to_vector<int32_t>(a.next(4, 8, test_device()).x);
   EXPECT_EQ(to_vector<int32_t>(b.next(4, 8, test_device()).x), next);
-  EXPECT_EQ(a.generator().drawn, 2u);
+  EXPECT_EQ(a.place().generator.drawn, 2u);
   EXPECT_NE(to_vector<int32_t>(a.next(4, 8, test_device()).x), next);
   EXPECT_NE(to_vector<int32_t>(BatchSampler(tokens, {5, 1}).next(4, 8, test_device()).x),
             next);  // another seed
+}
+
+// From the epoch's start on, of tokens that are their own places: each window of 8 once.
+TEST_F(Batches, EachWindowComesOnceAnEpoch) {
+  TokenFile tokens = counting(1000);
+  BatchSampler sampler(tokens, {1, 0}, BatchOrder::epochs);
+  std::set<int32_t> cuts;
+  std::set<std::vector<int32_t>> orders;
+  for (uint64_t epoch = 1; epoch <= 40; ++epoch) {
+    std::vector<int32_t> starts;
+    do starts.push_back(to_vector<int32_t>(sampler.next(1, 8, test_device()).x).front());
+    while (sampler.place().taken > 0);
+    EXPECT_EQ(sampler.place().generator.drawn, epoch);
+    orders.insert(starts);
+    std::ranges::sort(starts);
+    const int32_t first = starts.front();
+    EXPECT_LT(first, 8);
+    for (size_t i = 0; i < starts.size(); ++i) EXPECT_EQ(starts[i], first + 8 * int32_t(i));
+    EXPECT_GE(starts.back() + 8, 1000 - 8);  // the next would lack a target
+    EXPECT_LE(starts.back() + 8, 999);
+    cuts.insert(first);
+  }
+  EXPECT_EQ(cuts.size(), 8u);
+  EXPECT_EQ(orders.size(), 40u);
+}
+
+TEST_F(Batches, AnEpochEndsWithinABatchAndGoesOnFromItsPlace) {
+  TokenFile tokens = counting(100);
+  BatchSampler whole(tokens, {5, 0}, BatchOrder::epochs), other(tokens, {6, 3}, BatchOrder::epochs);
+  std::vector<int32_t> rows;
+  for (int i = 0; i < 10; ++i)
+    for (int32_t id : to_vector<int32_t>(whole.next(7, 4, test_device()).x)) rows.push_back(id);
+  BatchSampler again(tokens, {5, 0}, BatchOrder::epochs);
+  for (int i = 0; i < 10; ++i) {
+    other.set_place(again.place());
+    const auto next = to_vector<int32_t>(again.next(7, 4, test_device()).x);
+    EXPECT_EQ(to_vector<int32_t>(other.next(7, 4, test_device()).x), next);
+    EXPECT_TRUE(std::equal(next.begin(), next.end(), rows.begin() + i * 28));
+  }
+  EXPECT_EQ(again.place().generator.drawn, 3u);  // 70 windows, 24 of each
+}
+
+// A text that has become shorter has no window with the old number.
+TEST_F(Batches, APlaceBehindTheEndBeginsAnEpoch) {
+  TokenFile tokens = counting(50);
+  BatchSampler sampler(tokens, {5, 0}, BatchOrder::epochs);
+  sampler.set_place({.generator = {5, 4}, .taken = 1000});
+  sampler.next(1, 4, test_device());
+  EXPECT_EQ(sampler.place().generator.drawn, 5u);
+  EXPECT_EQ(sampler.place().taken, 1);
+}
+
+TEST_F(Batches, ATextOfOneWindowIsThatWindow) {
+  TokenFile tokens = counting(9);
+  BatchSampler sampler(tokens, {5, 0}, BatchOrder::epochs);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(to_vector<int32_t>(sampler.next(1, 8, test_device()).x).front(), 0);
 }
 
 TEST_F(Batches, RejectsASplitThatIsNotLongerThanABlock) {

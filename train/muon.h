@@ -1,0 +1,22 @@
+#pragma once
+#include "train/adamw.h"
+
+namespace folio {
+
+// Muon (Jordan et al., 2024) for the matrices between hidden layers (Module::hidden_matrices), each
+// of the maps that lie in one by itself; AdamW for all else. Its state is "muon/momentum/NAME" for
+// each of those, and AdamW's for the others.
+class Muon : public AdamW {
+ public:
+  // `products`: MuonStep's.
+  Muon(Module& module, const AdamWOptions& options, DType products = DType::f32);
+
+  void step(const Rates& rates, const Array& grad_scale = {},
+            const std::vector<Array>& only_if_finite = {}) override;
+
+ private:
+  std::map<std::string, std::vector<int64_t>> matrices_;  // name -> the rows of each map in it
+  const DType products_;
+};
+
+}  // namespace folio
