@@ -33,7 +33,6 @@ __device__ inline T& dynamic_shared() {
 }
 
 inline constexpr unsigned all_lanes = 0xffffffffu;
-__device__ inline int lane_of_warp() { return int(threadIdx.x) % 32; }  // this thread's
 
 struct LaunchShape {
   dim3 grid, block;

@@ -58,6 +58,8 @@ __device__ __forceinline__ Pack<Y, n> add_dropped(const Pack<Y, n>& residual, co
   return y;
 }
 
+__device__ inline int lane_of_warp() { return int(threadIdx.x) % 32; }  // this thread's
+
 // Sum over the lanes of a warp; every lane gets it.
 template <class F>
 __device__ __forceinline__ F sum_of_warp(F x) {
