@@ -43,6 +43,7 @@ constexpr uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { ret
 constexpr float2 make_float2(float x, float y) { return {x, y}; }
 constexpr float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+#ifndef CUDA_EMULATOR_HOST  // what nvcc alone knows, in .cu files
 // Of the thread that runs.
 inline uint3 threadIdx, blockIdx;
 inline dim3 blockDim, gridDim;
@@ -111,6 +112,8 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned places) {
   for (int i = 0; i < 4; ++i) result |= unsigned(bytes >> (places >> 4 * i & 7) * 8 & 255) << 8 * i;
   return result;
 }
+
+#endif  // CUDA_EMULATOR_HOST
 
 // --- the runtime
 enum cudaError_t {
