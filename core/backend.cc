@@ -43,7 +43,7 @@ std::string name_of(Device device) {
     case Device::Type::cpu:
       return "cpu";
     case Device::Type::cuda:
-      return "cuda";
+      return device.index == 0 ? "cuda" : fmt::format("cuda:{}", device.index);
     case Device::Type::registered:
       return registered().at(size_t(device.index)).name;
   }
