@@ -186,7 +186,12 @@ TEST(Gpt, LastOnlyGivesTheLastRowsBits) {
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], rows[i], 1e-5);
 }
 
-size_t in_use(size_t bytes) { return (bytes + 63) / 64 * 64; }
+// What a block of so many bytes takes.
+size_t in_use(size_t bytes) {
+  const size_t before = test_backend()->memory.use().live;
+  const Array block({int64_t(bytes)}, DType::i8, test_device());
+  return test_backend()->memory.use().live - before;
+}
 
 // The memory of a packed model is that of its packed matrices and its vectors.
 TEST(Gpt, PackingGivesTheDenseMemoryBack) {
