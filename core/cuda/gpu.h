@@ -42,24 +42,47 @@ struct LaunchShape {
 // Error, naming the kernel, the shape and the status, unless it is cudaSuccess.
 void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape& shape);
 
-// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), with the opt-in that more than 48 KB
-// of dynamic shared memory need. `name` is for the Error if it cannot be.
+// Whether the GPU can start a kernel before the one before it has ended (compute capability 9.0).
+bool starts_early();
+
 template <class... Parameters, class... Arguments>
-void launch(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
-            cudaStream_t stream, Arguments... arguments) {
+void launch_as(bool early, std::string_view name, void (*kernel)(Parameters...),
+               const LaunchShape& shape, cudaStream_t stream, Arguments... arguments) {
   cudaError_t status = cudaSuccess;
   if (shape.shared_bytes > size_t{48} << 10)
     status =
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, int(shape.shared_bytes));
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = early && starts_early() ? 1 : 0;
   if (status == cudaSuccess)
     status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
   check_launch(status, name, shape);
+}
+
+// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), with the opt-in that more than 48 KB
+// of dynamic shared memory need. `name` is for the Error if it cannot be.
+template <class... Parameters, class... Arguments>
+void launch(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
+            cudaStream_t stream, Arguments... arguments) {
+  launch_as(false, name, kernel, shape, stream, arguments...);
+}
+
+// The same for a kernel that may start while the one before it in the stream still runs, and so
+// begins with after_previous_kernel() (core/cuda/ptx.h). Small kernels one after the other mostly
+// wait for one another: so the wait is shorter.
+template <class... Parameters, class... Arguments>
+void launch_early(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
+                  cudaStream_t stream, Arguments... arguments) {
+  launch_as(true, name, kernel, shape, stream, arguments...);
 }
 
 }  // namespace folio::cuda
