@@ -42,8 +42,10 @@ struct LaunchShape {
 // Error, naming the kernel, the shape and the status, unless it is cudaSuccess.
 void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape& shape);
 
-// Whether the GPU can start a kernel before the one before it has ended (compute capability 9.0).
-bool starts_early();
+// The most blocks of a grid that is worth to start before the kernel before has ended: one for each
+// multiprocessor, so that they keep nobody's place. 0 where the GPU cannot (before compute
+// capability 9.0).
+unsigned most_early_blocks();
 
 template <class... Parameters, class... Arguments>
 void launch_as(bool early, std::string_view name, void (*kernel)(Parameters...),
@@ -62,7 +64,9 @@ void launch_as(bool early, std::string_view name, void (*kernel)(Parameters...),
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
   config.attrs = &attribute;
-  config.numAttrs = early && starts_early() ? 1 : 0;
+  const dim3& grid = shape.grid;
+  const bool starts_early = early && uint64_t(grid.x) * grid.y * grid.z <= most_early_blocks();
+  config.numAttrs = starts_early ? 1 : 0;
   if (status == cudaSuccess)
     status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
   check_launch(status, name, shape);
@@ -76,9 +80,9 @@ void launch(std::string_view name, void (*kernel)(Parameters...), const LaunchSh
   launch_as(false, name, kernel, shape, stream, arguments...);
 }
 
-// The same for a kernel that may start while the one before it in the stream still runs, and so
-// begins with after_previous_kernel() (core/cuda/ptx.h). Small kernels one after the other mostly
-// wait for one another: so the wait is shorter.
+// The same for a kernel that begins with after_previous_kernel() (core/cuda/ptx.h): a small grid
+// starts while the kernel before it in the stream still runs, so that the way from one to the next,
+// most of the time of a chain of small kernels, is shorter.
 template <class... Parameters, class... Arguments>
 void launch_early(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
                   cudaStream_t stream, Arguments... arguments) {
