@@ -56,8 +56,8 @@ std::vector<Difference> limits(const LlamaConfig& config) {
   if (!config.norms_qk && config.hidden_size % config.num_attention_heads != 0)
     return {{"n_head", fmt::format("{}", config.num_attention_heads),
              fmt::format("one that divides n_embd, {}", config.hidden_size)}};
-  if (config.sliding_window == 1)  // transformers' cache keeps the last W - 1 as [-(W - 1):]
-    return {{"attention_window", "1", "0 or at least 2"}};
+  // Where transformers' cache should keep no earlier key, it keeps all.
+  if (config.sliding_window == 1) return {{"attention_window", "1", "0 or at least 2"}};
   return {};
 }
 std::vector<Difference> limits(const Gpt2Config&) { return {}; }
