@@ -42,11 +42,13 @@ LlamaConfig as_llama(const GptConfig& config, int64_t rows, bool norms_qk) {
           .tied = config.tie_weights};
 }
 
-// With the sizes that zeros stand for, and what nothing reads as it is by default.
+// With the sizes that zeros stand for, and what nothing reads, or read at the start alone, as it is
+// by default.
 GptConfig spelt_out(GptConfig config) {
   const Heads heads = config.heads();
   config.n_kv_head = heads.n_kv_head, config.head_dim = heads.width;
   config.ffn_hidden = config.hidden();
+  config.residual_init = GptConfig{}.residual_init;
   if (config.position != "rotary") config.rope_theta = GptConfig{}.rope_theta;
   return config;
 }

@@ -2,8 +2,8 @@
 
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_head.h"
-#include "core/cuda/kernels/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_head.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
 #include "core/cuda/kernels/kv_cache/cached_kernels.h"
 #include "core/cuda/ptx.h"
 

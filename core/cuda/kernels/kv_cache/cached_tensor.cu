@@ -1,7 +1,7 @@
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_tensor.h"
-#include "core/cuda/kernels/attention_tiles.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_tiles.h"
 #include "core/cuda/kernels/kv_cache/append.h"
 #include "core/cuda/kernels/kv_cache/append_row.h"
 #include "core/cuda/kernels/kv_cache/cached_kernels.h"
