@@ -1,7 +1,6 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#include <climits>
 #include <cstdint>
 
 #include "core/bfloat16.h"
@@ -17,8 +16,9 @@ struct AttentionSizes {
   constexpr int C() const { return H * D; }
   constexpr int columns() const { return (H + 2 * KV) * D; }  // of qkv
   constexpr int shared() const { return H / KV; }             // query heads for one of keys
-  // A query sees the keys of which it is less than this many positions further.
-  constexpr int span() const { return window > 0 ? window : INT_MAX; }
+  // A query sees the keys of which it is less than this many positions further: without a window
+  // more than there are, and so few that an int holds any position less this.
+  constexpr int span() const { return window > 0 ? window : 1 << 30; }
   constexpr bool sees(int query, int key) const { return unsigned(query - key) < unsigned(span()); }
   // The first position that a query sees, and what is behind the last one that sees a key.
   constexpr int first_seen(int query) const {
