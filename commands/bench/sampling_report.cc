@@ -75,12 +75,15 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
   say("\n{}, batch {}: with the cache a step is {:.1f} times as fast.\n", cached.weights,
       cached.workload.batch, gain);
   say("  with it, a step {};\n", work(cached, peak));
-  say("  without, it computes every window again: it {}.\n", work(uncached, peak));
+  const bool whole = uncached.workload.past_block == PastBlock::window;
+  say("  without, it computes {} again: it {}.\n", whole ? "the whole text" : "every window",
+      work(uncached, peak));
   bool by_memory = share_of_bandwidth(cached, peak) > share_of_peak(cached, peak);
   say("  So {:.0f} times fewer multiply-adds give a gain of {:.1f}: each weight that is read "
       "serves "
-      "{} row{} instead of whole windows,\n  and what paces a cached step is {}.\n",
+      "{} row{} instead of whole {},\n  and what paces a cached step is {}.\n",
       fewer, gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s",
+      whole ? "texts" : "windows",
       by_memory ? "reading the weights, which a larger batch shares"
                 : "the multiply-adds and what lies between them");
 }
@@ -122,7 +125,7 @@ nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak, int
           {"batch", row.workload.batch},
           {"kv_cache", row.workload.kv_cache},
           {"kv_cache_dtype", name_of(row.workload.kv_cache_dtype)},
-          {"past_block", row.workload.past_block == PastBlock::slide ? "slide" : "block"},
+          {"past_block", name_of(row.workload.past_block)},
           {"prompt_tokens", row.workload.prompt_tokens},
           {"new_tokens", row.workload.new_tokens},
           {"prefill_tokens_per_second", prefill_per_second(row)},
