@@ -63,7 +63,7 @@ std::vector<Option> option_rows(EvalOptions& o) {
          at_least(0)},
         {"past_block", &o.past_block,
          "what happens past block_size, as in `folio sample`: window, block or slide; may be "
-         "repeated; none given: each that the model can do",
+         "repeated; none given: window, where the model can, and block",
          one_of({"window", "block", "slide"})},
         {"eval_tokens", &o.eval_tokens, "tokens that each band predicts, the same ones; 0: all",
          at_least(0)}}},
@@ -117,7 +117,7 @@ PositionLosses losses_by_position(const EvalOptions& options, Gpt& model, const 
     modes.push_back(past_block_named(name, config));
   if (modes.empty()) {
     if (has_endless_stream(config)) modes.push_back(PastBlock::window);
-    modes.insert(modes.end(), {PastBlock::block, PastBlock::slide});
+    modes.push_back(PastBlock::block);  // not slide, which takes block_size times as long
   }
   PositionLosses losses;
   for (PastBlock mode : modes)

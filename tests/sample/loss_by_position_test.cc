@@ -45,32 +45,34 @@ double loss_after(Gpt& model, const Tokens& split, const ContextWindow& window, 
   return sum / double(n);
 }
 
-// Texts of 4 T tokens from every T-th; T is also larger than what a ring takes at once.
-TEST(LossByPosition, IsThatOfTheStepsOfASample) {
-  GptConfig large = endless_config();
-  large.block_size = 128;
-  for (const GptConfig& config : {endless_config(), large}) {
-    auto model = packed(dense_model(config));
-    const int64_t T = config.block_size, bands = 4;
-    const Split split(6 * T + 1 + T / 2);
-    for (PastBlock past_block : {PastBlock::window, PastBlock::block, PastBlock::slide}) {
-      const ContextWindow window(T, past_block);
-      for (int64_t tokens : {int64_t(0), T + 1}) {
-        const PositionLoss got = loss_by_position(*model, split.file(), window, bands, tokens, 4);
-        const int64_t segments = tokens == 0 ? 3 : 2;
-        EXPECT_EQ(got.tokens, segments * T);
-        ASSERT_EQ(std::ssize(got.bands), bands);
-        for (int64_t band = 0; band < bands; ++band) {
-          double expected = 0;
-          for (int64_t segment = bands - 1; segment < bands - 1 + segments; ++segment)
-            expected += loss_after(*model, split.tokens, window, segment * T + 1, band * T + 1, T) /
-                        double(segments);
-          EXPECT_NEAR(got.bands[size_t(band)], expected, 1e-4)
-              << name_of(past_block) << ", band " << band << ", T " << T;
-        }
-      }
+void expect_loss_of_steps(const GptConfig& config, int64_t bands, int64_t tokens,
+                          int64_t segments) {
+  auto model = packed(dense_model(config));
+  const int64_t T = config.block_size, first = bands - 1;
+  const Split split((bands + 2) * T + 1 + T / 2);
+  for (PastBlock past_block : {PastBlock::window, PastBlock::block, PastBlock::slide}) {
+    const ContextWindow window(T, past_block);
+    const PositionLoss got = loss_by_position(*model, split.file(), window, bands, tokens, 4);
+    EXPECT_EQ(got.tokens, segments * T);
+    ASSERT_EQ(std::ssize(got.bands), bands);
+    for (int64_t band = 0; band < bands; ++band) {
+      double expected = 0;
+      for (int64_t segment = first; segment < first + segments; ++segment)
+        expected += loss_after(*model, split.tokens, window, segment * T + 1, band * T + 1, T) /
+                    double(segments);
+      EXPECT_NEAR(got.bands[size_t(band)], expected, 1e-4)
+          << name_of(past_block) << ", band " << band << ", T " << T;
     }
   }
+}
+
+// Of as many tokens as there are, and of fewer.
+TEST(LossByPosition, IsThatOfTheStepsOfASample) {
+  expect_loss_of_steps(endless_config(), 4, 0, 3);
+  expect_loss_of_steps(endless_config(), 4, T + 1, 2);
+  GptConfig large = endless_config();
+  large.block_size = 128;  // more than a ring takes at once
+  expect_loss_of_steps(large, 2, 1, 1);
 }
 
 TEST(LossByPosition, ErrorsSayWhatIsWrong) {
