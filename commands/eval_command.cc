@@ -65,7 +65,7 @@ std::vector<Option> option_rows(EvalOptions& o) {
          "what happens past block_size, as in `folio sample`: window, block or slide; may be "
          "repeated; none given: window, where the model can, and block",
          one_of({"window", "block", "slide"})},
-        {"eval_tokens", &o.eval_tokens, "tokens that each band predicts, the same ones; 0: all",
+        {"eval_tokens", &o.eval_tokens, "tokens that each band predicts, the split's last; 0: all",
          at_least(0)}}},
       {"speed and memory",
        {{"batch_size", &o.batch_size,

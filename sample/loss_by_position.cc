@@ -95,15 +95,15 @@ PositionLoss loss_by_position(Gpt& model, const TokenFile& split, const ContextW
   NoGrad no_grad;
   Interruptible scope;
   model.context().training = false;
-  const int64_t T = window.block_size, first = bands - 1;
-  int64_t past = (split.size() - 1) / T;
+  const int64_t T = window.block_size, past = (split.size() - 1) / T;
+  int64_t first = bands - 1;
   check(past > first,
         "{}: a text of {} times the model's block_size, {}, needs {} tokens, but there are {}; ask "
         "for fewer",
         split.path(), bands, T, bands * T + 1, split.size());
-  if (tokens > 0) past = std::min(past, first + (tokens + T - 1) / T);
+  if (tokens > 0) first = std::max(first, past - (tokens + T - 1) / T);
   Bands all(model, split, window, bands, first, past);
-  for (int64_t text = 0; text < past; text += batch_size)
+  for (int64_t text = first - bands + 1; text < past; text += batch_size)
     all.add(text, std::min(batch_size, past - text));
   check_mapped_files();  // the weights may lie in one
   return all.result();

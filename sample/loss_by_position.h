@@ -15,11 +15,10 @@ struct PositionLoss {
 
 // The loss of texts that are read as samples are, by how far into its text a token stands: band k
 // is of those that follow k T + 1 to (k + 1) T others, T being block_size. A text begins at every
-// T-th token of the split, so that all bands predict the same tokens, each after texts of every
-// length: the first `tokens` of the split that have enough before them, rounded up to a multiple of
-// T; 0: all. `batch_size` texts are read together. Error for a split without a text of so many
-// bands, and for a loss that is not finite; Interrupted once a stop is requested
-// (core/process/stop.h).
+// T-th token of the split, so that all bands predict the same tokens: the last `tokens` of the
+// split, rounded up to a multiple of T, or all, if it is 0 or more, that enough others precede.
+// `batch_size` texts are read together. Error for a split without a text of so many bands, and for
+// a loss that is not finite; Interrupted once a stop is requested (core/process/stop.h).
 PositionLoss loss_by_position(Gpt& model, const TokenFile& split, const ContextWindow& window,
                               int64_t bands, int64_t tokens, int64_t batch_size);
 

@@ -48,7 +48,7 @@ double loss_after(Gpt& model, const Tokens& split, const ContextWindow& window, 
 void expect_loss_of_steps(const GptConfig& config, int64_t bands, int64_t tokens,
                           int64_t segments) {
   auto model = packed(dense_model(config));
-  const int64_t T = config.block_size, first = bands - 1;
+  const int64_t T = config.block_size, first = bands + 2 - segments;
   const Split split((bands + 2) * T + 1 + T / 2);
   for (PastBlock past_block : {PastBlock::window, PastBlock::block, PastBlock::slide}) {
     const ContextWindow window(T, past_block);
