@@ -43,9 +43,10 @@ std::vector<std::vector<float>> whole_pass(Gpt& model, const Tokens& tokens,
                                            DType dtype = DType::f32) {
   NoGrad no_grad;
   const int64_t n = std::ssize(tokens);
+  const Heads heads = model.config().heads();
   KvCache cache = model.make_cache(1);
   for (KvLayer& layer : cache.layers)
-    layer = test_backend()->kv_cache.make_layer(1, n + W, model.config().heads(), dtype);
+    layer = test_backend()->kv_cache.make_layer(1, n + heads.window, heads, dtype);
   const auto all = to_vector<float>(model(to_array(tokens, {1, n}), &cache).array());
   std::vector<std::vector<float>> rows;
   for (auto row = all.begin(); row != all.end(); row += V) rows.emplace_back(row, row + V);
@@ -131,7 +132,7 @@ TEST(EndlessDecoder, EverySequenceIsItsForwardPass) {
     auto check_and_remove = [&](int64_t row) {
       const auto whole = whole_pass(*model, decoder.tokens(row), dtype);
       for (const auto& [length, got] : logits[size_t(row)])
-        ASSERT_EQ(got, whole[size_t(length - 1)]) << "length " << length;
+        EXPECT_EQ(got, whole[size_t(length - 1)]) << "length " << length;
       decoder.remove(row);
       std::swap(logits[size_t(row)], logits.back());
       logits.pop_back();
@@ -188,18 +189,21 @@ TEST(EndlessDecoder, DrawsAheadAndRecordsPastTheRing) {
 }
 
 // Anywhere in many tokens that take the ring several calls; no call may be made again of which the
-// ring has lost the beginning.
+// ring has lost the beginning. The window is so wide that the last token depends on the first.
 TEST(EndlessDecoder, AnInterruptedStepCanBeMadeAgain) {
-  auto model = packed(dense_model(endless_config()));
+  GptConfig config = endless_config();
+  config.attention_window = 60;
+  auto model = packed(dense_model(config));
   Decoder decoder(*model, {.window = endless});
   decoder.add(random_tokens(100, 1));
+  decoder.step();
   std::mt19937 random(9);
   int interrupted = 0;
   for (uint32_t round = 0; round < 20; ++round) {
-    decoder.append(0, random_tokens(2 * ring, round));
-    for (int checks = 0; checks < 4; ++checks) {
+    decoder.append(0, random_tokens(100, round));
+    for (int i = 0; i < 4; ++i) {
       Interruptible scope;
-      request_stop_at_check(SIGINT, 1 + int(random() % 400));
+      request_stop_at_check(SIGINT, 1 + int(random() % 250));
       try {
         decoder.step();
       } catch (const Interrupted&) {
