@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ostream>
 
 #include "core/process/stop.h"
 #include "core/profile.h"
@@ -61,6 +62,7 @@ struct Model {
   const char* name;
   GptConfig config;
 };
+void PrintTo(const Model& model, std::ostream* out) { *out << model.name; }
 class Endless : public testing::TestWithParam<Model> {};
 INSTANTIATE_TEST_SUITE_P(Models, Endless,
                          testing::Values(Model{"rotary", endless_config()},
