@@ -3,11 +3,13 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/open_model.h"
+#include "commands/give_window.h"
 #include "configs/model_rows.h"
 #include "configs/option_table.h"
 #include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
+#include "sample/loss_by_position.h"
 #include "train/evaluate.h"
 
 namespace folio {
@@ -23,6 +25,10 @@ struct EvalOptions {
   std::string dtype = "float32";
   std::string weights = "";
   int64_t stride = 0;
+  int64_t by_position = 0;
+  std::vector<std::string> past_block = {};
+  int64_t eval_tokens = 16384;
+  int64_t window = 0;
   int64_t batch_size = 0;
   int64_t threads = 0;
   bool allow_other_vocab = false;
@@ -37,7 +43,8 @@ std::vector<Option> option_rows(EvalOptions& o) {
            {{"weights", &o.weights,
              "compute as sampling with these weights does: float32, bfloat16, int8 or int4; none "
              "given: as in training, or as a file of `folio quantize` has them",
-             one_of({"", "float32", "bfloat16", "int8", "int4"})}})},
+             one_of({"", "float32", "bfloat16", "int8", "int4"})},
+            window_option(&o.window)})},
       {"data",
        {{"dataset", &o.dataset,
          "name of the dataset to evaluate on; none given: the one it was trained on"},
@@ -49,9 +56,20 @@ std::vector<Option> option_rows(EvalOptions& o) {
          "tokens between the starts of two windows: fewer give each token more context; 0: "
          "block_size",
          at_least(0)}}},
-      {"speed and memory",
-       {{"batch_size", &o.batch_size, "windows per batch; 0: as many as make 16,384 tokens",
+      {"loss by position",
+       {{"by_position", &o.by_position,
+         "instead: the loss on the val split by how far into its text a token stands, in bands of "
+         "block_size tokens, up to so many times block_size",
          at_least(0)},
+        {"past_block", &o.past_block,
+         "what happens past block_size, as in `folio sample`: window, block or slide; may be "
+         "repeated; none given: window, where the model can, and block",
+         one_of({"window", "block", "slide"})},
+        {"eval_tokens", &o.eval_tokens, "tokens that each band predicts, the split's last; 0: all",
+         at_least(0)}}},
+      {"speed and memory",
+       {{"batch_size", &o.batch_size,
+         "windows or texts per batch; 0: as many as make 16,384 tokens", at_least(0)},
         {"device", &o.device, "device to compute on", a_device()},
         {"dtype", &o.dtype, "float32 or bfloat16", a_dtype()},
         {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
@@ -88,6 +106,49 @@ void print_json(const SplitLoss& train, const SplitLoss& val, int64_t stride) {
                   .dump());
 }
 
+// How the texts went on past block_size, and what came of it.
+using PositionLosses = std::vector<std::pair<PastBlock, PositionLoss>>;
+
+PositionLosses losses_by_position(const EvalOptions& options, Gpt& model, const TokenFile& val,
+                                  int64_t batch_size) {
+  const GptConfig& config = model.config();
+  std::vector<PastBlock> modes;
+  for (const std::string& name : options.past_block)
+    modes.push_back(past_block_named(name, config));
+  if (modes.empty()) {
+    if (has_endless_stream(config)) modes.push_back(PastBlock::window);
+    modes.push_back(PastBlock::block);  // not slide, which takes block_size times as long
+  }
+  PositionLosses losses;
+  for (PastBlock mode : modes)
+    losses.emplace_back(mode,
+                        loss_by_position(model, val, {config.block_size, mode}, options.by_position,
+                                         options.eval_tokens, batch_size));
+  return losses;
+}
+
+void print_json(const PositionLosses& losses, const EvalOptions& options, int64_t block_size) {
+  nlohmann::ordered_json json{{"block_size", block_size},
+                              {"tokens", losses[0].second.tokens},
+                              {"window_is_approximate", options.window > 0}};
+  for (const auto& [mode, loss] : losses) json["val_loss"][name_of(mode)] = loss.bands;
+  say("{}\n", json.dump());
+}
+
+void print_text(const OpenedModel& opened, const PositionLosses& losses) {
+  say("{}\n", opened.described());
+  say("val loss by the tokens before one, each time over the same {} tokens\n",
+      losses[0].second.tokens);
+  say("{:>17}", "past_block");
+  for (const auto& [mode, loss] : losses) say("  {:>6}", name_of(mode));
+  const int64_t T = opened.model->config().block_size;
+  for (size_t band = 0; band < losses[0].second.bands.size(); ++band) {
+    say("\n{:>7} to {:>6}", int64_t(band) * T + 1, int64_t(band + 1) * T);
+    for (const auto& [mode, loss] : losses) say("  {:.4f}", loss.bands[band]);
+  }
+  say("\n");
+}
+
 void print_text(const OpenedModel& opened, const SplitLoss& train, const SplitLoss& val,
                 int64_t stride) {
   say("{}\n", opened.described());
@@ -99,14 +160,27 @@ void print_text(const OpenedModel& opened, const SplitLoss& train, const SplitLo
         perplexity(*split), split->tokens);
 }
 
+void check_together(const EvalOptions& options, const OptionOrigins& given) {
+  auto refuse = [&](const char* name, const char* why) {
+    if (auto origin = given.find(name); origin != given.end())
+      fail("{}: {}: {}; leave it out", origin->second, name, why);
+  };
+  if (options.by_position > 0)
+    refuse("stride", "has no effect with by_position, whose texts go on over the cache");
+  else
+    for (const char* name : {"past_block", "eval_tokens"})
+      refuse(name, "has no effect without by_position");
+}
+
 }  // namespace
 
 // folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]
 int eval_command(int argc, char** argv) {
   EvalOptions options;
   std::vector<std::string> args(argv + 1, argv + argc);
-  OptionTable(option_rows(options))
-      .parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
+  OptionTable table(option_rows(options));
+  table.parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
+  check_together(options, table.given());
   set_parallel_threads(int(options.threads));
 
   set_stop_answer("the evaluation ends without a result");
@@ -116,6 +190,7 @@ int eval_command(int argc, char** argv) {
   Dataset data = open_dataset(dataset_folder(options, opened));
   std::string remark = check_vocabulary(opened, data.meta, options.allow_other_vocab);
   if (!remark.empty()) note("{}\n", remark);
+  give_window(opened, options.window);
   opened.model->context().dtype = dtype_named(options.dtype);
   if (!options.weights.empty()) pack(opened, weight_format_named(options.weights));
   int64_t T = opened.model->config().block_size;
@@ -123,6 +198,11 @@ int eval_command(int argc, char** argv) {
   int64_t batch_size =
       options.batch_size > 0 ? options.batch_size : std::max<int64_t>(1, 16384 / T);
 
+  if (options.by_position > 0) {
+    const PositionLosses losses = losses_by_position(options, *opened.model, data.val, batch_size);
+    options.json ? print_json(losses, options, T) : print_text(opened, losses);
+    return 0;
+  }
   SplitLoss train = whole_split_loss(*opened.model, data.train, batch_size, stride);
   SplitLoss val = whole_split_loss(*opened.model, data.val, batch_size, stride);
   options.json ? print_json(train, val, stride) : print_text(opened, train, val, stride);

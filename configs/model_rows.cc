@@ -11,6 +11,13 @@ Option checkpoint_option(std::string* checkpoint) {
           one_of({"best", "last"})};
 }
 
+Option window_option(int64_t* window) {
+  return {"window", window,
+          "for a model with rotary positions that was trained without a window: positions that one "
+          "sees, up to block_size, an approximation whose texts have no end; 0: as trained",
+          at_least(0)};
+}
+
 std::vector<Option> model_rows(std::string* init_from, std::string* out_dir,
                                std::string* checkpoint, std::vector<Option> more) {
   std::vector<Option> rows{

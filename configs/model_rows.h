@@ -6,6 +6,9 @@ namespace folio {
 // Which of a run's checkpoints: "best" or "last".
 Option checkpoint_option(std::string* checkpoint);
 
+// For a model with rotary positions that was trained without a window.
+Option window_option(int64_t* window);
+
 // The rows that say which model a command opens (checkpoint/open_model.h), then `more`.
 std::vector<Option> model_rows(std::string* init_from, std::string* out_dir,
                                std::string* checkpoint, std::vector<Option> more = {});

@@ -52,9 +52,12 @@ std::vector<Option> option_rows(SampleOptions& o) {
          at_least(0)}}},
       {"beyond block_size",
        {{"past_block", &o.past_block,
-         "block: restart from the last half of the context, at a constant cost per token; slide: "
-         "nanoGPT's sliding window; stop: end the sample",
-         one_of({"block", "slide", "stop"})},
+         "window: go on as one forward pass over the whole text would, at a constant cost per "
+         "token, which models with a window can whose positions are not learned; block: restart "
+         "from the last half of the context, at a constant cost per token; slide: nanoGPT's "
+         "sliding window; stop: end the sample; auto: window where the model can, else block",
+         one_of({"auto", "window", "block", "slide", "stop"})},
+        window_option(&o.window),
         {"keep", &o.keep, "tokens that past_block=block restarts from; 0: half of block_size",
          at_least(0)}}},
       {"speed and memory",

@@ -29,7 +29,8 @@ struct SampleOptions {
   double repetition_penalty = 1.0;
   int64_t seed = 1337;
   int64_t logprobs = -1;
-  std::string past_block = "block";
+  std::string past_block = "auto";
+  int64_t window = 0;
   int64_t keep = 0;
   int64_t batch_size = 64;
   bool kv_cache = true;

@@ -21,6 +21,9 @@ class CausalSelfAttention : public Module {
   Tensor operator()(const Tensor& x, const Array& rotations, KvCache* cache,
                     bool last_only = false) const;
 
+  // From now on a position sees the last `window`.
+  void set_window(int64_t window) { heads_.window = window; }
+
   Linear c_attn, c_proj;
   RmsWeight q_norm, k_norm;
 
@@ -33,7 +36,7 @@ class CausalSelfAttention : public Module {
 
   Context& context_;
   const int64_t layer_;
-  const Heads heads_;
+  Heads heads_;
   const double norm_eps_;
   const bool norms_qk_;
 };

@@ -108,8 +108,8 @@ Tensor Gpt::in_parts(const Array& tokens, KvCache& cache, bool last_only) {
   return logits.size() == 1 ? logits[0] : concat(logits, 1);
 }
 
-Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor) {
-  Residual x = blocks(embed(tokens));
+Tensor Gpt::loss(const Array& tokens, const Array& targets, double factor, KvCache* cache) {
+  Residual x = blocks(embed(tokens, cache), cache);
   if (context_.is_plain()) return scale(cross_entropy(head(x), targets), factor);
   return linear_cross_entropy(ln_f_(x), head_weight(), targets, factor, config_.logit_softcap);
 }
@@ -184,6 +184,22 @@ void Gpt::crop_block_size(int64_t block_size) {
   if (!learns_positions()) return;
   Array kept = wpe_.array().slice(0, block_size);
   wpe_ = Tensor::leaf(backend(kept)->elementwise.cast(kept, kept.dtype()));
+}
+
+void Gpt::set_attention_window(int64_t window) {
+  check(config_.position == "rotary",
+        "a window of {}: only rotary positions can be given one, and this model has position={}; "
+        "leave the window out",
+        window, config_.position);
+  check(config_.attention_window == 0,
+        "a window of {}: the model was trained with one of {} and keeps it; leave the other out",
+        window, config_.attention_window);
+  check(window > 0 && window <= config_.block_size,
+        "a window of {}: it can be 1 to {}, the model's block_size: it has learned no longer "
+        "distances",
+        window, config_.block_size);
+  config_.attention_window = window;
+  for (const auto& block : h_) block->attn.set_window(window);
 }
 
 int64_t Gpt::num_params(bool non_embedding) {

@@ -28,7 +28,9 @@ class Gpt : public Module {
   Tensor operator()(const Array& tokens, KvCache* cache = nullptr, bool last_only = false);
   // `factor` times the mean cross-entropy of predicting targets [B, T] i32 (-1: ignored) from
   // tokens [B, T] -> scalar.
-  Tensor loss(const Array& tokens, const Array& targets, double factor = 1);
+  // With a cache, for inference, `tokens` continue what it holds, KvCache::most_new() at most.
+  Tensor loss(const Array& tokens, const Array& targets, double factor = 1,
+              KvCache* cache = nullptr);
 
   // The three parts of a forward pass.
   // x_t = dropout(wte[token_t] + wpe[position_t]), without wpe where positions are not learned:
@@ -42,6 +44,11 @@ class Gpt : public Module {
 
   // Makes the context shorter, and cuts the position embedding down if there is one.
   void crop_block_size(int64_t block_size);
+  // Gives a window (GptConfig::attention_window) to a model that was trained without one: an
+  // approximation of what it learned, with which its texts have no end. Error for a model whose
+  // positions are not rotary or that has a window, and for one longer than block_size, since no
+  // longer distances were learned.
+  void set_attention_window(int64_t window);
   // Number of parameters, by default without embeddings that are only looked up: that of positions,
   // as nanoGPT counts, and that of tokens where the head has a matrix of its own.
   int64_t num_params(bool non_embedding = true);

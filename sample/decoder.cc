@@ -27,6 +27,10 @@ Decoder::Decoder(Gpt& model, const Options& options)
   check(options.window.block_size <= model.config().block_size,
         "decoder: a window of {} tokens exceeds the model's block_size {}",
         options.window.block_size, model.config().block_size);
+  check(options.window.moves || has_endless_stream(model.config()),
+        "decoder: past_block=window needs a model whose positions are not learned and that has a "
+        "window; this one has position={} and attention_window={}",
+        model.config().position, model.config().attention_window);
   if (options_.tokens == 0) options_.tokens = vocab_size();
   check(0 < options_.tokens && options_.tokens <= vocab_size(),
         "decoder: {} tokens, for a model of {}", options_.tokens, vocab_size());
@@ -107,24 +111,27 @@ void Decoder::step() {
   forward(first, size() - first, fresh);
 }
 
-// Reads the last `fresh` tokens of rows [row, row + count).
+// Reads the last `fresh` tokens of rows [row, row + count), as many at once as the cache takes.
 void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
-  if (count == 0 || fresh == 0) return;
-  if (fresh == 1 && count == size()) {
-    read_token_of_each();
-  } else {
-    take_drawn();
-    KvCache rows = cache_.rows(row, row + count);
-    read(token_ids(last_tokens(row, count, fresh), {count, fresh}, vocab_size(),
-                   model_.context().device, "decoder"),
-         rows, row);
-  }
-  for (int64_t b = row; b < row + count; ++b)
-    cache_.set_length(b, cache_.lengths()[size_t(b)] + fresh);
-  // Not before: a forward pass that was interrupted is made again.
-  for (int64_t b = row; b < row + count; ++b) {
-    Sequence& sequence = sequences_[size_t(b)];
-    sequence.read = int64_t(sequence.tokens.size());
+  for (int64_t left = count > 0 ? fresh : 0; left > 0;) {
+    const int64_t n = std::min(left, cache_.most_new());
+    if (fresh == 1 && count == size()) {
+      read_token_of_each();
+    } else {
+      take_drawn();
+      KvCache rows = cache_.rows(row, row + count);
+      read(token_ids(tokens_of_each(row, count, left, n), {count, n}, vocab_size(),
+                     model_.context().device, "decoder"),
+           rows, row);
+    }
+    // Not before: what was interrupted is read again. Nor later: a ring may have lost by then what
+    // came before.
+    left -= n;
+    for (int64_t b = row; b < row + count; ++b) {
+      cache_.set_length(b, cache_.lengths()[size_t(b)] + n);
+      Sequence& sequence = sequences_[size_t(b)];
+      if (left == 0) sequence.read = int64_t(sequence.tokens.size());
+    }
   }
 }
 
@@ -139,11 +146,13 @@ void Decoder::read(const Array& ids, KvCache& rows, int64_t row) {
                                       rows.batch(), 0);
 }
 
-std::vector<int32_t> Decoder::last_tokens(int64_t row, int64_t count, int64_t fresh) const {
+// The first n of the last `left` tokens of each row.
+std::vector<int32_t> Decoder::tokens_of_each(int64_t row, int64_t count, int64_t left,
+                                             int64_t n) const {
   std::vector<int32_t> ids;
   for (int64_t b = row; b < row + count; ++b) {
-    const Sequence& sequence = sequences_[size_t(b)];
-    ids.insert(ids.end(), sequence.tokens.end() - fresh, sequence.tokens.end());
+    const auto first = sequences_[size_t(b)].tokens.end() - left;
+    ids.insert(ids.end(), first, first + n);
   }
   return ids;
 }
@@ -156,12 +165,17 @@ Array& Decoder::next_tokens() {
 
 void Decoder::read_token_of_each() {
   Array& ids = next_tokens();
-  if (drawn_.empty()) write_token_ids(last_tokens(0, size(), 1), vocab_size(), ids, "decoder");
+  if (drawn_.empty())
+    write_token_ids(tokens_of_each(0, size(), 1, 1), vocab_size(), ids, "decoder");
   const std::span lengths = std::span(cache_.lengths()).first(size_t(size()));
   const int64_t past = std::ranges::max(lengths);
   check(past < cache_.capacity, "decoder: a sequence of {} tokens has filled its cache", past);
-  // Up to powers of two, so that short sequences are not read as if they were long.
-  const int64_t end = std::min(int64_t(std::bit_ceil(uint64_t(past) + 1)), cache_.capacity);
+  // Up to powers of two, so that short sequences are not read as if they were long; a ring has none
+  // that are long.
+  const bool is_ring = model_.config().attention_window > 0;
+  const int64_t end = is_ring
+                          ? cache_.capacity
+                          : std::min(int64_t(std::bit_ceil(uint64_t(past) + 1)), cache_.capacity);
   // What is profiled is asked for, operation by operation.
   const bool record = options_.record && !Profiler::active();
   const bool again = record && !token_steps_.try_emplace({size(), end}).second;

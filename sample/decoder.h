@@ -18,6 +18,7 @@ namespace folio {
 // A step feeds the model each sequence's new tokens and attention reads the rest from the cache.
 // When a sequence's window moves (see ContextWindow), every position in it has changed, and with it
 // every key and value, so the window is computed again; keeping the old ones would mix positions.
+// With PastBlock::window it never moves, and the cache is a ring.
 class Decoder {
  public:
   struct Options {
@@ -80,7 +81,7 @@ class Decoder {
   void forward(int64_t row, int64_t count, int64_t fresh);
   void read(const Array& ids, KvCache& rows, int64_t row);
   void read_token_of_each();
-  std::vector<int32_t> last_tokens(int64_t row, int64_t count, int64_t fresh) const;
+  std::vector<int32_t> tokens_of_each(int64_t row, int64_t count, int64_t left, int64_t n) const;
   Array& next_tokens();
   void take_drawn();
 

@@ -77,7 +77,7 @@ class Generation {
     check(!prompts_[i].empty(), "generate: prompt {} is empty; it needs a token or more", i);
     check(options_.past_block != PastBlock::stop || int64_t(prompts_[i].size()) <= block_size,
           "the prompt's {} tokens exceed the model's block_size {}, and past_block=stop: nothing "
-          "can follow; shorten it, or let past_block be block or slide",
+          "can follow; shorten it, or let past_block be auto, block or slide",
           prompts_[i].size(), block_size);
   }
 

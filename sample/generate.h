@@ -16,7 +16,7 @@ struct GenerateOptions {
   uint64_t seed = 1337;  // sample i draws from stream i
   bool kv_cache = true;
   PastBlock past_block = PastBlock::block;
-  int64_t keep = 0;         // for past_block: see ContextWindow
+  int64_t keep = 0;         // for past_block=block: see ContextWindow
   int64_t batch_size = 64;  // samples decoded together; the others wait until one ends
   std::optional<DType> kv_cache_dtype = {};  // the model's, unless given
   bool record = true;                        // see Decoder::Options

@@ -6,6 +6,7 @@
 
 #include "checkpoint/open_model.h"
 #include "commands/bench/sampling_report.h"
+#include "commands/give_window.h"
 #include "configs/model_rows.h"
 #include "configs/train_options.h"
 #include "core/parallel.h"
@@ -24,6 +25,8 @@ struct BenchOptions {
   int64_t prompt_tokens = 0;
   int64_t max_new_tokens = 0;
   int64_t uncached_tokens = 4;
+  std::string past_block = "auto";
+  int64_t window = 0;
   int64_t iters = 3;
   bool experiment = false;
   bool json = false;
@@ -59,6 +62,11 @@ std::vector<Option> rows(TrainOptions& model, BenchOptions& bench) {
             at_least(0)},
            {"uncached_tokens", &bench.uncached_tokens,
             "tokens per sample without the KV cache; 0: none", at_least(0)},
+           {"past_block", &bench.past_block,
+            "what happens past block_size: window, block or slide; auto: window where the model "
+            "can, else block",
+            one_of({"auto", "window", "block", "slide"})},
+           window_option(&bench.window),
            {"iters", &bench.iters, "runs to time, after a warm-up", at_least(1)},
            {"experiment", &bench.experiment,
             "instead: 10 samples of 1,000 tokens, and 500 tokens alone, with the cache and "
@@ -124,7 +132,8 @@ void add_cached(Workload workload, const std::vector<DType>& caches, std::vector
 
 // Each batch with each cache, and without for as many tokens as one has the patience for.
 std::vector<Workload> table_of(const BenchOptions& bench, const std::vector<DType>& caches,
-                               int64_t block_size) {
+                               const GptConfig& model) {
+  const int64_t block_size = model.block_size;
   int64_t prompt = bench.prompt_tokens, fresh = bench.max_new_tokens;
   if (prompt == 0) prompt = std::clamp<int64_t>(block_size / 2, 1, 512);
   if (fresh == 0) fresh = std::clamp<int64_t>(block_size - prompt, 2, 128);
@@ -133,7 +142,8 @@ std::vector<Workload> table_of(const BenchOptions& bench, const std::vector<DTyp
     Workload cached{.batch = batch,
                     .prompt_tokens = prompt,
                     .new_tokens = fresh,
-                    .kv_cache_dtype = caches.back()};
+                    .kv_cache_dtype = caches.back(),
+                    .past_block = past_block_named(bench.past_block, model)};
     add_cached(cached, caches, workloads);
     Workload uncached = cached;
     uncached.kv_cache = false;
@@ -145,11 +155,15 @@ std::vector<Workload> table_of(const BenchOptions& bench, const std::vector<DTyp
 
 // The experiment of the program that folio started from: with its cache a text could not outgrow
 // block_size; without, it saw nanoGPT's windows, which slide.
-std::vector<Workload> experiment(const std::vector<DType>& caches) {
+std::vector<Workload> experiment(const BenchOptions& bench, const std::vector<DType>& caches,
+                                 const GptConfig& model) {
   std::vector<Workload> workloads;
   for (auto [batch, tokens] : {std::pair<int64_t, int64_t>{10, 1000}, {1, 500}}) {
-    Workload w{
-        .batch = batch, .prompt_tokens = 1, .new_tokens = tokens, .kv_cache_dtype = caches.back()};
+    Workload w{.batch = batch,
+               .prompt_tokens = 1,
+               .new_tokens = tokens,
+               .kv_cache_dtype = caches.back(),
+               .past_block = past_block_named(bench.past_block, model)};
     add_cached(w, caches, workloads);
     w.kv_cache = false;
     w.past_block = PastBlock::slide;
@@ -163,8 +177,8 @@ std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench
   std::vector<DType> caches;
   for (const std::string& name : bench.kv_cache_dtype) caches.push_back(dtype_named(name));
   if (caches.empty()) caches = {model.context().dtype};
-  std::vector<Workload> workloads =
-      bench.experiment ? experiment(caches) : table_of(bench, caches, model.config().block_size);
+  std::vector<Workload> workloads = bench.experiment ? experiment(bench, caches, model.config())
+                                                     : table_of(bench, caches, model.config());
   std::vector<std::string> names = bench.weights;
   if (names.empty() && opened.weights) names = {std::string(name_of(*opened.weights))};
   if (names.empty()) names = {"float32", "bfloat16", "int8", "int4"};
@@ -184,7 +198,8 @@ std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench
 }
 
 // The first row stands at the top as well, for a script that asks for one.
-void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
+void print_json(const std::vector<BenchRow>& rows, const BenchOptions& bench, Gpt& model,
+                const MachinePeak& peak) {
   const GptConfig& c = model.config();
   nlohmann::ordered_json json{{"machine", backend(model.context().device)->machine.name()},
                               {"threads", parallel_threads()},
@@ -201,6 +216,7 @@ void print_json(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
     else
       json[name] = field;
   });
+  json["window_is_approximate"] = bench.window > 0;
   json["rows"] = nlohmann::ordered_json::array();
   for (const BenchRow& row : rows) json["rows"].push_back(to_json(row, peak, c.block_size));
   for (const char* key : {"tokens_per_second", "share_of_peak", "peak_rss_bytes"})
@@ -215,8 +231,10 @@ void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak
       peak.read_bandwidth / 1e9);
   say("model    {:.2f}M parameters, block_size {}\n", double(model.num_params()) / 1e6,
       model.config().block_size);
-  say("work     {} tokens of prompt, then {} a sample\n\n", rows[0].workload.prompt_tokens,
-      rows[0].workload.new_tokens);
+  const PastBlock past_block = rows[0].workload.past_block;
+  say("work     {} tokens of prompt, then {} a sample{}\n\n", rows[0].workload.prompt_tokens,
+      rows[0].workload.new_tokens,
+      past_block == PastBlock::block ? "" : fmt::format("; past_block={}", name_of(past_block)));
   print_table(rows, peak);
   for (size_t i = 0; i + 1 < rows.size(); ++i)
     if (rows[i].workload.kv_cache && !rows[i + 1].workload.kv_cache) {
@@ -242,11 +260,12 @@ int bench_sample_command(int argc, char** argv) {
   set_stop_answer("the bench ends without a result");
   Interruptible scope;
   OpenedModel opened = model_to_time(options, bench);
+  give_window(opened, bench.window);
   opened.model->context().dtype = dtype_named(options.dtype);
   std::vector<BenchRow> rows = measure_all(opened, bench);
   MachinePeak peak = backend(opened.model->context().device)->machine.measure_peak();
   peak.read_bandwidth = backend(opened.model->context().device)->machine.measure_read_bandwidth();
-  bench.json ? print_json(rows, *opened.model, peak) : print_text(rows, *opened.model, peak);
+  bench.json ? print_json(rows, bench, *opened.model, peak) : print_text(rows, *opened.model, peak);
   return 0;
 }
 

@@ -25,23 +25,28 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// The positions that each of the first `tokens` of a text sees, itself included, added up.
+double seen_by_first(const Heads& heads, int64_t tokens) {
+  const int64_t growing = heads.window > 0 ? std::min(tokens, heads.window) : tokens;
+  return double(growing) * double(growing + 1) / 2 + double(tokens - growing) * double(growing);
+}
+
 // Multiply-adds, counted as two, of reading the last `fresh` tokens of a window of `tokens`: all
-// matrices of the blocks, scores and sums over the keys that each token sees, its own among them,
-// and the head for the last row. What last_only spares in the last block counts as done.
-double reading_flops(const GptConfig& c, double fresh, double tokens) {
+// matrices of the blocks, scores and sums over the keys that each token sees, and the head for the
+// last row. What last_only spares in the last block counts as done.
+double reading_flops(const GptConfig& c, int64_t fresh, int64_t tokens) {
   const double C = double(c.n_embd), layers = double(c.n_layer);
   const Heads heads = c.heads();
   const double attention = double(heads.columns() + heads.channels()) * C;
   const double mlp = (c.activation.is_gated ? 3 : 2) * double(c.hidden()) * C;
   const double blocks = layers * (attention + mlp), head = double(c.vocab_size) * C;
-  double keys = tokens - (fresh - 1) / 2;  // on the average
-  if (heads.window > 0) keys = std::min(keys, double(heads.window));
-  return 2 * (fresh * (blocks + 2 * layers * double(heads.channels()) * keys) + head);
+  const double seen = seen_by_first(heads, tokens) - seen_by_first(heads, tokens - fresh);
+  return 2 * (double(fresh) * blocks + 2 * layers * double(heads.channels()) * seen + head);
 }
 
 // What a step does for one sample, on the average over the workload's steps.
 struct Step {
-  double tokens = 0;  // that its window holds
+  double seen = 0;  // positions that its last token sees
   double flops = 0;
 };
 
@@ -52,9 +57,9 @@ Step mean_step(const GptConfig& config, const Workload& w) {
   for (int64_t i = 1; i <= steps; ++i) {
     const int64_t length = w.prompt_tokens + i, start = window.start(length);
     const bool goes_on = w.kv_cache && start == window.start(length - 1);
-    const double tokens = double(length - start), fresh = goes_on ? 1 : tokens;
-    mean.tokens += tokens / double(steps);
-    mean.flops += reading_flops(config, fresh, tokens) / double(steps);
+    const int64_t tokens = length - start;
+    mean.seen += double(tokens - config.heads().first_seen(tokens - 1)) / double(steps);
+    mean.flops += reading_flops(config, goes_on ? 1 : tokens, tokens) / double(steps);
   }
   return mean;
 }
@@ -77,13 +82,14 @@ void count_work(Gpt& model, const Workload& w, Timing& timing) {
   const GptConfig& c = model.config();
   const Step step = mean_step(c, w);
   const ContextWindow window(c.block_size, w.past_block);
-  const double prompt = double(w.prompt_tokens - window.start(w.prompt_tokens));
+  const int64_t prompt = w.prompt_tokens - window.start(w.prompt_tokens);
   timing.bytes_a_step = packed_bytes(model);
   timing.flops_a_step = double(w.batch) * step.flops;
   timing.flops_a_prompt = reading_flops(c, prompt, prompt);
   if (!w.kv_cache) return;
-  KvCache one = model.make_cache(1, c.block_size, w.kv_cache_dtype);
-  timing.bytes_a_step += double(w.batch) * step.tokens * double(one.bytes()) / double(c.block_size);
+  const KvCache one = model.make_cache(1, c.block_size, w.kv_cache_dtype);
+  const double position = double(one.bytes()) / double(one.layers[0].capacity);
+  timing.bytes_a_step += double(w.batch) * step.seen * position;
 }
 
 // One run, and when each of its steps had drawn a token of every sample.

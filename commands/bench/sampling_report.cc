@@ -75,7 +75,10 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
   say("\n{}, batch {}: with the cache a step is {:.1f} times as fast.\n", cached.weights,
       cached.workload.batch, gain);
   say("  with it, a step {};\n", work(cached, peak));
-  say("  without, it computes every window again: it {}.\n", work(uncached, peak));
+  const bool whole = uncached.workload.past_block == PastBlock::window;
+  say("  without, it computes {} again: it {}.
+      ", whole ? " the whole text " : " every window ",
+      work(uncached, peak));
   const double of_bandwidth = share_of_bandwidth(cached, peak),
                of_peak = share_of_peak(cached, peak);
   const char* pace = std::max(of_bandwidth, of_peak) < 0.4
@@ -84,8 +87,11 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
                                               : "the multiply-adds and what lies between them";
   say("  So {:.0f} times fewer multiply-adds give a gain of {:.1f}: each weight that is read "
       "serves "
-      "{} row{} instead of whole windows,\n  and what paces a cached step is {}.\n",
-      fewer, gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s", pace);
+      "{} row{} instead of whole {},
+          and what paces a cached step is{}.",
+              fewer,
+      gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s",
+      whole ? "texts" : "windows", pace);
 }
 
 void explain_waits(const BenchRow& cached, const BenchRow& uncached) {
@@ -125,7 +131,7 @@ nlohmann::ordered_json to_json(const BenchRow& row, const MachinePeak& peak, int
           {"batch", row.workload.batch},
           {"kv_cache", row.workload.kv_cache},
           {"kv_cache_dtype", name_of(row.workload.kv_cache_dtype)},
-          {"past_block", row.workload.past_block == PastBlock::slide ? "slide" : "block"},
+          {"past_block", name_of(row.workload.past_block)},
           {"prompt_tokens", row.workload.prompt_tokens},
           {"new_tokens", row.workload.new_tokens},
           {"prefill_tokens_per_second", prefill_per_second(row)},

@@ -91,7 +91,7 @@ void Conversation::run(LineEditor& lines, const Print& print) {
     if (!at_line_start) show("\n");
     if (!room) {
       note(
-          "folio: the text fills the model's context of {} tokens; --past_block=block goes "
+          "folio: the text fills the model's context of {} tokens; --past_block=auto goes "
           "on\n",
           block_size_);
       return;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "checkpoint/model_tokenizer.h"
+#include "commands/give_window.h"
 #include "commands/sample/conversation.h"
 #include "commands/sample/sample_output.h"
 #include "configs/sample_options.h"
@@ -23,6 +24,7 @@ OpenedModel open_packed(const SampleOptions& options) {
       find_tokenizer_of(opened, {options.tokenizer, options.dataset, options.data_dir});
   note("{}\n", opened.described());
   if (!taken.empty()) note("{}: {}\n", opened.source, taken);
+  give_window(opened, options.window);
   if (!options.dtype.empty()) opened.model->context().dtype = dtype_named(options.dtype);
   WeightFormat as_saved = opened.weights.value_or(WeightFormat::f32);
   WeightFormat format = options.weights.empty() ? as_saved : weight_format_named(options.weights);
@@ -30,7 +32,8 @@ OpenedModel open_packed(const SampleOptions& options) {
   return opened;
 }
 
-GenerateOptions generate_options(const SampleOptions& o, const Tokenizer& tokenizer) {
+GenerateOptions generate_options(const SampleOptions& o, const GptConfig& model,
+                                 const Tokenizer& tokenizer) {
   GenerateOptions options{.max_new_tokens = o.max_new_tokens,
                           .sampler = {.repetition_penalty = o.repetition_penalty,
                                       .temperature = o.temperature,
@@ -39,7 +42,7 @@ GenerateOptions generate_options(const SampleOptions& o, const Tokenizer& tokeni
                                       .min_p = o.min_p},
                           .seed = uint64_t(o.seed),
                           .kv_cache = o.kv_cache,
-                          .past_block = past_block_named(o.past_block),
+                          .past_block = past_block_named(o.past_block, model),
                           .keep = o.keep,
                           .batch_size = o.batch_size,
                           .kv_cache_dtype = {},
@@ -54,7 +57,7 @@ void report(const Generated& generated, const Gpt& model) {
   for (size_t i = 0; i < generated.samples.size(); ++i) {
     if (generated.samples[i].ending != Ending::block_size) continue;
     note(
-        "folio: sample {} ends at the model's context of {} tokens; --past_block=block goes "
+        "folio: sample {} ends at the model's context of {} tokens; --past_block=auto goes "
         "on\n",
         i + 1, model.config().block_size);
   }
@@ -74,7 +77,7 @@ void print_samples(Gpt& model, const Tokenizer& tokenizer, const SampleOptions& 
   Start start = start_of(options.start, tokenizer);
   if (!start.chosen.empty())
     note("no --start is given: each sample starts from {}\n", start.chosen);
-  GenerateOptions how = generate_options(options, tokenizer);
+  GenerateOptions how = generate_options(options, model.config(), tokenizer);
   SampleOutput output(print, tokenizer, start.text, options);
   std::vector<std::vector<int32_t>> prompts(size_t(options.num_samples), start.tokens);
   set_stop_answer("the samples end here");
@@ -102,7 +105,8 @@ void check_interactive(const SampleOptions& options, const OptionOrigins& given)
 
 void converse(const OpenedModel& opened, const SampleOptions& options) {
   Conversation conversation(*opened.model, opened.tokenizer,
-                            generate_options(options, *opened.tokenizer), options.stop);
+                            generate_options(options, opened.model->config(), *opened.tokenizer),
+                            options.stop);
   if (!options.start.empty()) conversation.begin_with(text_of(options.start));
   LineEditor lines;
   if (lines.on_terminal())

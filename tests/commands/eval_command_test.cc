@@ -12,6 +12,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
 #include "core/process/stop.h"
+#include "sample/loss_by_position.h"
 #include "tests/command.h"
 #include "tests/device.h"
 #include "tests/train/tiny_run.h"
@@ -71,6 +72,46 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   EXPECT_THAT(eval({init_from, data_dir}), HasSubstr("name a dataset with --dataset"));
   EXPECT_THAT(eval({init_from, data_dir, "--dataset=tiny", "--stride=4"}),
               HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
+}
+
+TEST(EvalCommand, SaysTheLossByPosition) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  options.model.position = "rotary";
+  folio::Run run(options, {});
+  std::filesystem::create_directories(options.out_dir);
+  save(best_checkpoint(options.out_dir), run.snapshot());
+  const std::string out_dir = "--out_dir=" + options.out_dir;
+  auto expected = [&](PastBlock past_block, int64_t tokens) {
+    return loss_by_position(*run.model, run.data.val, {16, past_block}, 3, tokens, 8).bands;
+  };
+  auto expect_near = [](const nlohmann::json& got, const std::vector<double>& bands) {
+    ASSERT_EQ(got.size(), bands.size());
+    for (size_t i = 0; i < bands.size(); ++i) EXPECT_NEAR(got[i], bands[i], 1e-6);
+  };
+  auto json =
+      nlohmann::json::parse(eval({out_dir, "--by_position=3", "--json", "--eval_tokens=0"}));
+  EXPECT_EQ(json.at("block_size"), 16);
+  EXPECT_EQ(json.at("tokens"), (run.data.val.size() - 1) / 16 * 16 - 32);
+  EXPECT_EQ(json.at("window_is_approximate"), false);
+  EXPECT_EQ(json.at("val_loss").size(), 1u);
+  expect_near(json.at("val_loss").at("block"), expected(PastBlock::block, 0));
+  EXPECT_THAT(eval({out_dir, "--by_position=3", "--past_block=window"}), HasSubstr("--window=W"));
+
+  run.model->set_attention_window(5);
+  json = nlohmann::json::parse(
+      eval({out_dir, "--by_position=3", "--json", "--window=5", "--past_block=window",
+            "--past_block=slide", "--eval_tokens=60"}));
+  EXPECT_EQ(json.at("tokens"), 64);
+  EXPECT_EQ(json.at("window_is_approximate"), true);
+  EXPECT_EQ(json.at("val_loss").size(), 2u);
+  expect_near(json.at("val_loss").at("window"), expected(PastBlock::window, 60));
+  expect_near(json.at("val_loss").at("slide"), expected(PastBlock::slide, 60));
+  EXPECT_THAT(eval({out_dir, "--by_position=2", "--window=5"}),
+              testing::ContainsRegex("past_block  window   block\n +1 to +16  [0-9.]+  [0-9.]+\n"
+                                     " +17 to +32  [0-9.]+  [0-9.]+\n"));
+  EXPECT_THAT(eval({out_dir, "--past_block=block"}), HasSubstr("no effect without by_position"));
+  EXPECT_THAT(eval({out_dir, "--by_position=2", "--stride=4"}), HasSubstr("no effect with"));
 }
 
 TEST(EvalCommand, AStopEndsItWithoutAResult) {

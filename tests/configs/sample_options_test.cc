@@ -32,7 +32,8 @@ TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
   EXPECT_EQ(o.min_p, 0.0);
   EXPECT_EQ(o.repetition_penalty, 1.0);
   EXPECT_EQ(o.logprobs, -1);
-  EXPECT_EQ(o.past_block, "block");
+  EXPECT_EQ(o.past_block, "auto");
+  EXPECT_EQ(o.window, 0);
   EXPECT_EQ(o.keep, 0);
   EXPECT_EQ(o.batch_size, 64);
   EXPECT_EQ(o.kv_cache_dtype, "");
@@ -49,32 +50,21 @@ TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
 }
 
 TEST(SampleOptions, EveryOptionReachesItsMember) {
-  SampleOptions o = parse({"--out_dir=a",
-                           "--start=FILE:p.txt",
-                           "--num_samples=2",
-                           "--max_new_tokens=3",
-                           "--temperature=0",
-                           "--top_k=0",
-                           "--top_p=0.9",
-                           "--seed=4",
-                           "--kv_cache=off",
-                           "--dtype=bfloat16",
-                           "--threads=5",
-                           "--init_from=gpt2",
-                           "--interactive",
-                           "--min_p=0.05",
-                           "--repetition_penalty=1.3",
-                           "--logprobs=2",
-                           "--past_block=slide",
-                           "--keep=7",
-                           "--batch_size=3",
-                           "--kv_cache_dtype=bfloat16"});
+  SampleOptions o =
+      parse({"--out_dir=a",        "--start=FILE:p.txt", "--num_samples=2",
+             "--max_new_tokens=3", "--temperature=0",    "--top_k=0",
+             "--top_p=0.9",        "--seed=4",           "--kv_cache=off",
+             "--dtype=bfloat16",   "--threads=5",        "--init_from=gpt2",
+             "--interactive",      "--min_p=0.05",       "--repetition_penalty=1.3",
+             "--logprobs=2",       "--past_block=slide", "--window=9",
+             "--keep=7",           "--batch_size=3",     "--kv_cache_dtype=bfloat16"});
   EXPECT_EQ(o.init_from, "gpt2");
   EXPECT_TRUE(o.interactive);
   EXPECT_EQ(o.min_p, 0.05);
   EXPECT_EQ(o.repetition_penalty, 1.3);
   EXPECT_EQ(o.logprobs, 2);
   EXPECT_EQ(o.past_block, "slide");
+  EXPECT_EQ(o.window, 9);
   EXPECT_EQ(o.keep, 7);
   EXPECT_EQ(o.batch_size, 3);
   EXPECT_EQ(o.kv_cache_dtype, "bfloat16");
@@ -156,7 +146,7 @@ TEST(SampleOptions, EveryRangeIsChecked) {
   EXPECT_EQ(parse_error({"--repetition_penalty=0"}),
             "command line: repetition_penalty: must be above 0, got 0");
   EXPECT_THAT(parse_error({"--past_block=trim"}),
-              HasSubstr("must be \"block\" or \"slide\" or \"stop\""));
+              HasSubstr("must be \"auto\" or \"window\" or \"block\" or \"slide\" or \"stop\""));
   EXPECT_EQ(parse_error({"--num_samples=0"}),
             "command line: num_samples: must be at least 1, got 0");
   EXPECT_EQ(parse_error({"--max_new_tokens=0"}),

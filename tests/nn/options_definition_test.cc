@@ -193,6 +193,33 @@ TEST(OptionsDefinition, AShorterContextHasNoEmbeddingToCut) {
   EXPECT_EQ(model->num_params(), drawn(DType::f32)->num_params());
 }
 
+// One that is given to a model afterwards is that of a model that has had it from the beginning.
+TEST(OptionsDefinition, AWindowCanBeGivenToRotaryPositions) {
+  auto model = drawn(DType::f32);
+  GptConfig unlimited = config;
+  unlimited.attention_window = 0;
+  auto given = std::make_unique<Gpt>(unlimited, test_device());
+  std::map<std::string, Array> values;
+  model->parameters([&](const std::string& name, Parameter& p) { values[name] = p.array(); });
+  given->parameters([&](const std::string& name, Parameter& p) { p.assign(values.at(name)); });
+  NoGrad no_grad;
+  auto logits_of = [&](Gpt& gpt, bool cached) {
+    KvCache cache = gpt.make_cache(1);
+    return to_vector<float>(gpt(ids(1, 8), cached ? &cache : nullptr).array());
+  };
+  EXPECT_NE(logits_of(*given, false), logits_of(*model, false));
+  EXPECT_THROW(given->set_attention_window(0), Error);
+  EXPECT_THROW(given->set_attention_window(9), Error);  // block_size is 8
+  given->set_attention_window(5);
+  EXPECT_EQ(given->config().attention_window, 5);
+  for (bool cached : {false, true}) EXPECT_EQ(logits_of(*given, cached), logits_of(*model, cached));
+  EXPECT_THROW(given->set_attention_window(4), Error);
+  for (const char* position : {"learned", "none"}) {
+    unlimited.position = position;
+    EXPECT_THROW(Gpt(unlimited, test_device()).set_attention_window(5), Error);
+  }
+}
+
 // The logits of `tokens` in calls of n, in rings for at least `room` positions.
 std::vector<float> in_calls(Gpt& model, const std::vector<int32_t>& tokens, size_t n,
                             int64_t room = 0) {

@@ -15,9 +15,7 @@ using Tokens = std::vector<int32_t>;
 
 // A model whose every position and token matters: its weights are larger than at the start of
 // training. This one runs the layers that train; a_model() the packed ones, of the same weights.
-inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V, int64_t n_layer = 2) {
-  GptConfig config{
-      .block_size = T, .vocab_size = vocab_size, .n_layer = n_layer, .n_head = 2, .n_embd = 32};
+inline std::unique_ptr<Gpt> dense_model(const GptConfig& config) {
   auto model = std::make_unique<Gpt>(config, test_device(), 5);
   model->parameters([](const std::string&, Parameter& p) {
     if (p.shape().rank() == 2)
@@ -26,10 +24,28 @@ inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V, int64_t n_layer 
   });
   return model;
 }
-inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V, int64_t n_layer = 2) {
-  auto model = dense_model(vocab_size, n_layer);
+inline std::unique_ptr<Gpt> dense_model(int64_t vocab_size = V, int64_t n_layer = 2) {
+  return dense_model(
+      {.block_size = T, .vocab_size = vocab_size, .n_layer = n_layer, .n_head = 2, .n_embd = 32});
+}
+inline std::unique_ptr<Gpt> packed(std::unique_ptr<Gpt> model) {
   model->pack(WeightFormat::f32);
   return model;
+}
+inline std::unique_ptr<Gpt> a_model(int64_t vocab_size = V, int64_t n_layer = 2) {
+  return packed(dense_model(vocab_size, n_layer));
+}
+
+// One whose texts have no end: a ring of its cache holds 128 positions.
+constexpr int64_t W = 11, ring = 128;
+inline GptConfig endless_config(std::string position = "rotary") {
+  return {.block_size = T,
+          .vocab_size = V,
+          .n_layer = 3,
+          .n_head = 2,
+          .n_embd = 32,
+          .position = std::move(position),
+          .attention_window = W};
 }
 
 inline Tokens random_tokens(int64_t length, uint32_t seed) {

@@ -54,6 +54,28 @@ TEST(BenchSample, TimesAModelOfTheFieldsThatAreGiven) {
   EXPECT_EQ(json.at("activation"), "gelu_tanh");
 }
 
+TEST(BenchSample, ATextGoesOnWithoutEndWhereTheModelCan) {
+  std::vector<std::string> args{"--block_size=16",    "--n_layer=1",        "--n_head=2",
+                                "--n_embd=8",         "--vocab_size=11",    "--position=rotary",
+                                "--prompt_tokens=30", "--max_new_tokens=5", "--attention_window=5"};
+  nlohmann::json json = bench(args);
+  EXPECT_EQ(json.at("rows")[0].at("past_block"), "window");
+  EXPECT_EQ(json.at("window_is_approximate"), false);
+  const auto bytes = json.at("rows")[0].at("kv_cache_bytes");
+  args.back() = "--window=5";
+  args[7] = "--max_new_tokens=110";
+  json = bench(args);
+  EXPECT_EQ(json.at("rows")[0].at("past_block"), "window");
+  EXPECT_EQ(json.at("rows")[0].at("kv_cache_bytes"), bytes);
+  EXPECT_EQ(json.at("window_is_approximate"), true);
+  EXPECT_EQ(json.at("attention_window"), 5);
+  args.back() = "--position=learned";
+  args[7] = "--max_new_tokens=5";
+  EXPECT_EQ(bench(args).at("rows")[0].at("past_block"), "block");
+  args.push_back("--past_block=window");
+  EXPECT_THAT(output_of(bench_sample_command, args), testing::HasSubstr("position=learned"));
+}
+
 // The host waits for a device, but not for its own CPU.
 TEST(BenchSample, SaysWhatOfAStepIsLaunchesAndWaits) {
   const std::string text = output_of(

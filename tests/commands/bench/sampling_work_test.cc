@@ -81,6 +81,33 @@ TEST(SamplingWork, WindowsThatAreComputedAgainCount) {
   EXPECT_DOUBLE_EQ(measure(*model, w, 1).flops_a_step, flops(1 + 1 + 32 + 1, 63 + 64 + 528 + 33));
 }
 
+// A model with a window of 40 goes on without computing anything again: the steps at 39 to 42
+// tokens see 39 and three times 40; without the cache they compute the whole text.
+TEST(SamplingWork, AnEndlessTextsStepsSeeAWindow) {
+  auto model = std::make_unique<Gpt>(GptConfig{.block_size = T,
+                                               .vocab_size = V,
+                                               .n_layer = L,
+                                               .n_head = H,
+                                               .n_embd = C,
+                                               .position = "rotary",
+                                               .attention_window = 40},
+                                     test_device(), 1);
+  model->pack(WeightFormat::f32);
+  Workload w{.batch = 3, .prompt_tokens = 38, .new_tokens = 5, .past_block = PastBlock::window};
+  Timing timing = measure(*model, w, 1);
+  const double seen = (39 + 3 * 40) / 4.0;
+  EXPECT_DOUBLE_EQ(timing.bytes_a_step, 4 * (blocks + head) + 3 * seen * caches.at(DType::f32));
+  EXPECT_DOUBLE_EQ(timing.flops_a_step, 3 * 2 * (blocks + head + L * 2 * C * seen));
+  const size_t ring = timing.kv_cache_bytes;
+  w.kv_cache = false;
+  const double pairs = (39 * 40 / 2 + 40 * 41 / 2 + (820 + 40) + (820 + 2 * 40)) / 4.0;
+  timing = measure(*model, w, 1);
+  EXPECT_DOUBLE_EQ(timing.flops_a_step, 3 * 2 * (40.5 * blocks + head + L * 2 * C * pairs));
+  w.kv_cache = true;
+  w.new_tokens = 4 * T;
+  EXPECT_EQ(measure(*model, w, 1).kv_cache_bytes, ring);
+}
+
 // 4 GB and 6 GFLOP in half a second, on a machine of 16 GB/s and 100, 200 and 400 GFLOP/s.
 TEST(SamplingWork, SharesAreOfWhatTheMachineDoesInThatTime) {
   BenchRow row;

@@ -83,6 +83,43 @@ TEST_F(SampleCommand, AQuantizedFileGivesTheTextOfItsFormat) {
   }
 }
 
+// By default a text goes on without end where the model can, as block elsewhere.
+TEST_F(SampleCommand, PastBlockIsWhatTheModelAllows) {
+  auto in = [&](const std::string& name, const GptConfig& config) {
+    CheckpointFile file;
+    put_parameters(file, *dense_model(config));
+    put_tokenizer(file, tokenizer());
+    save(folder_ / name, file);
+    return "--init_from=" + (folder_ / name);
+  };
+  GptConfig config = endless_config();
+  const std::string endless = in("endless.h5", config);
+  config.attention_window = 0;
+  const std::string rotary = in("rotary.h5", config), learned = "--out_dir=" + folder_.path();
+  auto past = [](const std::string& model, const std::string& mode) {
+    return sample({model, "--past_block=" + mode});
+  };
+  EXPECT_EQ(sample({endless}), past(endless, "window"));
+  EXPECT_NE(sample({endless}), past(endless, "block"));
+  for (const std::string& model : {learned, rotary}) {
+    EXPECT_EQ(sample({model}), past(model, "block"));
+    EXPECT_NE(sample({model}), past(model, "slide"));
+    EXPECT_THAT(past(model, "window"), HasSubstr("past_block=window: needs a model whose"));
+  }
+  EXPECT_THAT(sample({endless, "--keep=3"}), HasSubstr("leave keep out"));
+
+  // The weights are the same, and so is what a window given to them makes of them.
+  testing::internal::CaptureStderr();
+  const std::string given = sample({rotary, fmt::format("--window={}", W)});
+  EXPECT_THAT(
+      testing::internal::GetCapturedStderr(),
+      HasSubstr("rotary.h5: a window of 11 positions; trained without a window: approximate"));
+  EXPECT_EQ(given, sample({endless}));
+  EXPECT_THAT(sample({rotary, "--window=17"}), HasSubstr("it can be 1 to 16"));
+  EXPECT_THAT(sample({learned, "--window=11"}), HasSubstr("this model has position=learned"));
+  EXPECT_THAT(sample({endless, "--window=12"}), HasSubstr("trained with one of 11 and keeps it"));
+}
+
 // Standard output as the shell's > and | give it, for as long as this lives.
 class Redirected {
  public:
