@@ -25,10 +25,11 @@ std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, Device
 // Writes config.json, generation_config.json, model.safetensors and `tokenizer`'s files (optional)
 // into `folder`, made if it is missing: all of them or, on Error or a request to stop, none. They
 // hold one digest (folio_digest, that transformers ignores) by which load_hugging_face knows that
-// they belong together, and a model is there only once the last is in place. A model without biases
-// gets biases of zero, which GPT-2 has. With `trim_vocab` rows of the embedding that no token has
-// are left out.
-void save_hugging_face(const std::filesystem::path& folder, Gpt& model, const Tokenizer* tokenizer,
-                       bool trim_vocab = false);
+// they belong together, and a model is there only once the last is in place. The layout is that of
+// the one class of transformers' that computes the model, whose name is returned: GPT2LMHeadModel,
+// LlamaForCausalLM or Qwen3ForCausalLM; Error names the fields for which there is none
+// (export_config). With `trim_vocab` rows of the embedding that no token has are left out.
+std::string save_hugging_face(const std::filesystem::path& folder, Gpt& model,
+                              const Tokenizer* tokenizer, bool trim_vocab = false);
 
 }  // namespace folio

@@ -1,33 +1,47 @@
 #pragma once
-#include <map>
 #include <string>
+#include <variant>
+#include <vector>
 
+#include "core/check.h"
 #include "data/hugging_face/gpt2_config.h"
+#include "data/hugging_face/llama_config.h"
 #include "nn/gpt_config.h"
 
 namespace folio {
 
-// The fields of a model and the keys of its config.json, which says the same of a GPT-2.
+// The fields of a model and the keys of its config.json, which says the same of a GPT-2, a Llama or
+// a Qwen3.
 GptConfig gpt_config(const Gpt2Config& config);
-// `rows` of the token embedding are written. Throws Error, naming the field, for a model that is no
-// GPT-2: it would not come back as it is. But for dropout, which is for training, and biases: a
-// model without them gets zeros.
-Gpt2Config gpt2_config(const GptConfig& config, int64_t rows);
+GptConfig gpt_config(const LlamaConfig& config);
 
-// `back` is what a reader of the model's export would get. Throws Error, naming the field, if one
-// of its fields (each_field) differs from the model's.
+// The config.json of a model's export, of which `rows` of the token embedding are written: a
+// GPT-2's, a Llama's or a Qwen3's, whichever says all of its fields. Dropout, which is for
+// training, may differ, and a GPT-2 without biases gets zeros. Throws Error for any other model,
+// with the fields in which it differs from the nearest of the three: it would not come back as it
+// is.
+using ExportConfig = std::variant<Gpt2Config, LlamaConfig>;
+ExportConfig export_config(const GptConfig& config, int64_t rows);
+// The class of transformers' that computes it: "GPT2LMHeadModel".
+std::string architecture(const ExportConfig& config);
+
+struct Difference {
+  std::string field, value, other;
+};
+
+// The fields (each_field) in which `other` is not as `config`.
 template <class Config>
-void check_comes_back(const Config& model, const Config& back) {
-  std::map<std::string, std::string> said;
-  each_field(back, [&](const char* name, const auto& field, auto) {
-    said[name] = fmt::format("{}", field);
+std::vector<Difference> differences(const Config& config, const Config& other) {
+  std::vector<Difference> all;
+  each_field(config, [&](const char* name, const auto& field, auto) {
+    all.push_back({name, fmt::format("{}", field), ""});
   });
-  each_field(model, [&](const char* name, const auto& field, auto) {
-    std::string value = fmt::format("{}", field);
-    check(said.at(name) == value,
-          "export: the model has {} = {}; a GPT-2 of Hugging Face's has {}, and cannot say it",
-          name, value, said.at(name));
+  size_t i = 0;
+  each_field(other, [&](const char*, const auto& field, auto) {
+    all.at(i++).other = fmt::format("{}", field);
   });
+  std::erase_if(all, [](const Difference& one) { return one.value == one.other; });
+  return all;
 }
 
 }  // namespace folio

@@ -3,14 +3,13 @@
 #include <list>
 #include <map>
 
+#include "checkpoint/export_tensors.h"
 #include "checkpoint/hugging_face_config.h"
-#include "checkpoint/tensor_names.h"
 #include "core/process/stop.h"
 #include "data/files/files.h"
 #include "data/files/replacement_file.h"
 #include "data/files/sha256.h"
 #include "data/hugging_face/tokenizer_files.h"
-#include "data/safetensors/safetensors.h"
 
 namespace folio {
 namespace {
@@ -20,37 +19,13 @@ using Texts = std::map<std::string, std::string>;  // by the file's name
 
 constexpr const char* weights_name = "model.safetensors";
 
-// The parameters as the file will have them.
-std::vector<SafetensorsSource> sources(Gpt& model, int64_t rows) {
-  std::vector<SafetensorsSource> tensors;
-  model.parameters([&](const std::string& name, Parameter& parameter) {
-    Array values = parameter.array();
-    if (name == "transformer.wte.weight") values = values.slice(0, rows);
-    bool conv1d = is_conv1d(name);
-    Shape shape = values.shape();
-    tensors.push_back({.name = name,
-                       .dtype = DType::f32,
-                       .shape = conv1d ? Shape{shape[1], shape[0]} : shape,
-                       .make = [values, conv1d] {
-                         return conv1d ? backend(values)->layout.transpose(values, 0, 1, DType::f32)
-                                       : values;
-                       }});
-    bool missing_bias = !model.config().bias && name.ends_with(".weight") &&
-                        !name.ends_with("wte.weight") && !name.ends_with("wpe.weight");
-    if (!missing_bias) return;
-    tensors.push_back({.name = name.substr(0, name.size() - 6) + "bias",
-                       .dtype = DType::f32,
-                       .shape = {shape[0]},
-                       .make = [n = shape[0]] { return zeros({n}, DType::f32, cpu); }});
-  });
-  return tensors;
-}
-
-Texts texts(const Gpt2Config& config, const Tokenizer* tokenizer, const std::string& digest) {
+Texts texts(const ExportConfig& config, int64_t block_size, const Tokenizer* tokenizer,
+            const std::string& digest) {
   int64_t end = tokenizer ? tokenizer->end_of_text().value_or(-1) : -1;
   Texts files;
-  if (tokenizer) files = tokenizer_files(*tokenizer, config.n_positions, digest);
-  files["config.json"] = config_json(config, end, digest);
+  if (tokenizer) files = tokenizer_files(*tokenizer, block_size, digest);
+  files["config.json"] =
+      std::visit([&](const auto& one) { return config_json(one, end, digest); }, config);
   files["generation_config.json"] = generation_config_json(end);
   return files;
 }
@@ -119,16 +94,19 @@ class Replacement {
 
 }  // namespace
 
-void save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* tokenizer,
-                       bool trim_vocab) {
+std::string save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* tokenizer,
+                              bool trim_vocab) {
+  const int64_t block_size = model.config().block_size;
   int64_t rows = model.config().vocab_size;
   if (trim_vocab && tokenizer) rows = std::min(rows, tokenizer->vocab_size());
-  Gpt2Config config = gpt2_config(model.config(), rows);
-  std::vector<SafetensorsSource> tensors = sources(model, rows);
-  std::string digest = digest_of(texts(config, tokenizer, ""), tensors);
+  const ExportConfig config = export_config(model.config(), rows);
+  const bool is_gpt2 = std::holds_alternative<Gpt2Config>(config);
+  std::vector<SafetensorsSource> tensors =
+      is_gpt2 ? gpt2_tensors(model, rows) : llama_tensors(model, rows);
+  std::string digest = digest_of(texts(config, block_size, tokenizer, ""), tensors);
 
   Replacement files(folder);
-  for (const auto& [name, text] : texts(config, tokenizer, digest))
+  for (const auto& [name, text] : texts(config, block_size, tokenizer, digest))
     write_all(files.add(name), text, files.path(name));
   write_safetensors(files.add(weights_name), files.path(weights_name), std::move(tensors),
                     {{"format", "pt"}, {"folio_digest", digest}});
@@ -140,6 +118,7 @@ void save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* toke
                 "tokenizer.json",    "special_tokens_map.json",
                 "added_tokens.json", "tokenizer_config.json"};
   files.commit(obsolete);
+  return architecture(config);
 }
 
 }  // namespace folio

@@ -16,4 +16,9 @@ bool is_conv1d(std::string_view name);
 // weights; `name` is parameter_name's.
 bool is_buffer(std::string_view name);
 
+// The tensor of transformers' Llama or Qwen3 that holds a part of one of its parameters: those of
+// "transformer.h.0.attn.c_attn.weight" are queries, keys and values, those of c_fc gate and up; any
+// other has one part alone.
+std::string llama_name(const std::string& name, size_t part);
+
 }  // namespace folio

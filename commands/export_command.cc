@@ -45,12 +45,15 @@ int export_command(int argc, char** argv) {
   check(!trim_vocab || opened.tokenizer,
         "--trim_vocab: {} has no tokenizer whose tokens could be counted", opened.source);
   if (!opened.attributes.empty()) say("{}\n", opened.described());
-  save_hugging_face(to, *opened.model, opened.tokenizer.get(), trim_vocab);
+  const std::string architecture =
+      save_hugging_face(to, *opened.model, opened.tokenizer.get(), trim_vocab);
   say("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n", opened.source,
       to, opened.tokenizer ? " and the tokenizer" : "");
   if (!opened.tokenizer) say("{} has no tokenizer to go with it\n", opened.source);
   say_rows(opened, trim_vocab);
-  if (!opened.model->config().bias)
+  const bool is_gpt2 = architecture == "GPT2LMHeadModel";
+  if (!is_gpt2) say("to transformers it is a {}\n", architecture);
+  if (is_gpt2 && !opened.model->config().bias)
     say("the model has no biases and GPT-2 has: they are written as zeros\n");
   return 0;
 }

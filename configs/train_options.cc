@@ -18,6 +18,7 @@ Rule rule_of(const std::string& name, Rule by_type) {
   if (name == "position") return one_of({"learned", "rotary", "none"});
   if (name == "norm") return one_of({"layer", "rms"});
   if (name == "qk_norm") return one_of({"off", "rms", "rms_learned"});
+  if (name == "residual_init") return one_of({"scaled", "zero"});
   if (name == "rope_theta") return above_0();
   for (const char* free :
        {"norm_eps", "logit_softcap", "ffn_hidden", "head_dim", "n_kv_head", "attention_window"})

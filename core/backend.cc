@@ -43,7 +43,7 @@ std::string name_of(Device device) {
     case Device::Type::cpu:
       return "cpu";
     case Device::Type::cuda:
-      return fmt::format("cuda:{}", device.index);
+      return device.index == 0 ? "cuda" : fmt::format("cuda:{}", device.index);
     case Device::Type::registered:
       return registered().at(size_t(device.index)).name;
   }
@@ -59,7 +59,7 @@ std::vector<std::string> device_names() {
 
 Device device_named(std::string_view name) {
   if (name == "cpu") return cpu;
-  if (name == "cuda" || name == "cuda:0") {
+  if (name == "cuda") {
     cuda();  // Error if there is none
     return Device(Device::Type::cuda);
   }

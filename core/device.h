@@ -36,7 +36,7 @@ class RunningOn {
   std::optional<Device> outer_;
 };
 
-std::string name_of(Device device);          // "cpu", "cuda:0", or as it was registered
+std::string name_of(Device device);          // as device_named knows it
 Device device_named(std::string_view name);  // throws Error for a name or device folio lacks
 std::vector<std::string> device_names();     // of those that this process has
 

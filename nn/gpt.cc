@@ -35,6 +35,7 @@ void check_names(const GptConfig& c) {
   check_name("position", c.position, {"learned", "rotary", "none"});
   check_name("norm", c.norm, {"layer", "rms"});
   check_name("qk_norm", c.qk_norm, {"off", "rms", "rms_learned"});
+  check_name("residual_init", c.residual_init, {"scaled", "zero"});
 }
 
 GptConfig checked(const GptConfig& c) {
@@ -76,7 +77,8 @@ Gpt::Gpt(const GptConfig& config, Device device)
 
 Gpt::Gpt(const GptConfig& config, Device device, uint64_t seed) : Gpt(config, device) {
   context_.random = {seed};
-  double residual_std = 0.02 / std::sqrt(2.0 * double(config.n_layer));
+  const bool from_zero = config.residual_init == "zero";
+  const double residual_std = from_zero ? 0 : 0.02 / std::sqrt(2.0 * double(config.n_layer));
   parameters([&](const std::string& name, Parameter& parameter) {
     if (parameter.shape().rank() != 2) return;
     Array values(parameter.shape(), parameter.dtype(), device);

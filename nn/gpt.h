@@ -14,7 +14,8 @@ namespace folio {
 class Gpt : public Module {
  public:
   // Throws Error for a configuration that cannot be. Weights start as nanoGPT's: normal(0, 0.02),
-  // those that write to the residual stream scaled by 1 / sqrt(2 n_layer), biases 0.
+  // those that write to the residual stream scaled by 1 / sqrt(2 n_layer) or, with
+  // residual_init=zero, as zeros, so that each block starts as the identity; biases 0.
   Gpt(const GptConfig& config, Device device, uint64_t seed);
   // The matrices are shapes alone until whoever loads the model sets every parameter, or packs its
   // weights.

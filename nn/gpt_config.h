@@ -27,6 +27,7 @@ struct GptConfig {
   int64_t attention_window = 0;
   bool tie_weights = true;
   double logit_softcap = 0;
+  std::string residual_init = "scaled";  // scaled or zero
 
   // What the zeros stand for.
   Heads heads() const {
@@ -67,6 +68,8 @@ void each_field(Config& config, F&& f) {
     "positions that one sees, the last ones, itself included; 0: all");
   f("tie_weights", config.tie_weights, "the head's matrix is the token embedding's");
   f("logit_softcap", config.logit_softcap, "c: logits become c tanh(logits / c); 0: they stay");
+  f("residual_init", config.residual_init,
+    "how what writes to the residual stream starts: scaled by 1 / sqrt(2 n_layer), or as zeros");
 }
 
 inline bool is_model_field(std::string_view name) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/backend.h"
 #include "core/machine.h"
-#include "core/profile.h"
 #include "sample/decoder.h"
 
 namespace folio {
@@ -132,10 +132,12 @@ double step_seconds_of(const Generated& generated, int64_t new_tokens) {
   return generated.seconds / double(std::max<int64_t>(1, new_tokens - 1));
 }
 
-// What the device takes for the operations of one step, all of which are queued before it comes to
-// them.
-double device_seconds_of_step(Gpt& model, const std::vector<int32_t>& prompt,
-                              const GenerateOptions& options) {
+// What the device takes for the operations of a step in the middle of the workload, all of which
+// are queued before it comes to them.
+double device_seconds_of_step(Gpt& model, const Workload& w, const GenerateOptions& options) {
+  const int64_t middle = w.prompt_tokens + w.new_tokens / 2;
+  const int64_t length = std::max<int64_t>(1, std::min(middle, model.config().block_size - 3));
+  const std::vector<int32_t> prompt = random_tokens(length, model.config().vocab_size);
   Decoder decoder(model, {.window = {model.config().block_size, options.past_block, options.keep},
                           .batch_size = options.batch_size,
                           .max_length = std::ssize(prompt) + 3,
@@ -150,10 +152,12 @@ double device_seconds_of_step(Gpt& model, const std::vector<int32_t>& prompt,
   };
   step();
   step();  // the first that reads what was drawn, for the memory that it takes
-  double sum = 0;
-  for (const OperationTime& op : profile(model.context().device, step).operations)
-    sum += op.seconds;
-  return sum;
+  Machine& machine = backend(model.context().device)->machine;
+  machine.marks();  // of nobody any more
+  machine.mark();
+  step();
+  machine.mark();
+  return machine.marks().at(1);
 }
 
 }  // namespace
@@ -194,7 +198,7 @@ Timing measure(Gpt& model, const Workload& w, int64_t runs) {
                 .windows = windows_of(all, w.prompt_tokens, model.config().block_size)};
   count_work(model, w, timing);
   if (model.context().device == cpu) return timing;
-  timing.device_seconds = device_seconds_of_step(model, prompts[0], options);
+  timing.device_seconds = device_seconds_of_step(model, w, options);
   auto median_step = [&](auto&& generated) {
     std::vector<double> seconds;
     for (int64_t i = 0; i < runs; ++i)

@@ -78,14 +78,17 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
   const bool whole = uncached.workload.past_block == PastBlock::window;
   say("  without, it computes {} again: it {}.\n", whole ? "the whole text" : "every window",
       work(uncached, peak));
-  bool by_memory = share_of_bandwidth(cached, peak) > share_of_peak(cached, peak);
+  const double of_bandwidth = share_of_bandwidth(cached, peak),
+               of_peak = share_of_peak(cached, peak);
+  const char* pace = std::max(of_bandwidth, of_peak) < 0.4
+                         ? "its operations one after the other, each too small to fill the machine"
+                     : of_bandwidth > of_peak ? "reading the weights, which a larger batch shares"
+                                              : "the multiply-adds and what lies between them";
   say("  So {:.0f} times fewer multiply-adds give a gain of {:.1f}: each weight that is read "
       "serves "
       "{} row{} instead of whole {},\n  and what paces a cached step is {}.\n",
       fewer, gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s",
-      whole ? "texts" : "windows",
-      by_memory ? "reading the weights, which a larger batch shares"
-                : "the multiply-adds and what lies between them");
+      whole ? "texts" : "windows", pace);
 }
 
 void explain_waits(const BenchRow& cached, const BenchRow& uncached) {

@@ -1,6 +1,6 @@
 #pragma once
 #include "core/backend.h"
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 namespace folio {
 

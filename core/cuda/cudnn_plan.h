@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 namespace folio::cuda {
 

@@ -94,8 +94,8 @@ std::string DevicePages::grow(size_t end) {
     return "";
   size_t free = 0, total = 0;
   check_status(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-  return fmt::format("{} left of the {} of cuda:{}; make batch_size or block_size smaller", free,
-                     total, device_);
+  return fmt::format("{} left of the {} of cuda; make batch_size or block_size smaller", free,
+                     total);
 }
 
 bool DevicePages::add(size_t bytes) {

@@ -17,6 +17,8 @@ class DevicePages final : public Pages {
   char* base() const override { return base_; }
   size_t limit() const override { return limit_; }
   std::string grow(size_t end) override;
+  // As cudaMalloc gives it; cuBLASLt refuses a workspace that is less.
+  size_t alignment() const override { return 256; }
 
  private:
   bool add(size_t bytes);  // after end_; false if the device has no more

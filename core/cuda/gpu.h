@@ -42,24 +42,51 @@ struct LaunchShape {
 // Error, naming the kernel, the shape and the status, unless it is cudaSuccess.
 void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape& shape);
 
-// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), with the opt-in that more than 48 KB
-// of dynamic shared memory need. `name` is for the Error if it cannot be.
+// The most blocks of a grid that is worth to start before the kernel before has ended: one for each
+// multiprocessor, so that they keep nobody's place. 0 where the GPU cannot (before compute
+// capability 9.0).
+unsigned most_early_blocks();
+
 template <class... Parameters, class... Arguments>
-void launch(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
-            cudaStream_t stream, Arguments... arguments) {
+void launch_as(bool early, std::string_view name, void (*kernel)(Parameters...),
+               const LaunchShape& shape, cudaStream_t stream, Arguments... arguments) {
   cudaError_t status = cudaSuccess;
   if (shape.shared_bytes > size_t{48} << 10)
     status =
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, int(shape.shared_bytes));
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
+  config.attrs = &attribute;
+  const dim3& grid = shape.grid;
+  const bool starts_early = early && uint64_t(grid.x) * grid.y * grid.z <= most_early_blocks();
+  config.numAttrs = starts_early ? 1 : 0;
   if (status == cudaSuccess)
     status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
   check_launch(status, name, shape);
+}
+
+// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), with the opt-in that more than 48 KB
+// of dynamic shared memory need. `name` is for the Error if it cannot be.
+template <class... Parameters, class... Arguments>
+void launch(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
+            cudaStream_t stream, Arguments... arguments) {
+  launch_as(false, name, kernel, shape, stream, arguments...);
+}
+
+// The same for a kernel that begins with after_previous_kernel() (core/cuda/ptx.h): a small grid
+// starts while the kernel before it in the stream still runs, so that the way from one to the next,
+// most of the time of a chain of small kernels, is shorter.
+template <class... Parameters, class... Arguments>
+void launch_early(std::string_view name, void (*kernel)(Parameters...), const LaunchShape& shape,
+                  cudaStream_t stream, Arguments... arguments) {
+  launch_as(true, name, kernel, shape, stream, arguments...);
 }
 
 }  // namespace folio::cuda

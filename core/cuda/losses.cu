@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(threads)
   if (target < 0) {
     if (threadIdx.x == 0) losses[blockIdx.x] = 0;
     if (to)
-      for (int64_t i = threadIdx.x; i < V; i += threads) to[i] = G(0.0f);
+      for (int64_t i = threadIdx.x; i < ld; i += threads) to[i] = G(0.0f);
     return;
   }
   const A of_target = softcap.value(x[target]);  // before `to`, which may be x, is written
@@ -118,6 +118,7 @@ __global__ void __launch_bounds__(threads)
     store_pack(to + i, out);
   }
   if (const int64_t i = packed + threadIdx.x; i < V) to[i] = grad(x[i], i);
+  for (int64_t i = V + threadIdx.x; i < ld; i += threads) to[i] = G(0.0f);
 }
 
 constexpr int sum_threads = 512;
@@ -162,8 +163,18 @@ int64_t chunk_rows(int64_t m, int64_t V, int64_t most) {
   return ((m + chunks - 1) / chunks + 7) / 8 * 8;
 }
 
-// Columns of logits for V of them: an odd V is no multiple of what is read at once.
+// Columns of logits for V of them: an odd V is no multiple of what is read at once, and for its
+// products cuBLASLt has none of its fast ways.
 int64_t padded(int64_t V) { return (V + 127) / 128 * 128; }
+
+// w [V, C] with zeros below -> [padded(V), C]
+Array with_padding(const Array& w) {
+  const int64_t V = w.dim(0);
+  Array all({padded(V), w.dim(1)}, w.dtype(), w.device()), rest = all.slice(V, padded(V));
+  backend(w)->layout.copy_block(w, 0, all, 0, V, 0);
+  if (rest.size() > 0) backend(w)->elementwise.fill(rest, 0);
+  return all;
+}
 
 // The losses of rows of products [rows, padded(V)], of which `softcap` makes logits, and, unless it
 // is null, the gradient in them.
@@ -203,28 +214,31 @@ CrossEntropy cross_entropy(const Array& x, const Array& w, const Array& targets,
   CrossEntropy result{Array({}, dtype_of<A>, device), {}, {}};
   const Array losses({m}, DType::f64, device), count = count_of(targets);
   const Array logits({chunk, ld}, dtype_of<A>, device), rows = x.reshape({m, C});
-  Array dlogits, dx;
+  Array dlogits, dx, all_dw;
   if (with_grad) {
     dlogits = std::is_same_v<A, T> ? logits : Array({chunk, ld}, x.dtype(), device);
     result.dx = Array(x.shape(), x.dtype(), device);
     result.dw = Array(w.shape(), dtype_of<A>, device);
     dx = result.dx.reshape({m, C});
     if (m == 0) backend(x)->elementwise.fill(result.dw, 0);
+    all_dw = V == ld ? result.dw : Array({ld, C}, dtype_of<A>, device);
   }
-  const cuda::Matrix weight{w.address(), w.dtype(), V, C},
-      weight_transposed{w.address(), w.dtype(), V, C, true};
+  const Array all_w = V == ld ? w : with_padding(w);
+  const cuda::Matrix weight{all_w.address(), w.dtype(), ld, C},
+      weight_transposed{all_w.address(), w.dtype(), ld, C, true};
   for (int64_t i = 0; i < m; i += chunk) {
     const int64_t n = std::min(chunk, m - i);
     const cuda::Matrix xs{rows.slice(i, i + n).address(), x.dtype(), n, C};
-    cuda::matmul(xs, weight_transposed, {logits.address(), dtype_of<A>, n, V, false, 0, ld});
+    cuda::matmul(xs, weight_transposed, {logits.address(), dtype_of<A>, n, ld});
     losses_of<A, T>(logits, targets.data<int32_t>() + i, n, V, factor, softcap, count,
                     losses.data<double>() + i, with_grad ? dlogits.data<T>() : nullptr);
     if (!with_grad) continue;
-    const cuda::Matrix dy{dlogits.address(), x.dtype(), n, V, false, 0, ld},
-        dy_transposed{dlogits.address(), x.dtype(), n, V, true, 0, ld};
+    const cuda::Matrix dy{dlogits.address(), x.dtype(), n, ld},
+        dy_transposed{dlogits.address(), x.dtype(), n, ld, true};
     cuda::matmul(dy, weight, {dx.slice(i, i + n).address(), x.dtype(), n, C});
-    cuda::matmul(dy_transposed, xs, {result.dw.address(), dtype_of<A>, V, C}, 1, i > 0);
+    cuda::matmul(dy_transposed, xs, {all_dw.address(), dtype_of<A>, ld, C}, 1, i > 0);
   }
+  if (with_grad && V < ld && m > 0) backend(x)->layout.copy_block(all_dw, 0, result.dw, 0, V, 0);
   write_mean<A>(losses, count, factor, result.loss);
   return result;
 }

@@ -1,7 +1,8 @@
 #include "core/cuda/cuda_backend.h"
-#include "core/cuda/each.h"
+#include "core/cuda/kernels/elementwise.h"
 #include "core/cuda/matmul_plan.h"
 #include "core/cuda/reductions.h"
+#include "core/cuda/stream.h"
 #include "core/devices/sum_dtype.h"
 #include "core/devices/visit_dtype.h"
 
@@ -18,22 +19,6 @@ Shape with_last(Shape shape, int64_t last) {
 // All of x as a matrix [rows, last dimension].
 Matrix matrix(const Array& x, bool transposed = false) {
   return {x.address(), x.dtype(), x.rows(), x.dim(-1), transposed};
-}
-
-template <class Op, class T, class A = SumOf<T>>
-void activate(const T* x, T* y, int64_t size) {
-  cuda::each("linear's activation", size,
-             [=] __device__(int64_t i) { y[i] = T(Op::value(A(x[i]))); });
-}
-
-// dx = dx slope(pre), and act(pre) in `post`, which may be null.
-template <class Op, class T, class A = SumOf<T>>
-void finish_grad(T* dx, const T* pre, T* post, int64_t size) {
-  cuda::each("linear_grad_x's activation", size, [=] __device__(int64_t i) {
-    const A x = A(pre[i]);
-    if (post) post[i] = T(Op::value(x));
-    dx[i] = T(A(dx[i]) * Op::slope(x));
-  });
 }
 
 class CudaProductOps final : public ProductOps {
@@ -73,8 +58,7 @@ class CudaProductOps final : public ProductOps {
     if (act == Unary::none) return y;
     visit_dtype(x.dtype(), "linear", [&](auto t) {
       using T = decltype(t);
-      visit_unary(act,
-                  [&](auto op) { activate<decltype(op)>(sum.data<T>(), y.data<T>(), y.size()); });
+      cuda::unary<T>(act, sum.data<T>(), y.data<T>(), y.size(), cuda::stream());
     });
     return y;
   }
@@ -90,10 +74,8 @@ class CudaProductOps final : public ProductOps {
     if (act == Unary::none) return dx;
     visit_dtype(dy.dtype(), "linear_grad_x", [&](auto t) {
       using T = decltype(t);
-      visit_unary(act, [&](auto op) {
-        finish_grad<decltype(op), T>(dx.data<T>(), pre.data<T>(), keep ? post->data<T>() : nullptr,
-                                     dx.size());
-      });
+      cuda::unary_grad_and_value<T>(act, pre.data<T>(), dx.data<T>(),
+                                    keep ? post->data<T>() : nullptr, dx.size(), cuda::stream());
     });
     return dx;
   }

@@ -31,6 +31,25 @@ __device__ inline void pause([[maybe_unused]] uint64_t nanoseconds) {
 #endif
 }
 
+// The first thing in a kernel of launch_early: waits until the kernel before it in the stream has
+// ended, all that it wrote is seen, and the one after it may start. What comes before this may only
+// prefetch (PTX ISA, griddepcontrol).
+__device__ inline void after_previous_kernel() {
+#if defined(CUDA_EMULATOR)
+  emulator::after_previous_kernel();
+#elif __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// Begins to bring what lies around `at` into the GPU's second cache.
+__device__ inline void prefetch([[maybe_unused]] const void* at) {
+#if !defined(CUDA_EMULATOR)
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+#endif
+}
+
 // 2^x, within 2 ulp.
 __device__ inline float exp2_fast(float x) {
 #if defined(CUDA_EMULATOR)

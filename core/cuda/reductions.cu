@@ -50,36 +50,76 @@ __device__ double reduce_run(const T* x, int64_t n, int64_t step) {
   return total;
 }
 
-// A warp a row, a lane every 32nd number of it.
-template <class Op, class T>
-void reduce_rows(const T* x, int64_t rows, int64_t n, SumOf<T>* y) {
-  each_row("reduce", rows, [=] __device__(int64_t row, int lane) {
-    double total = reduce_run<Op>(x + row * n + lane, (n - lane + 31) / 32, 32);
-    for (int lanes = 16; lanes > 0; lanes /= 2)
-      total = Op::combine(total, __shfl_xor_sync(cuda::all_lanes, total, lanes));
-    if (lane == 0) y[row] = SumOf<T>(total);
+// How many parts n numbers are reduced in, for each of `results`: enough threads for a large GPU,
+// `threads` of them a part, with at least 256 numbers each, as the shape alone says.
+int64_t parts_of(int64_t n, int64_t results, int64_t threads) {
+  constexpr int64_t enough = 1 << 17, most = 64;
+  const int64_t wanted = enough / std::max<int64_t>(1, results * threads);
+  return std::clamp<int64_t>(std::min(wanted, n / (256 * threads)), 1, most);
+}
+
+// The parts [parts, results] of each result, one after the other.
+template <class Op, class Y>
+void combine_parts(const Array& parts, int64_t results, Y* y) {
+  const auto* from = parts.data<double>();
+  const int64_t count = parts.size() / results;
+  each("reduce's parts", results, [=] __device__(int64_t i) {
+    double total = Op::start;
+#pragma unroll 8
+    for (int64_t part = 0; part < count; ++part)
+      total = Op::combine(total, from[part * results + i]);
+    y[i] = Y(total);
   });
 }
 
-// A thread a column.
-template <class Op, class T>
-void reduce_columns(const T* x, int64_t outer, int64_t n, int64_t inner, SumOf<T>* y) {
-  each("reduce", outer * inner, [=] __device__(int64_t i) {
-    y[i] = SumOf<T>(reduce_run<Op>(x + i / inner * n * inner + i % inner, n, inner));
+// A warp a part of a row, a lane every 32nd number of it.
+template <class Op, class T, class Y>
+void reduce_rows(const T* x, int64_t rows, int64_t n, int64_t parts, Y* y) {
+  each_row("reduce", rows * parts, [=] __device__(int64_t i, int lane) {
+    const int64_t row = i % rows, part = i / rows;
+    const int64_t begin = n * part / parts, size = n * (part + 1) / parts - begin;
+    double total = reduce_run<Op>(x + row * n + begin + lane, (size - lane + 31) / 32, 32);
+    for (int lanes = 16; lanes > 0; lanes /= 2)
+      total = Op::combine(total, __shfl_xor_sync(cuda::all_lanes, total, lanes));
+    if (lane == 0) y[i] = Y(total);
   });
+}
+
+// A thread a part of a column.
+template <class Op, class T, class Y>
+void reduce_columns(const T* x, int64_t outer, int64_t n, int64_t inner, int64_t parts, Y* y) {
+  const int64_t columns = outer * inner;
+  each("reduce", columns * parts, [=] __device__(int64_t i) {
+    const int64_t column = i % columns, part = i / columns, begin = n * part / parts;
+    const T* from = x + (column / inner * n + begin) * inner + column % inner;
+    y[i] = Y(reduce_run<Op>(from, n * (part + 1) / parts - begin, inner));
+  });
+}
+
+template <class Op, class T>
+void reduce(const T* x, int64_t outer, int64_t n, int64_t inner, Array& y) {
+  auto in_parts = [&](int64_t parts, auto* to) {
+    if (inner == 1)
+      reduce_rows<Op>(x, outer, n, parts, to);
+    else
+      reduce_columns<Op>(x, outer, n, inner, parts, to);
+  };
+  const int64_t results = outer * inner, parts = parts_of(n, results, inner == 1 ? 32 : 1);
+  auto* to = y.data<SumOf<T>>();
+  if (parts == 1) return in_parts(1, to);
+  const Array partial({parts, results}, DType::f64, y.device());
+  in_parts(parts, partial.data<double>());
+  combine_parts<Op>(partial, results, to);
 }
 
 Array reduced(Reduction op, const Array& x, int64_t outer, int64_t n, int64_t inner) {
   const DType sums = sum_dtype(x.dtype());
   Array y({outer * inner}, sums, x.device());
+  if (y.size() == 0) return y;
   visit_dtype(x.dtype(), "reduce", [&](auto t) {
     using T = decltype(t);
-    const T* from = x.data<T>();
-    auto* to = y.data<SumOf<T>>();
-    if (op == Reduction::sum && inner == 1) return reduce_rows<SumOp>(from, outer, n, to);
-    if (op == Reduction::sum) return reduce_columns<SumOp>(from, outer, n, inner, to);
-    if (inner == 1) return reduce_rows<MaxOp>(from, outer, n, to);
-    reduce_columns<MaxOp>(from, outer, n, inner, to);
+    if (op == Reduction::sum) return reduce<SumOp>(x.data<T>(), outer, n, inner, y);
+    reduce<MaxOp>(x.data<T>(), outer, n, inner, y);
   });
   return y;
 }

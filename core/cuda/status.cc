@@ -10,4 +10,16 @@ void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape
                kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, shape.shared_bytes);
 }
 
+unsigned most_early_blocks() {
+  static const unsigned most = [] {
+    int device = 0;
+    check_status(cudaGetDevice(&device), "cudaGetDevice");
+    cudaDeviceProp properties{};
+    check_status(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties({})",
+                 device);
+    return properties.major >= 9 ? unsigned(properties.multiProcessorCount) : 0;
+  }();
+  return most;
+}
+
 }  // namespace folio::cuda

@@ -5,7 +5,6 @@
 namespace folio {
 namespace {
 
-constexpr size_t alignment = 64;
 constexpr size_t huge_page = size_t{2} << 20;
 
 }  // namespace
@@ -29,6 +28,7 @@ void CachingAllocator::erase_free(Blocks::iterator block) {
 void* CachingAllocator::allocate(size_t bytes) {
   std::lock_guard lock(mutex_);
   if (bytes > pages_->limit()) grow(bytes, bytes);  // before `bytes` is rounded up
+  const size_t alignment = pages_->alignment();
   size_t need =
       (std::max(bytes, size_t{1}) + pages_->gap() + alignment - 1) / alignment * alignment;
   size_t offset;

@@ -25,11 +25,12 @@ class Pages {
   virtual void handed_out(char* /*block*/, size_t /*bytes*/, size_t /*reserved*/) {}
   virtual void taken_back(char* /*block*/, size_t /*reserved*/) {}
   virtual size_t gap() const { return 0; }  // bytes to leave free after each block
+  virtual size_t alignment() const { return 64; }  // of each block, a power of two
 };
 
 // A best-fit allocator over pages that only grow: freed blocks merge with their neighbours and are
 // used again, so that a training step asks the system for nothing that the step before it did not.
-// Blocks are 64-byte aligned. Thread-safe.
+// Thread-safe.
 class CachingAllocator {
  public:
   explicit CachingAllocator(std::unique_ptr<Pages> pages);

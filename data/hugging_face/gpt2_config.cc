@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
@@ -24,7 +25,7 @@ constexpr NamedActivation activations[] = {
     {"gelu_fast", gelu_tanh_op}, {"gelu", gelu_erf_op},
     {"relu", unary<Relu>()},     {"sigmoid", unary<Sigmoid>()},
     {"silu", unary<Silu>()},     {"swish", unary<Silu>()},
-    {"tanh", unary<Tanh>()}};
+    {"tanh", unary<Tanh>()},     {"relu2", unary<Relu2>()}};
 
 // transformers' GPT2Config.attribute_map, the other way round.
 constexpr std::pair<std::string_view, std::string_view> aliases[] = {
@@ -182,8 +183,13 @@ std::string config_json(const Gpt2Config& config, int64_t end_token, const std::
   std::string_view activation;
   for (const auto& [name, op] : activations)
     if (op == config.activation && activation.empty()) activation = name;
-  check(!activation.empty(), "export: transformers has no name for the model's activation, {}",
-        config.activation);
+  std::vector<Unary> known;
+  for (const auto& [name, op] : activations)
+    if (std::ranges::find(known, op) == known.end()) known.push_back(op);
+  check(!activation.empty(),
+        "export: transformers has no name for the model's activation, {}; those of a GPT-2 that "
+        "can be exported: {}",
+        config.activation, fmt::join(known, ", "));
   Json end = end_token < 0 ? Json() : Json(end_token);
   Json json{{"architectures", {"GPT2LMHeadModel"}},
             {"model_type", "gpt2"},

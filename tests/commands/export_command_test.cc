@@ -45,5 +45,23 @@ TEST_F(ExportCommand, SaysHowManyRowsHaveNoToken) {
   EXPECT_EQ(open_model(to / "x", "", test_device()).model->config().vocab_size, 3);
 }
 
+TEST_F(ExportCommand, SaysWhatTransformersCallsTheModel) {
+  TemporaryFolder out, to;
+  GptConfig config{.block_size = T, .vocab_size = V, .n_layer = 1, .n_head = 2, .n_embd = C};
+  config.bias = false, config.activation = Activation::swiglu();
+  config.position = "rotary", config.norm = "rms";
+  auto said = [&] {
+    save_checkpoint(out, *std::make_unique<Gpt>(config, test_device(), 1));
+    return output_of(export_command, {"--out_dir=" + out.path(), "--to=" + (to / "x")});
+  };
+  EXPECT_THAT(said(), AllOf(HasSubstr("to transformers it is a LlamaForCausalLM\n"),
+                            testing::Not(HasSubstr("zeros"))));
+  config.qk_norm = "rms_learned";
+  EXPECT_THAT(said(), HasSubstr("to transformers it is a Qwen3ForCausalLM\n"));
+  config.logit_softcap = 20;
+  EXPECT_THAT(said(), AllOf(HasSubstr("the model has logit_softcap = 20; a Qwen3 of"),
+                            HasSubstr("Exported are GPT-2s"), testing::Not(HasSubstr("wrote"))));
+}
+
 }  // namespace
 }  // namespace folio

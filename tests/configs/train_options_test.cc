@@ -224,7 +224,8 @@ TEST(TrainOptions, WhatAModelIsMadeOfIsGivenByItsOptions) {
   const GptConfig model =
       parse({"--position=rotary", "--rope_theta=500", "--norm=rms", "--norm_eps=1e-6",
              "--qk_norm=rms_learned", "--ffn_hidden=24", "--head_dim=10", "--n_kv_head=2",
-             "--attention_window=32", "--tie_weights=false", "--logit_softcap=15"})
+             "--attention_window=32", "--tie_weights=false", "--logit_softcap=15",
+             "--residual_init=zero"})
           .model;
   EXPECT_EQ(model.position, "rotary");
   EXPECT_EQ(model.rope_theta, 500);
@@ -235,12 +236,14 @@ TEST(TrainOptions, WhatAModelIsMadeOfIsGivenByItsOptions) {
   EXPECT_EQ(model.hidden(), 24);
   EXPECT_FALSE(model.tie_weights);
   EXPECT_EQ(model.logit_softcap, 15);
+  EXPECT_EQ(model.residual_init, "zero");
 }
 
 TEST(TrainOptions, WhatAModelCannotBeMadeOfIsRefused) {
   for (const auto& [given, wanted] : std::map<std::string, std::string>{
            {"position=alibi", "\"learned\" or \"rotary\" or \"none\""},
            {"norm=batch", "\"layer\" or \"rms\""},
+           {"residual_init=zeros", "\"scaled\" or \"zero\""},
            {"qk_norm=on", "\"off\" or \"rms\" or \"rms_learned\""},
            {"rope_theta=0", "above 0"},
            {"norm_eps=-1e-5", "at least 0"},

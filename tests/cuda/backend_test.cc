@@ -8,7 +8,7 @@ namespace folio {
 namespace {
 
 TEST(CudaMachine, NamesTheDevice) {
-  EXPECT_EQ(backend(emulated_device())->machine.name(), "emulated, 2 multiprocessors, sm_80");
+  EXPECT_EQ(backend(emulated_device())->machine.name(), "emulated, 2 multiprocessors, sm_90");
 }
 
 // Not how fast an emulator is, but that what is measured is a rate.

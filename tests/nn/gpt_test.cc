@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -75,6 +76,26 @@ TEST(Gpt, StartsWithNanoGptsDeviations) {
       EXPECT_EQ(mean, name.ends_with("bias") ? 0 : 1) << name;
     }
   });
+}
+
+// The rest is what the same seed gives without it.
+TEST(Gpt, BlocksCanStartAsTheIdentity) {
+  GptConfig config = small();
+  Gpt scaled(config, test_device(), 3);
+  config.residual_init = "zero";
+  Gpt zero(config, test_device(), 3);
+  std::map<std::string, std::vector<float>> of_scaled;
+  scaled.parameters([&](const std::string& name, Parameter& p) {
+    of_scaled[name] = to_vector<float>(p.array());
+  });
+  zero.parameters([&](const std::string& name, Parameter& p) {
+    std::vector<float> expected = of_scaled.at(name);
+    if (name.ends_with("c_proj.weight")) std::ranges::fill(expected, 0.0f);
+    EXPECT_EQ(to_vector<float>(p.array()), expected) << name;
+  });
+  NoGrad no_grad;
+  const Tensor x = zero.embed(tokens(2, 5));
+  EXPECT_EQ(to_vector<float>(zero.blocks(x).value().array()), to_vector<float>(x.array()));
 }
 
 TEST(Gpt, APositionSeesNothingAfterIt) {
@@ -186,7 +207,12 @@ TEST(Gpt, LastOnlyGivesTheLastRowsBits) {
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], rows[i], 1e-5);
 }
 
-size_t in_use(size_t bytes) { return (bytes + 63) / 64 * 64; }
+// What a block of so many bytes takes.
+size_t in_use(size_t bytes) {
+  const size_t before = test_backend()->memory.use().live;
+  const Array block({int64_t(bytes)}, DType::i8, test_device());
+  return test_backend()->memory.use().live - before;
+}
 
 // The memory of a packed model is that of its packed matrices and its vectors.
 TEST(Gpt, PackingGivesTheDenseMemoryBack) {

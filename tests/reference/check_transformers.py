@@ -4,6 +4,7 @@ agree.
 gpt2     GPT-2's 124M shape with random weights: logits, loss, every gradient, and the greedy
          streams of 50 prompts, 200 tokens each
 export   a character model that folio trains and exports: the same logits and the same ids
+layouts  the same for Llama's and Qwen3's layouts, and the greedy streams of 20 prompts
 
 Needs torch, transformers and a built folio with its tests (build/tests/dump_model).
 """
@@ -26,6 +27,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMPT_LENGTHS, NEW_TOKENS, TOKENS = [1, 7, 16, 33, 64], 200, 256
 PROMPTS = 10  # of each length
 TOLERANCE = 1e-4
+LLAMA = ["--position=rotary", "--norm=rms", "--activation=swiglu", "--norm_eps=1e-6"]
+LEARNED, UNTIED = "--qk_norm=rms_learned", "--tie_weights=false"
+LAYOUTS = [
+    ("LlamaForCausalLM", ["--n_kv_head=2"]),
+    ("LlamaForCausalLM", ["--n_kv_head=1", UNTIED, "--bias=true", "--head_dim=24"]),
+    ("Qwen3ForCausalLM", ["--n_kv_head=2", LEARNED, UNTIED]),
+    ("Qwen3ForCausalLM", ["--n_kv_head=1", LEARNED, "--attention_window=32"]),
+    ("Qwen3ForCausalLM", ["--n_kv_head=2", LEARNED, UNTIED, "--attention_window=9"]),
+]
 
 
 def is_conv1d(name):
@@ -123,43 +133,97 @@ def check_gpt2(report, arguments, folder):
     print(f"    ({NEW_TOKENS} tokens each, {len(theirs.unique())} different ones in all)")
 
 
-def check_export(report, arguments, folder):
+def trained(arguments, folder, options):
+    """A character model that folio trains on a text of its own, and its export: (out_dir, exported,
+    text)."""
+
     def folio(*words):
         subprocess.run([arguments.folio, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
-    text = (folder / "input.txt").resolve()
-    text.write_text("".join(f"Café {i}: {i * i} naïve\n" for i in range(3000)), encoding="utf-8")
+    path = (folder / "input.txt").resolve()
+    text = "".join(f"Café {i}: {i * i} naïve\n" for i in range(3000))
+    path.write_text(text, encoding="utf-8")
     data, out, exported = folder / "data", folder / "out", folder / "exported"
-    folio("prepare", f"--input={text}", "--name=lines", f"--data_dir={data}")
+    folio("prepare", f"--input={path}", "--name=lines", f"--data_dir={data}")
     config = ROOT / "configs/train_shakespeare_char_cpu.toml"
     folio("train", config, "--dataset=lines", f"--data_dir={data}", f"--out_dir={out}",
-          "--max_iters=40", "--eval_interval=20", "--eval_iters=2")  # fmt: skip
+          "--eval_interval=20", "--eval_iters=2", *options)  # fmt: skip
     folio("export", f"--out_dir={out}", f"--to={exported}")
-    model = transformers.AutoModelForCausalLM.from_pretrained(exported).eval()
+    return out, exported, text
+
+
+def compare_ids(report, exported, text):
     tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
-    sample = text.read_text(encoding="utf-8")[5000:5060]
+    sample = text[5000:5060]
     ids = tokenizer(sample, return_tensors="pt").input_ids
-    characters = sorted(set(text.read_text(encoding="utf-8")))
+    characters = sorted(set(text))
     same = ids[0].tolist() == [characters.index(c) for c in sample]
     report.line("ids of the exported tokenizer", "equal" if same else "other", same)
     back = tokenizer.decode(ids[0], clean_up_tokenization_spaces=False)
     report.line("its text", "equal" if back == sample else "other", back == sample)
-    asked = {"ids": ids.tolist(), "prompts": []}
-    ours = dump(arguments.dump_model, out / "ckpt.h5", asked, folder)["logits"]
-    with torch.no_grad():
-        theirs = model(ids).logits
+    return ids
+
+
+@torch.no_grad()
+def compare_logits(report, model, ids, ours):
+    theirs = model(ids).logits
     report.distance("logits, largest distance", (ours - theirs).abs().max().item())
     report.line("their spread", f"{theirs.std():.2f}", theirs.std() > 0.5)
 
 
-CHECKS = {"gpt2": check_gpt2, "export": check_export}
+def check_export(report, arguments, folder):
+    out, exported, text = trained(arguments, folder, ["--max_iters=40"])
+    model = transformers.AutoModelForCausalLM.from_pretrained(exported).eval()
+    ids = compare_ids(report, exported, text)
+    asked = {"ids": ids.tolist(), "prompts": []}
+    ours = dump(arguments.dump_model, out / "ckpt.h5", asked, folder)
+    compare_logits(report, model, ids, ours["logits"])
+
+
+def check_layout(report, arguments, folder, architecture, options):
+    shape = ["--n_layer=2", "--n_embd=64", "--block_size=256", "--batch_size=4"]
+    out, exported, text = trained(
+        arguments, folder, [*shape, "--learning_rate=4e-3", "--max_iters=300", *LLAMA, *options]
+    )
+    model, said = transformers.AutoModelForCausalLM.from_pretrained(
+        exported, output_loading_info=True
+    )
+    print(" ".join(options))
+    name = type(model.eval()).__name__
+    report.line("class", name, name == architecture)
+    misplaced = sum(map(len, said.values()))
+    report.line("tensors without a place, or missing", f"{misplaced}", misplaced == 0)
+    ids = compare_ids(report, exported, text)
+    characters = sorted(set(text))
+    prompts = [
+        [characters.index(c) for c in text[start : start + length]]
+        for length in (3, 50)
+        for start in range(700, 700 * (PROMPTS + 1), 700)
+    ]
+    asked = {"ids": ids.tolist(), "prompts": prompts, "max_new_tokens": NEW_TOKENS}
+    ours = dump(arguments.dump_model, out / "ckpt.h5", asked, folder)
+    compare_logits(report, model, ids, ours["logits"])
+    streams, theirs = ours["streams"].long(), greedy(model, prompts)
+    equal = (streams == theirs).all(dim=1).sum().item()
+    report.line("greedy streams that are equal", f"{equal} of {len(prompts)}", equal == len(prompts))
+    fewest = min(len(stream.unique()) for stream in theirs)
+    report.line("fewest different tokens in one", f"{fewest}", fewest > 4)
+
+
+def check_layouts(report, arguments, folder):
+    for i, (architecture, options) in enumerate(LAYOUTS):
+        (folder / str(i)).mkdir()
+        check_layout(report, arguments, folder / str(i), architecture, options)
+
+
+CHECKS = {"gpt2": check_gpt2, "export": check_export, "layouts": check_layouts}
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"{', '.join(CHECKS)}; or both")
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"{', '.join(CHECKS)}; or all")
     parser.add_argument("--folio", type=Path, default=ROOT / "build/folio")
     parser.add_argument("--dump-model", type=Path, default=ROOT / "build/tests/dump_model")
     arguments = parser.parse_args()

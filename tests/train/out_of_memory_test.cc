@@ -102,7 +102,7 @@ TEST_F(OutOfMemory, InAnIterationLeavesAStateThatGoesOnToTheSameBytes) {
       folio::Run run(options, {});
       EXPECT_THAT(message_of([&] { train(run, failing); }),
                   testing::ContainsRegex("out of memory: [0-9]+ bytes asked for, [0-9]+ in use, "
-                                         "and 0 left of the 4294967296 of cuda:0; make batch_size "
+                                         "and 0 left of the 4294967296 of cuda; make batch_size "
                                          "or block_size smaller"));
       EXPECT_EQ(run.iter, at);
       EXPECT_TRUE(bytes_of_file(best) == failing.best);

@@ -21,6 +21,25 @@ struct Slope {
   }
 };
 
+template <int n, class Op, class T>
+__global__ void __launch_bounds__(map_threads)
+    grad_and_value_kernel(const T* x, T* dx, T* y, int64_t packs) {
+  using A = ComputeType<T>;
+  after_previous_kernel();
+  const int64_t i = int64_t(blockIdx.x) * map_threads + threadIdx.x;
+  if (i >= packs) return;
+  const auto at = load_pack<n>(x + i * n);
+  auto grads = load_pack<n>(dx + i * n);
+  Pack<T, n> values;
+#pragma unroll
+  for (int j = 0; j < n; ++j) {
+    grads.at[j] = T(A(grads.at[j]) * Op::slope(A(at.at[j])));
+    if (y) values.at[j] = T(Op::value(A(at.at[j])));
+  }
+  store_pack<n>(dx + i * n, grads);
+  if (y) store_pack<n>(y + i * n, values);
+}
+
 struct Sum {
   template <class A>
   __device__ A operator()(A a, A b) const {
@@ -69,6 +88,26 @@ void unary_grad(Unary op, const T* x, const T* dy, T* dx, int64_t n, cudaStream_
   visit_unary(op, [&](auto of) { map(of.name, Slope<decltype(of)>(), dx, n, stream, x, dy); });
 }
 
+template <class T>
+void unary_grad_and_value(Unary op, const T* x, T* dx, T* y, int64_t n, cudaStream_t stream) {
+  constexpr int pack = pack_size<T>;
+  const bool aligned = (reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(dx) |
+                        reinterpret_cast<uintptr_t>(y)) %
+                           16 ==
+                       0;
+  const int64_t packs = aligned ? n / pack : 0, done = packs * pack, left = n - done;
+  visit_unary(op, [&](auto of) {
+    auto run = [&]<int size>(std::integral_constant<int, size>, int64_t first, int64_t count) {
+      if (count == 0) return;
+      launch_early(of.name, grad_and_value_kernel<size, decltype(of), T>,
+                   {unsigned((count + map_threads - 1) / map_threads), map_threads}, stream,
+                   x + first, dx + first, y ? y + first : nullptr, count);
+    };
+    run(std::integral_constant<int, pack>(), 0, packs);
+    run(std::integral_constant<int, 1>(), done, left);
+  });
+}
+
 template <class A, class B>
 void add(const A* a, const B* b, A* y, int64_t n, cudaStream_t stream) {
   map("add", Sum(), y, n, stream, a, b);
@@ -96,14 +135,18 @@ void scale(T* x, const S* factor, int64_t n, cudaStream_t stream) {
 
 template void unary(Unary, const double*, double*, int64_t, cudaStream_t);
 template void unary_grad(Unary, const double*, const double*, double*, int64_t, cudaStream_t);
+template void unary_grad_and_value(Unary, const double*, double*, double*, int64_t, cudaStream_t);
 template void fill(double*, double, int64_t, cudaStream_t);
 template void scale(double*, double, int64_t, cudaStream_t);
 template void unary(Unary, const float*, float*, int64_t, cudaStream_t);
 template void unary_grad(Unary, const float*, const float*, float*, int64_t, cudaStream_t);
+template void unary_grad_and_value(Unary, const float*, float*, float*, int64_t, cudaStream_t);
 template void fill(float*, double, int64_t, cudaStream_t);
 template void scale(float*, double, int64_t, cudaStream_t);
 template void unary(Unary, const bfloat16*, bfloat16*, int64_t, cudaStream_t);
 template void unary_grad(Unary, const bfloat16*, const bfloat16*, bfloat16*, int64_t, cudaStream_t);
+template void unary_grad_and_value(Unary, const bfloat16*, bfloat16*, bfloat16*, int64_t,
+                                   cudaStream_t);
 template void fill(bfloat16*, double, int64_t, cudaStream_t);
 template void scale(bfloat16*, double, int64_t, cudaStream_t);
 template void add(const double*, const double*, double*, int64_t, cudaStream_t);

@@ -15,6 +15,9 @@ template <class T>
 void unary(Unary op, const T* x, T* y, int64_t n, cudaStream_t stream);
 template <class T>
 void unary_grad(Unary op, const T* x, const T* dy, T* dx, int64_t n, cudaStream_t stream);
+// dx = dx times the slope at x; y, which may be null, receives the value there.
+template <class T>
+void unary_grad_and_value(Unary op, const T* x, T* dx, T* y, int64_t n, cudaStream_t stream);
 template <class A, class B>
 void add(const A* a, const B* b, A* y, int64_t n, cudaStream_t stream);  // y may be a
 template <class A, class B>

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/cuda/kernels/pack.h"
+#include "core/cuda/ptx.h"
 
 namespace folio::cuda {
 
@@ -16,6 +17,7 @@ inline constexpr int map_threads = 256;
 
 template <int n, class F, class Y, class... X>
 __global__ void __launch_bounds__(map_threads) map_kernel(F f, Y* y, int64_t packs, const X*... x) {
+  after_previous_kernel();
   using A = ComputeType<Y, X...>;
   const int64_t i = int64_t(blockIdx.x) * map_threads + threadIdx.x;
   if (i >= packs) return;
@@ -39,11 +41,11 @@ void map(std::string_view name, F f, Y* y, int64_t n, cudaStream_t stream, const
   auto blocks = [](int64_t threads) { return unsigned((threads + map_threads - 1) / map_threads); };
   const int64_t packs = (aligned(y) && ... && aligned(x)) ? n / pack : 0, done = packs * pack;
   if (packs > 0)
-    launch(name, map_kernel<pack, F, Y, X...>, {blocks(packs), map_threads}, stream, f, y, packs,
-           x...);
+    launch_early(name, map_kernel<pack, F, Y, X...>, {blocks(packs), map_threads}, stream, f, y,
+                 packs, x...);
   if (done < n)
-    launch(name, map_kernel<1, F, Y, X...>, {blocks(n - done), map_threads}, stream, f, y + done,
-           n - done, (x + done)...);
+    launch_early(name, map_kernel<1, F, Y, X...>, {blocks(n - done), map_threads}, stream, f,
+                 y + done, n - done, (x + done)...);
 }
 
 }  // namespace folio::cuda

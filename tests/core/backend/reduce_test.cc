@@ -12,7 +12,7 @@ struct View {
 };
 const std::vector<View> views = {{1, 1, 1},    {3, 5, 1},  {2, 100, 1},   {1, 200003, 1},
                                  {2, 9000, 1}, {4, 3, 70}, {1, 300, 200}, {2, 7, 3},
-                                 {1, 2, 5000}, {0, 3, 2}};
+                                 {1, 2, 5000}, {0, 3, 2},  {1, 1500, 33}, {2, 3001, 5}};
 
 Shape shape_of(const View& view) { return {view.outer, view.n, view.inner}; }
 

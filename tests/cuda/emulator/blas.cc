@@ -193,7 +193,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
       (with_bias && !memory.holds(description->bias, size_t(d->rows) * bytes_of(d->type))))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (workspace_bytes < chosen.workspace || !memory.holds(workspace, chosen.workspace) ||
-      !aligned(workspace, 16))
+      !aligned(workspace, 256))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (!aligned(A, chosen.alignments[0]) || !aligned(B, chosen.alignments[1]) ||
       !aligned(D, chosen.alignments[2]) || !aligned(D, chosen.alignments[3]))

@@ -48,7 +48,7 @@ uint3 index_in(uint64_t i, dim3 shape) {
 
 Block& Block::current() { return *running_block; }
 
-void Block::run_grid(dim3 grid, dim3 block, size_t shared_bytes,
+void Block::run_grid(dim3 grid, dim3 block, size_t shared_bytes, bool early,
                      const std::function<void()>& body) {
   running_block = this;
   body_ = &body;
@@ -64,6 +64,10 @@ void Block::run_grid(dim3 grid, dim3 block, size_t shared_bytes,
     run(index_in(i, grid));
   }
   happens_after(this);  // every thread's end
+  const uint64_t threads = threads_.size() * order.size();
+  check(!early || waited_ == threads,
+        "a kernel that may start early began without after_previous_kernel() in {} of {} threads",
+        threads - waited_, threads);
 }
 
 void Block::run(uint3 index) {

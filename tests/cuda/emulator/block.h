@@ -26,11 +26,14 @@ class Block {
  public:
   Block(Schedule schedule, uint64_t seed) : schedule_(schedule), random_(seed) {}
 
-  // Every block of a grid; `body` is a thread's. Error if a thread cannot go on.
-  void run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body);
+  // Every block of a grid; `body` is a thread's. Error if a thread cannot go on, or if one of a
+  // grid that may start `early` did not wait for the kernel before.
+  void run_grid(dim3 grid, dim3 block, size_t shared_bytes, bool early,
+                const std::function<void()>& body);
 
   // For the thread that runs. An Error that one throws ends the launch.
   void barrier();
+  void after_previous_kernel() { ++waited_; }
   void together(const WarpStep& step, uint32_t mask, void* mine);
   void warp_barrier(uint32_t mask);
   void copy_async(void* to, const uint32_t (&words)[4]);
@@ -75,6 +78,7 @@ class Block {
   Schedule schedule_;
   Random random_;
   const std::function<void()>* body_ = nullptr;
+  uint64_t waited_ = 0;  // threads of the grid, for the kernel before
   SharedMemory shared_;
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;

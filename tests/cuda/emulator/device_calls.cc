@@ -151,6 +151,7 @@ constexpr WarpStep transposed_step{"ldmatrix.trans", compute_matrices};
 
 void barrier() { Block::current().barrier(); }
 void warp_barrier(uint32_t mask) { Block::current().warp_barrier(mask); }
+void after_previous_kernel() { Block::current().after_previous_kernel(); }
 
 uint64_t shuffle(Shuffle how, uint32_t mask, uint64_t value, uint32_t argument, uint32_t width) {
   ShuffleLane lane{how, value, argument, width, 0};

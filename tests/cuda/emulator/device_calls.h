@@ -8,6 +8,7 @@ namespace folio::emulator {
 
 void barrier();
 void warp_barrier(uint32_t mask);
+void after_previous_kernel();
 
 enum class Shuffle { index, up, down, exclusive_or };
 uint64_t shuffle(Shuffle how, uint32_t mask, uint64_t value, uint32_t argument, uint32_t width);

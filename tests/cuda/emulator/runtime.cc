@@ -67,7 +67,8 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
   if (!can_launch(config, kernel)) return result(cudaErrorInvalidConfiguration);
   config.stream->add([config, thread = std::move(thread)] {
     Block block(schedule, seed++);
-    block.run_grid(config.gridDim, config.blockDim, config.dynamicSmemBytes, thread);
+    block.run_grid(config.gridDim, config.blockDim, config.dynamicSmemBytes, config.numAttrs > 0,
+                   thread);
   });
   return cudaSuccess;
 }
@@ -138,7 +139,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
                  .totalGlobalMem = DeviceMemory::total,
                  .sharedMemPerBlock = SharedMemory::without_opt_in,
                  .sharedMemPerBlockOptin = SharedMemory::most,
-                 .major = 8,
+                 .major = 9,
                  .minor = 0,
                  .multiProcessorCount = 2,
                  .warpSize = 32};

@@ -127,6 +127,17 @@ TEST(Faults, LanesThatDoNotMeetAreAnError) {
               ThrowsMessage<Error>(HasSubstr("warp 0, lanes 0, 2, 4")));
 }
 
+TEST(Faults, AKernelThatStartsEarlyAndDoesNotWaitIsAnError) {
+  DeviceBuffer<float> x(ones(4 * 100)), y(100);
+  auto run = [&](Fault fault) {
+    sums_of_four(x.data(), 100, y.data(), fault, test_stream());
+    return y.read();
+  };
+  EXPECT_THAT([&] { run(Fault::missing_wait); },
+              ThrowsMessage<Error>(HasSubstr("in 64 of 128 threads")));
+  EXPECT_EQ(run(Fault::none), std::vector<float>(100, 4.0f));
+}
+
 TEST(Faults, MoreSharedMemoryThanThereIsIsAnError) {
   DeviceBuffer<float> y(1);
   auto use = [&](Fault fault) {

@@ -22,6 +22,7 @@ enum class Fault {
   unreached_barrier,        // by the last warp
   misaligned,               // a vector of four floats at an odd one
   missing_copy_wait,        // for the copies to shared memory
+  missing_wait,             // of the second block, for the kernel before
   too_much_static_shared,   // more than 48 KB
   too_much_dynamic_shared,  // more than the launch says
 };

@@ -1,4 +1,5 @@
 #include "core/cuda/gpu.h"
+#include "core/cuda/ptx.h"
 #include "tests/cuda/kernels/kernels.h"
 
 namespace folio {
@@ -6,6 +7,7 @@ namespace {
 
 using cuda::all_lanes;
 using cuda::launch;
+using cuda::launch_early;
 
 struct WarpSums {
   float sum[8];
@@ -55,7 +57,8 @@ __global__ void reversed_in_warps_kernel(const float* x, float* y, Fault fault) 
   y[i] = values[31 - lane];
 }
 
-__global__ void sums_of_four_kernel(const float* x, int n, float* y) {
+__global__ void sums_of_four_kernel(const float* x, int n, float* y, Fault fault) {
+  if (fault != Fault::missing_wait || blockIdx.x == 0) cuda::after_previous_kernel();
   const int i = int(blockIdx.x * 64 + threadIdx.x);
   if (i >= n) return;
   const float4 v = reinterpret_cast<const float4*>(x)[i];
@@ -121,8 +124,8 @@ void reversed_in_warps(const float* x, int n, float* y, Fault fault, cudaStream_
 }
 
 void sums_of_four(const float* x, int n, float* y, Fault fault, cudaStream_t stream) {
-  launch("sums_of_four", sums_of_four_kernel, {unsigned(n + 63) / 64, 64}, stream,
-         x + (fault == Fault::misaligned ? 1 : 0), n, y);
+  launch_early("sums_of_four", sums_of_four_kernel, {unsigned(n + 63) / 64, 64}, stream,
+               x + (fault == Fault::misaligned ? 1 : 0), n, y, fault);
 }
 
 void sum_all(const float* x, int n, float* sum, Fault fault, cudaStream_t stream) {

@@ -1,6 +1,7 @@
 #include "core/cuda/kernels/kv_cache/append.h"
 
 #include "core/cuda/kernels/kv_cache/append_row.h"
+#include "core/cuda/ptx.h"
 
 namespace folio::cuda {
 namespace {
@@ -11,6 +12,7 @@ constexpr int copy_threads = 256;
 template <class E, class S>
 __global__ void __launch_bounds__(append_threads)
     append_kernel(const E* qkv, CachedLayer<S> cache, const int32_t* positions, CachedSizes sizes) {
+  after_previous_kernel();
   const AttentionSizes& s = sizes.call;
   const int head = int(blockIdx.x), begin = int(blockIdx.y) * positions_per_block;
   append_rows(key_rows(qkv, s, head), cache.head(head, sizes), sizes, positions[head / s.KV], begin,
@@ -34,7 +36,7 @@ template <class E, class S>
 void append_to_cache(const E* qkv, const CachedLayer<S>& cache, const int32_t* positions,
                      const CachedSizes& sizes, cudaStream_t stream) {
   const AttentionSizes& s = sizes.call;
-  launch(
+  launch_early(
       "attention_cached's append", append_kernel<E, S>,
       {dim3(unsigned(s.B * s.KV), unsigned((s.T + positions_per_block - 1) / positions_per_block)),
        append_threads},

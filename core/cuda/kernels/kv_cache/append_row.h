@@ -4,7 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_head.h"
+#include "core/cuda/kernels/attention/attention_head.h"
 #include "core/cuda/kernels/kv_cache/layout.h"
 #include "core/cuda/kernels/map.h"
 #include "core/devices/packed_blocks.h"

@@ -2,9 +2,10 @@
 
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_head.h"
-#include "core/cuda/kernels/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_head.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
 #include "core/cuda/kernels/kv_cache/cached_kernels.h"
+#include "core/cuda/ptx.h"
 
 namespace folio::cuda {
 namespace {
@@ -15,6 +16,7 @@ constexpr int most_merge_threads = 256;
 template <class E, class F>
 __global__ void __launch_bounds__(most_merge_threads)
     merge_kernel(Partials<F> partials, const int32_t* positions, E* y, CachedSizes sizes) {
+  after_previous_kernel();
   const AttentionSizes& s = sizes.call;
   const int head = int(blockIdx.x) / s.T, query = int(blockIdx.x) % s.T;
   const int position = positions[head / s.H];
@@ -38,10 +40,10 @@ void merge_partials(const Partials<F>& partials, const int32_t* positions, E* y,
                     const CachedSizes& sizes, cudaStream_t stream) {
   const AttentionSizes& s = sizes.call;
   const int threads = (s.D + 31) / 32 * 32;
-  launch("attention_cached's merge", merge_kernel<E, F>,
-         {unsigned(s.B * s.H * s.T),
-          unsigned(threads < most_merge_threads ? threads : most_merge_threads)},
-         stream, partials, positions, y, sizes);
+  launch_early("attention_cached's merge", merge_kernel<E, F>,
+               {unsigned(s.B * s.H * s.T),
+                unsigned(threads < most_merge_threads ? threads : most_merge_threads)},
+               stream, partials, positions, y, sizes);
 }
 
 }  // namespace

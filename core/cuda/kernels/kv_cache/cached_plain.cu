@@ -3,6 +3,7 @@
 #include "core/cuda/kernels/kv_cache/append.h"
 #include "core/cuda/kernels/kv_cache/append_row.h"
 #include "core/cuda/kernels/kv_cache/cached_kernels.h"
+#include "core/cuda/ptx.h"
 
 namespace folio::cuda {
 namespace {
@@ -210,6 +211,7 @@ template <class E, class S, class F>
 __global__ void __launch_bounds__(plain_threads)
     plain_kernel(CachedCall<E, S, F> x, PlainTiles<S, F> tiles, F scale, bool splits,
                  bool appends) {
+  after_previous_kernel();
   tiles.memory = reinterpret_cast<char*>(&dynamic_shared<uint4>());
   const AttentionSizes& s = x.sizes.call;
   const int kv_head = int(blockIdx.x), first = int(blockIdx.y) * tiles.rows;
@@ -296,8 +298,8 @@ void plain_cached_attention(const CachedCall<E, S, F>& call, cudaStream_t stream
   if (!appends) append_to_cache(call.qkv, call.cache, call.positions, call.sizes, stream);
   const dim3 grid(unsigned(s.B * s.KV), unsigned((call.sizes.rows() + tiles.rows - 1) / tiles.rows),
                   unsigned(splits ? call.sizes.parts() : 1));
-  launch("attention_cached", plain_kernel<E, S, F>, {grid, plain_threads, tiles.bytes()}, stream,
-         call, tiles, log2_e<F> / std::sqrt(F(s.D)), splits, appends);
+  launch_early("attention_cached", plain_kernel<E, S, F>, {grid, plain_threads, tiles.bytes()},
+               stream, call, tiles, log2_e<F> / std::sqrt(F(s.D)), splits, appends);
 }
 
 template void plain_cached_attention(const CachedCall<double, double, double>&, cudaStream_t);

@@ -1,11 +1,12 @@
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_tensor.h"
-#include "core/cuda/kernels/attention_tiles.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_tiles.h"
 #include "core/cuda/kernels/kv_cache/append.h"
 #include "core/cuda/kernels/kv_cache/append_row.h"
 #include "core/cuda/kernels/kv_cache/cached_kernels.h"
 #include "core/cuda/kernels/kv_cache/cached_tiles.h"
+#include "core/cuda/ptx.h"
 
 namespace folio::cuda {
 namespace {
@@ -39,6 +40,7 @@ __device__ void load_queries(Tile<n, width>& to, const bfloat16* qkv, const Cach
 template <class S, int width>
 __global__ void __launch_bounds__(tile_threads)
     walk_kernel(CachedCall<bfloat16, S, float> x, float scale) {
+  after_previous_kernel();
   auto& tiles = dynamic_shared<CachedTiles<tile_rows, width>>();
   const AttentionSizes& s = x.sizes.call;
   const int kv_head = int(blockIdx.x), rows = x.sizes.rows();
@@ -122,6 +124,7 @@ struct alignas(16) SplitTiles : CachedTiles<split_rows, width> {
 template <class S, int width>
 __global__ void __launch_bounds__(tile_threads)
     split_kernel(CachedCall<bfloat16, S, float> x, float scale) {
+  after_previous_kernel();
   auto& tiles = dynamic_shared<SplitTiles<width>>();
   const AttentionSizes& s = x.sizes.call;
   const int kv_head = int(blockIdx.x), first_row = int(blockIdx.z) * split_rows;
@@ -210,17 +213,17 @@ void tensor_cached_attention(const CachedCall<bfloat16, S, float>& call, cudaStr
     append_to_cache(call.qkv, call.cache, call.positions, call.sizes, stream);
   visit_head_width(s.D, [&]<int width>(std::integral_constant<int, width>) {
     if (splits)
-      launch("attention_cached", split_kernel<S, width>,
-             {{heads, unsigned(call.sizes.parts()), unsigned((rows - 1) / split_rows + 1)},
-              tile_threads,
-              sizeof(SplitTiles<width>)},
-             stream, call, scale);
+      launch_early("attention_cached", split_kernel<S, width>,
+                   {{heads, unsigned(call.sizes.parts()), unsigned((rows - 1) / split_rows + 1)},
+                    tile_threads,
+                    sizeof(SplitTiles<width>)},
+                   stream, call, scale);
     else
-      launch("attention_cached", walk_kernel<S, width>,
-             {{heads, unsigned((rows - 1) / tile_rows + 1)},
-              tile_threads,
-              sizeof(CachedTiles<tile_rows, width>)},
-             stream, call, scale);
+      launch_early("attention_cached", walk_kernel<S, width>,
+                   {{heads, unsigned((rows - 1) / tile_rows + 1)},
+                    tile_threads,
+                    sizeof(CachedTiles<tile_rows, width>)},
+                   stream, call, scale);
   });
 }
 

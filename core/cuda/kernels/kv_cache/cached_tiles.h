@@ -1,6 +1,6 @@
 #pragma once
 // A chunk's keys and values in shared memory, and a warp's 16 queries over it on tensor cores.
-#include "core/cuda/kernels/attention_tiles.h"
+#include "core/cuda/kernels/attention/attention_tiles.h"
 #include "core/cuda/kernels/kv_cache/partial.h"
 #include "core/cuda/kernels/pack.h"
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 namespace folio::cuda {
 

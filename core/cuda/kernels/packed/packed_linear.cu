@@ -68,8 +68,12 @@ __global__ void __launch_bounds__(32 * most_slices, 1)
   const int64_t panel = blockIdx.x, group = int64_t(blockIdx.y) * groups;
   const int end = in.slices.begin(slice + 1) * steps<Product>;
   const std::byte* w = in.w + panel * in.slices.blocks * weight_block<Product>;
+  const int first = in.slices.begin(slice) * steps<Product>;
+  for (int at = first * weight_bytes + lane * 128; at < end * weight_bytes; at += 32 * 128)
+    prefetch(w + at);  // nobody writes weights any more
+  after_previous_kernel();
   Sums<T> sums[groups];
-  for (int step = in.slices.begin(slice) * steps<Product>; step < end; step += ahead) {
+  for (int step = first; step < end; step += ahead) {
     typename Product::Weights weights[ahead];
     typename Product::Activations x[ahead][groups];  // worked out while the weights come
 #pragma unroll
@@ -112,6 +116,7 @@ __global__ void __launch_bounds__(32 * most_slices, 1)
 template <class Product, class X>
 __global__ void __launch_bounds__(256)
     prepare_kernel(Rows<X> x, std::byte* to, int steps, int64_t count) {
+  after_previous_kernel();
   const int64_t i = int64_t(blockIdx.x) * 8 + threadIdx.x / 32;
   if (i >= count) return;
   Product::store(Product::read(x, i / steps, int(i % steps) * Product::depth),
@@ -150,6 +155,7 @@ template <class Product, class X>
 __global__ void __launch_bounds__(tile_threads, 2)
     many_rows_kernel(Linear<typename Product::Sum, X> in, const std::byte* x, int64_t all_groups) {
   using T = typename Product::Sum;
+  after_previous_kernel();
   constexpr int warp_groups = tile_groups / 2;
   auto* buffer = &dynamic_shared<Buffer<Product>>();
   const int blocks = in.slices.blocks;
@@ -261,8 +267,8 @@ void multiply_few(const Linear<typename Product::Sum, X>& in, cudaStream_t strea
   const dim3 grid(unsigned(blocks_of(in.N)),
                   unsigned((groups_of(in.x.rows) + groups - 1) / groups));
   const size_t shared = size_t(slices) * groups * 8 * 32 * sizeof(typename Product::Sum);
-  launch("linear_packed", few_rows_kernel<Product, X, groups>,
-         {grid, unsigned(32 * slices), shared}, stream, in);
+  launch_early("linear_packed", few_rows_kernel<Product, X, groups>,
+               {grid, unsigned(32 * slices), shared}, stream, in);
 }
 
 template <class Product, class X>
@@ -272,13 +278,13 @@ void multiply_many(const Linear<typename Product::Sum, X>& in, std::byte* scratc
   const int row_steps = in.slices.blocks * steps<Product>;
   const int64_t count = groups * row_steps;
   if (count > 0)
-    launch("linear_packed's x", prepare_kernel<Product, X>, {unsigned((count + 7) / 8), 256},
-           stream, in.x, scratch, row_steps, count);
+    launch_early("linear_packed's x", prepare_kernel<Product, X>, {unsigned((count + 7) / 8), 256},
+                 stream, in.x, scratch, row_steps, count);
   const dim3 grid(unsigned((groups + tile_groups - 1) / tile_groups),
                   unsigned((blocks_of(in.N) + tile_panels - 1) / tile_panels));
-  launch("linear_packed", many_rows_kernel<Product, X>,
-         {grid, tile_threads, buffers<Product> * sizeof(Buffer<Product>)}, stream, in, scratch,
-         groups);
+  launch_early("linear_packed", many_rows_kernel<Product, X>,
+               {grid, tile_threads, buffers<Product> * sizeof(Buffer<Product>)}, stream, in,
+               scratch, groups);
 }
 
 }  // namespace

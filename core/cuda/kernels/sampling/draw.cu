@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "core/cuda/kernels/pack.h"
+#include "core/cuda/ptx.h"
 #include "core/devices/token_weights.h"
 
 namespace folio::cuda {
@@ -64,18 +65,19 @@ __device__ inline uint64_t sum_before(uint64_t x) {
   return sum;
 }
 
-// f(id, logit) for the ids first, first + step... below `end`; four logits are on their way at
+// f(id, logit) for the ids first, first + step... below `end`; eight logits are on their way at
 // once.
 template <class F>
 __device__ __forceinline__ void each_logit(const float* logits, int first, int end, int step,
                                            F&& f) {
+  constexpr int ahead = 8;
   int id = first;
-  for (; id + 3 * step < end; id += 4 * step) {
-    float four[4];
+  for (; id + (ahead - 1) * step < end; id += ahead * step) {
+    float some[ahead];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) four[i] = logits[id + i * step];
+    for (int i = 0; i < ahead; ++i) some[i] = logits[id + i * step];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) f(id + i * step, four[i]);
+    for (int i = 0; i < ahead; ++i) f(id + i * step, some[i]);
   }
   for (; id < end; id += step) f(id, logits[id]);
 }
@@ -303,6 +305,7 @@ __device__ int32_t draw_id(Draw draw, const DeviceRowDraw& row, int tokens) {
 // A block a row, which it reads twice, once more for a repetition penalty, three times more for
 // top_k and four for top_p: after the first time, from the cache.
 __global__ void __launch_bounds__(most_warps * 32, 1) draw_kernel(Draws in) {
+  after_previous_kernel();
   const DeviceRowDraw& row = in.rows[blockIdx.x];
   const float* logits = in.logits + int64_t(blockIdx.x) * in.V;
   if (in.penalised) logits = penalise(in, row, logits);
@@ -332,7 +335,7 @@ __global__ void __launch_bounds__(most_warps * 32, 1) draw_kernel(Draws in) {
 void draw(const Draws& draws, int64_t rows, cudaStream_t stream) {
   unsigned warps = 1;
   while (warps < most_warps && int(warps) * 64 < draws.tokens) warps *= 2;
-  launch("draw", draw_kernel, {unsigned(rows), warps * 32}, stream, draws);
+  launch_early("draw", draw_kernel, {unsigned(rows), warps * 32}, stream, draws);
 }
 
 }  // namespace folio::cuda

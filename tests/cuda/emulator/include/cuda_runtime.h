@@ -43,6 +43,7 @@ constexpr uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { ret
 constexpr float2 make_float2(float x, float y) { return {x, y}; }
 constexpr float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+#ifndef CUDA_EMULATOR_HOST  // what nvcc alone knows, in .cu files
 // Of the thread that runs.
 inline uint3 threadIdx, blockIdx;
 inline dim3 blockDim, gridDim;
@@ -112,6 +113,8 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned places) {
   return result;
 }
 
+#endif  // CUDA_EMULATOR_HOST
+
 // --- the runtime
 enum cudaError_t {
   cudaSuccess = 0,
@@ -143,12 +146,18 @@ struct cudaDeviceProp {
   size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin;
   int major, minor, multiProcessorCount, warpSize;
 };
-struct cudaLaunchAttribute;
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    int programmaticStreamSerializationAllowed;
+  } val;
+};
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   size_t dynamicSmemBytes;
   cudaStream_t stream;
-  cudaLaunchAttribute* attrs;  // there are none
+  cudaLaunchAttribute* attrs;
   unsigned numAttrs;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 namespace folio::cuda {
 

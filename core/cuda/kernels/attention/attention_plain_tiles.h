@@ -4,7 +4,7 @@
 #include <cfloat>
 #include <cmath>
 
-#include "core/cuda/kernels/attention_head.h"
+#include "core/cuda/kernels/attention/attention_head.h"
 
 namespace folio::cuda {
 

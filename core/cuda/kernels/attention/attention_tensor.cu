@@ -2,8 +2,8 @@
 #include <cmath>
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_tensor.h"
-#include "core/cuda/kernels/attention_tiles.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_tiles.h"
 
 namespace folio::cuda {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 // Tiles of bf16 in shared memory, and their products on tensor cores. A block has four warps.
-#include "core/cuda/kernels/attention_head.h"
+#include "core/cuda/kernels/attention/attention_head.h"
 #include "core/cuda/ptx.h"
 
 namespace folio::cuda {

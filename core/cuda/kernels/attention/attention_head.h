@@ -1,7 +1,7 @@
 #pragma once
 // What the attention kernels share: where a head's rows are, and which probabilities are kept.
 #include "core/cuda/gpu.h"
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 namespace folio::cuda {
 

@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "core/cuda/kernels/attention_tensor.h"
-#include "core/cuda/kernels/attention_tiles.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_tiles.h"
 
 // With P the probabilities and M the dropout's factors, both computed again:
 //   dS = P (M dY V^T - delta)    dQ = dS K    dV = (P M)^T dY    dK = dS^T Q

@@ -1,7 +1,7 @@
 #pragma once
 #include <type_traits>
 
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 namespace folio::cuda {
 

@@ -1,6 +1,6 @@
-#include "core/cuda/kernels/attention_plain.h"
+#include "core/cuda/kernels/attention/attention_plain.h"
 
-#include "core/cuda/kernels/attention_plain_tiles.h"
+#include "core/cuda/kernels/attention/attention_plain_tiles.h"
 
 namespace folio::cuda {
 namespace {

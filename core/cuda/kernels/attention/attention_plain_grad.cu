@@ -1,5 +1,5 @@
-#include "core/cuda/kernels/attention_plain.h"
-#include "core/cuda/kernels/attention_plain_tiles.h"
+#include "core/cuda/kernels/attention/attention_plain.h"
+#include "core/cuda/kernels/attention/attention_plain_tiles.h"
 
 // With P the probabilities and M the dropout's factors, both computed again:
 //   dS = P (M dY V^T - delta)    dQ = dS K    dV = (P M)^T dY    dK = dS^T Q

@@ -1,10 +1,10 @@
-#include "core/cuda/kernels/attention.h"
+#include "core/cuda/kernels/attention/attention.h"
 
 #include <type_traits>
 
-#include "core/cuda/kernels/attention_head.h"
-#include "core/cuda/kernels/attention_plain.h"
-#include "core/cuda/kernels/attention_tensor.h"
+#include "core/cuda/kernels/attention/attention_head.h"
+#include "core/cuda/kernels/attention/attention_plain.h"
+#include "core/cuda/kernels/attention/attention_tensor.h"
 
 namespace folio::cuda {
 namespace {
