@@ -76,8 +76,7 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
       cached.workload.batch, gain);
   say("  with it, a step {};\n", work(cached, peak));
   const bool whole = uncached.workload.past_block == PastBlock::window;
-  say("  without, it computes {} again: it {}.
-      ", whole ? " the whole text " : " every window ",
+  say("  without, it computes {} again: it {}.\n", whole ? "the whole text" : "every window",
       work(uncached, peak));
   const double of_bandwidth = share_of_bandwidth(cached, peak),
                of_peak = share_of_peak(cached, peak);
@@ -87,10 +86,8 @@ void explain_gain(const BenchRow& cached, const BenchRow& uncached, const Machin
                                               : "the multiply-adds and what lies between them";
   say("  So {:.0f} times fewer multiply-adds give a gain of {:.1f}: each weight that is read "
       "serves "
-      "{} row{} instead of whole {},
-          and what paces a cached step is{}.",
-              fewer,
-      gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s",
+      "{} row{} instead of whole {},\n  and what paces a cached step is {}.\n",
+      fewer, gain, cached.workload.batch, cached.workload.batch == 1 ? "" : "s",
       whole ? "texts" : "windows", pace);
 }
 
