@@ -87,6 +87,7 @@ std::vector<std::string> refused(const GptConfig& from) {
       return;
     }
     if (changed == "dropout") model.dropout = back.dropout;  // of training
+    if (changed == "residual_init") model.residual_init = back.residual_init;
     if (from.position == "learned") {
       if (changed == "bias") model.bias = back.bias;                    // zeros are written
       if (changed == "rope_theta") model.rope_theta = back.rope_theta;  // nothing reads it

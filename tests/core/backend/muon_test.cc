@@ -175,6 +175,11 @@ TEST(Muon, EachMapInAParameterIsByItself) {
 }
 
 // A launch of CUDA's takes 256.
+void expect_near(const std::vector<double>& got, const std::vector<double>& want, int64_t map) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-5) << map << ", " << i;
+}
+
 TEST(Muon, ThereMayBeManyMatrices) {
   MuonSlot many = slot_of(normal_values(600 * 3, 5), 600, 3);
   many.rows.assign(300, 2);
@@ -183,7 +188,8 @@ TEST(Muon, ThereMayBeManyMatrices) {
     const std::vector<double> grad = values_of(many.grad.slice(2 * map, 2 * map + 2));
     MuonSlot alone = slot_of(grad, 2, 3);
     test_backend()->optimizer.muon(std::vector{alone}, {.learning_rate = 1, .grad_scale = {}});
-    EXPECT_EQ(values_of(alone.param), values_of(many.param.slice(2 * map, 2 * map + 2))) << map;
+    // A library may sum in another order where it multiplies many.
+    expect_near(values_of(alone.param), values_of(many.param.slice(2 * map, 2 * map + 2)), map);
   }
 }
 
