@@ -11,11 +11,11 @@ enum class PastBlock {
   window,  // all that one forward pass over the whole text sees: positions are not learned, and one
            // sees a window of those before it (see has_endless_stream), so that the cache is a
            // ring, nothing is computed again, and a token costs the same at any length
-  slide,  // the last T tokens, as nanoGPT's generate: every position changes with every token, so
-          // the whole window is computed again for each
-  block,  // the last `keep` tokens are computed again at positions 0 to keep - 1, then the window
-          // grows over the cache until it is full once more: a token costs the same at any length
-  stop,   // nothing: the text ends at T + 1 tokens, the last of them drawn from a full window
+  slide,   // the last T tokens, as nanoGPT's generate: every position changes with every token, so
+           // the whole window is computed again for each
+  block,   // the last `keep` tokens are computed again at positions 0 to keep - 1, then the window
+           // grows over the cache until it is full once more: a token costs the same at any length
+  stop,    // nothing: the text ends at T + 1 tokens, the last of them drawn from a full window
 };
 // One of these names, or auto: window where the model has an endless stream and its window is no
 // longer than T, the longest distance that it has learned; else block. Error for any other name,
