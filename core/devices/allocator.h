@@ -24,7 +24,7 @@ class Pages {
   // used from now on; none of them any more.
   virtual void handed_out(char* /*block*/, size_t /*bytes*/, size_t /*reserved*/) {}
   virtual void taken_back(char* /*block*/, size_t /*reserved*/) {}
-  virtual size_t gap() const { return 0; }  // bytes to leave free after each block
+  virtual size_t gap() const { return 0; }         // bytes to leave free after each block
   virtual size_t alignment() const { return 64; }  // of each block, a power of two
 };
 
