@@ -6,14 +6,16 @@
 
 namespace folio {
 
-// The parameters of a model as an export's model.safetensors will have them, with `rows` of the
-// token embedding, and of the head that has a matrix of its own.
+// What an export writes to model.safetensors: the parameters of a model under the names that
+// transformers' class has for them. `rows` of the token embedding are written, and as many of the
+// head where that is another matrix.
 
-// GPT-2's, matrices of its Conv1D transposed. A model without biases gets biases of zero.
+// For GPT2LMHeadModel, which keeps its matrices transposed (Conv1D) and always has biases: a model
+// without gets zeros.
 std::vector<SafetensorsSource> gpt2_tensors(Gpt& model, int64_t rows);
 
-// Llama's or Qwen3's: queries, keys and values are matrices of their own, and so are the two
-// halves of SwiGLU's first.
+// For LlamaForCausalLM and Qwen3ForCausalLM, where c_attn is three matrices (q_proj, k_proj,
+// v_proj) and SwiGLU's c_fc two (gate_proj, up_proj).
 std::vector<SafetensorsSource> llama_tensors(Gpt& model, int64_t rows);
 
 }  // namespace folio

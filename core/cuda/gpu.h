@@ -42,9 +42,9 @@ struct LaunchShape {
 // Error, naming the kernel, the shape and the status, unless it is cudaSuccess.
 void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape& shape);
 
-// The most blocks of a grid that is worth to start before the kernel before has ended: one for each
-// multiprocessor, so that they keep nobody's place. 0 where the GPU cannot (before compute
-// capability 9.0).
+// The most blocks of a grid that starts before the kernel before it has ended: one for each
+// multiprocessor, so that, while they wait, they leave room for that kernel's own blocks. 0 where
+// the GPU cannot do that (before compute capability 9.0).
 unsigned most_early_blocks();
 
 template <class... Parameters, class... Arguments>
