@@ -90,21 +90,13 @@ void unary_grad(Unary op, const T* x, const T* dy, T* dx, int64_t n, cudaStream_
 
 template <class T>
 void unary_grad_and_value(Unary op, const T* x, T* dx, T* y, int64_t n, cudaStream_t stream) {
-  constexpr int pack = pack_size<T>;
-  const bool aligned = (reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(dx) |
-                        reinterpret_cast<uintptr_t>(y)) %
-                           16 ==
-                       0;
-  const int64_t packs = aligned ? n / pack : 0, done = packs * pack, left = n - done;
   visit_unary(op, [&](auto of) {
-    auto run = [&]<int size>(std::integral_constant<int, size>, int64_t first, int64_t count) {
-      if (count == 0) return;
-      launch_early(of.name, grad_and_value_kernel<size, decltype(of), T>,
-                   {unsigned((count + map_threads - 1) / map_threads), map_threads}, stream,
-                   x + first, dx + first, y ? y + first : nullptr, count);
+    auto run = [&]<int size>(std::integral_constant<int, size>, int64_t first, int64_t count,
+                             unsigned blocks) {
+      launch_early(of.name, grad_and_value_kernel<size, decltype(of), T>, {blocks, map_threads},
+                   stream, x + first, dx + first, y ? y + first : nullptr, count);
     };
-    run(std::integral_constant<int, pack>(), 0, packs);
-    run(std::integral_constant<int, 1>(), done, left);
+    in_packs<pack_size<T>>(n, run, x, dx, y);
   });
 }
 

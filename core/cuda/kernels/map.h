@@ -30,22 +30,30 @@ __global__ void __launch_bounds__(map_threads) map_kernel(F f, Y* y, int64_t pac
   compute(load_pack<n>(x + i * n)...);
 }
 
-// Over n elements, in packs where the addresses allow that, and the rest one by one. F is a struct
-// whose operator() takes and gives the ComputeType.
-template <class F, class Y, class... X>
-void map(std::string_view name, F f, Y* y, int64_t n, cudaStream_t stream, const X*... x) {
-  constexpr int pack = 16 / int(std::max({sizeof(Y), sizeof(X)...}));
-  auto aligned = [&](const auto* p) {
+// run(integral_constant<int, size>, first, count, blocks) for `count` packs of `size` elements from
+// element `first` on, a thread each: for packs of `pack`, where all addresses allow them, and for
+// the rest of n elements one by one. A null pointer is any address.
+template <int pack, class Run, class... T>
+void in_packs(int64_t n, Run&& run, const T*... pointers) {
+  auto aligned = [](const auto* p) {
     return reinterpret_cast<uintptr_t>(p) % (sizeof(*p) * pack) == 0;
   };
   auto blocks = [](int64_t threads) { return unsigned((threads + map_threads - 1) / map_threads); };
-  const int64_t packs = (aligned(y) && ... && aligned(x)) ? n / pack : 0, done = packs * pack;
-  if (packs > 0)
-    launch_early(name, map_kernel<pack, F, Y, X...>, {blocks(packs), map_threads}, stream, f, y,
-                 packs, x...);
-  if (done < n)
-    launch_early(name, map_kernel<1, F, Y, X...>, {blocks(n - done), map_threads}, stream, f,
-                 y + done, n - done, (x + done)...);
+  const int64_t packs = (... && aligned(pointers)) ? n / pack : 0, done = packs * pack;
+  if (packs > 0) run(std::integral_constant<int, pack>(), int64_t{0}, packs, blocks(packs));
+  if (done < n) run(std::integral_constant<int, 1>(), done, n - done, blocks(n - done));
+}
+
+// Over n elements in packs. F is a struct whose operator() takes and gives the ComputeType.
+template <class F, class Y, class... X>
+void map(std::string_view name, F f, Y* y, int64_t n, cudaStream_t stream, const X*... x) {
+  constexpr int pack = 16 / int(std::max({sizeof(Y), sizeof(X)...}));
+  auto run = [&]<int size>(std::integral_constant<int, size>, int64_t first, int64_t count,
+                           unsigned blocks) {
+    launch_early(name, map_kernel<size, F, Y, X...>, {blocks, map_threads}, stream, f, y + first,
+                 count, (x + first)...);
+  };
+  in_packs<pack>(n, run, y, x...);
 }
 
 }  // namespace folio::cuda
