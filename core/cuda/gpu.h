@@ -42,6 +42,8 @@ struct LaunchShape {
 // Error, naming the kernel, the shape and the status, unless it is cudaSuccess.
 void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape& shape);
 
+const cudaDeviceProp& device_properties();  // of the GPU in use
+
 // The most blocks of a grid that starts before the kernel before it has ended: one for each
 // multiprocessor, so that, while they wait, they leave room for that kernel's own blocks. 0 where
 // the GPU cannot do that (before compute capability 9.0).

@@ -106,16 +106,8 @@ void fill_randomly(Array& x) {
   });
 }
 
-cudaDeviceProp properties() {
-  int device = 0;
-  check_status(cudaGetDevice(&device), "cudaGetDevice");
-  cudaDeviceProp found{};
-  check_status(cudaGetDeviceProperties(&found, device), "cudaGetDeviceProperties({})", device);
-  return found;
-}
-
 double f32_flops(Device device) {
-  const int blocks = properties().multiProcessorCount * 8;  // 2,048 threads on each
+  const int blocks = cuda::device_properties().multiProcessorCount * 8;  // 2,048 threads on each
   const Array kept({1}, DType::f32, device);
   return best_rate(1 << 8, 1 << 16, [&](int64_t steps) {
     return [&, steps] {
@@ -144,7 +136,7 @@ double bf16_product_flops(Device device, uint64_t available) {
 class CudaMachine final : public Machine {
  public:
   std::string name() const override {
-    const cudaDeviceProp device = properties();
+    const cudaDeviceProp& device = cuda::device_properties();
     return fmt::format("{}, {} multiprocessors, sm_{}{}", device.name, device.multiProcessorCount,
                        device.major, device.minor);
   }

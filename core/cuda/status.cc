@@ -10,16 +10,20 @@ void check_launch(cudaError_t status, std::string_view kernel, const LaunchShape
                kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, shape.shared_bytes);
 }
 
-unsigned most_early_blocks() {
-  static const unsigned most = [] {
+const cudaDeviceProp& device_properties() {
+  static const cudaDeviceProp properties = [] {
     int device = 0;
     check_status(cudaGetDevice(&device), "cudaGetDevice");
-    cudaDeviceProp properties{};
-    check_status(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties({})",
-                 device);
-    return properties.major >= 9 ? unsigned(properties.multiProcessorCount) : 0;
+    cudaDeviceProp found{};
+    check_status(cudaGetDeviceProperties(&found, device), "cudaGetDeviceProperties({})", device);
+    return found;
   }();
-  return most;
+  return properties;
+}
+
+unsigned most_early_blocks() {
+  const cudaDeviceProp& device = device_properties();
+  return device.major >= 9 ? unsigned(device.multiProcessorCount) : 0;
 }
 
 }  // namespace folio::cuda
