@@ -20,6 +20,20 @@ template <class F>
 requires std::is_floating_point_v<F>
 constexpr F where_positive(F x, F a) { return x <= 0 ? F(0) : a; }
 
+// s = 1 / (1 + e^-x) and s (1 - s), each to its last digits: the product comes from e^-|x|, since
+// 1 - s has few digits left where s is near 1.
+template <class F>
+struct Logistic {
+  F s, slope;
+  [[gnu::always_inline]] explicit constexpr Logistic(const F& x) {
+    using std::exp;
+    F e = exp(x - where_positive(x, x + x));
+    F larger = F(1) / (F(1) + e), smaller = e * larger;  // s and 1 - s; 1 - s and s if x < 0
+    s = smaller + where_positive(x, larger - smaller);
+    slope = larger * smaller;
+  }
+};
+
 // 0.5 x (1 + erf(x / sqrt 2)): nanoGPT's GELU, exact.
 struct GeluErf {
   static constexpr std::string_view name = "gelu_erf";
@@ -44,12 +58,10 @@ struct GeluTanh {
     using std::tanh;
     return F(0.5) * x * (F(1) + tanh(F(0.79788456080286536) * x * (F(1) + F(0.044715) * x * x)));
   }
-  template <class F>
+  template <class F>  // (1 + tanh u) / 2 is s of 2u
   [[gnu::always_inline]] static constexpr F slope(const F& x) {
-    using std::tanh;
-    F t = tanh(F(0.79788456080286536) * x * (F(1) + F(0.044715) * x * x));
-    return F(0.5) * (F(1) + t) +
-           F(0.5) * x * (F(1) - t * t) * F(0.79788456080286536) * (F(1) + F(0.134145) * x * x);
+    Logistic<F> of(F(1.5957691216057308) * x * (F(1) + F(0.044715) * x * x));
+    return of.s + x * of.slope * F(1.5957691216057308) * (F(1) + F(0.134145) * x * x);
   }
 };
 
@@ -89,8 +101,7 @@ struct Sigmoid {
   }
   template <class F>
   [[gnu::always_inline]] static constexpr F slope(const F& x) {
-    F s = value(x);
-    return s * (F(1) - s);
+    return Logistic<F>(x).slope;
   }
 };
 
@@ -103,8 +114,8 @@ struct Silu {
   }
   template <class F>
   [[gnu::always_inline]] static constexpr F slope(const F& x) {
-    F s = Sigmoid::value(x);
-    return s * (F(1) + x * (F(1) - s));
+    Logistic<F> of(x);
+    return of.s + x * of.slope;
   }
 };
 
