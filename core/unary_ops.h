@@ -25,14 +25,14 @@ constexpr F where_positive(F x, F a) { return x <= 0 ? F(0) : a; }
 template <class F>
 struct Logistic {
   F s, slope;
-  [[gnu::always_inline]] explicit constexpr Logistic(const F& x) {
-    using std::exp;
-    F e = exp(x - where_positive(x, x + x));
-    F larger = F(1) / (F(1) + e), smaller = e * larger;  // s and 1 - s; 1 - s and s if x < 0
-    s = smaller + where_positive(x, larger - smaller);
-    slope = larger * smaller;
-  }
 };
+template <class F>
+[[gnu::always_inline]] constexpr Logistic<F> logistic(const F& x) {
+  using std::exp;
+  F e = exp(x - where_positive(x, x + x));
+  F larger = F(1) / (F(1) + e), smaller = e * larger;  // s and 1 - s; 1 - s and s if x < 0
+  return {smaller + where_positive(x, larger - smaller), larger * smaller};
+}
 
 // 0.5 x (1 + erf(x / sqrt 2)): nanoGPT's GELU, exact.
 struct GeluErf {
@@ -60,7 +60,7 @@ struct GeluTanh {
   }
   template <class F>  // (1 + tanh u) / 2 is s of 2u
   [[gnu::always_inline]] static constexpr F slope(const F& x) {
-    Logistic<F> of(F(1.5957691216057308) * x * (F(1) + F(0.044715) * x * x));
+    auto of = logistic(F(1.5957691216057308) * x * (F(1) + F(0.044715) * x * x));
     return of.s + x * of.slope * F(1.5957691216057308) * (F(1) + F(0.134145) * x * x);
   }
 };
@@ -101,7 +101,7 @@ struct Sigmoid {
   }
   template <class F>
   [[gnu::always_inline]] static constexpr F slope(const F& x) {
-    return Logistic<F>(x).slope;
+    return logistic(x).slope;
   }
 };
 
@@ -114,7 +114,7 @@ struct Silu {
   }
   template <class F>
   [[gnu::always_inline]] static constexpr F slope(const F& x) {
-    Logistic<F> of(x);
+    auto of = logistic(x);
     return of.s + x * of.slope;
   }
 };

@@ -23,7 +23,7 @@ def add_common_arguments(parser):
         "them, else one made in .venv-bench",
     )
     parser.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="for both sides"
+        "--threads", type=int, default=cores(), help="for both sides"
     )
     parser.add_argument("--rounds", type=int, default=3, help="turns that each side takes")
     parser.add_argument(
@@ -32,6 +32,10 @@ def add_common_arguments(parser):
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every figure there as well"
     )
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
 
 
 def check_program(path):
