@@ -12,7 +12,7 @@
 #include "commands/prepare_command.h"
 #include "commands/quantize_command.h"
 #include "commands/sample/sample_command.h"
-#include "commands/train_command.h"
+#include "commands/train/train_command.h"
 #include "configs/option_table.h"
 #include "core/backend.h"
 #include "core/process/output.h"

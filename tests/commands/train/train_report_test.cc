@@ -1,5 +1,5 @@
 // What a run prints and writes to log.csv.
-#include "commands/train_report.h"
+#include "commands/train/train_report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,9 +1,9 @@
-#include "commands/train_command.h"
+#include "commands/train/train_command.h"
 
 #include <optional>
 
 #include "checkpoint/model_file.h"
-#include "commands/train_report.h"
+#include "commands/train/train_report.h"
 #include "core/parallel.h"
 #include "core/process/stop.h"
 #include "train/train.h"

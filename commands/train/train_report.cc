@@ -1,4 +1,4 @@
-#include "commands/train_report.h"
+#include "commands/train/train_report.h"
 
 #include <unistd.h>
 
