@@ -71,7 +71,8 @@ class Canvas {
       else
         line += marks[cell.curve % 6];
     }
-    return line + (color >= 0 ? "\033[0m" : "");
+    if (color >= 0) line += "\033[0m";
+    return line;
   }
 
  private:
@@ -150,8 +151,10 @@ std::string text_plot(const std::vector<PlotCurve>& all, const std::string& x_na
   for (int row = 0; row < style.height; ++row) {
     const std::string& label = row == 0 ? top : row + 1 == style.height ? low : "";
     const std::string& name = names[size_t(row)];
-    text += fmt::format("{:>{}} {}{}{}{}\n", label, margin, side, canvas.row(row),
-                        name.empty() ? "" : " ", name);
+    std::string line = fmt::format("{:>{}} {}{}{}{}", label, margin, side, canvas.row(row),
+                                   name.empty() ? "" : " ", name);
+    line.resize(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
   }
   text += std::string(margin + 1, ' ') + corner;
   for (int column = 0; column < columns; ++column) text += floor;

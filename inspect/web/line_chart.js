@@ -21,7 +21,7 @@ function niceTicks(low, high, count) {
 function lineChart(parent, options) {
   const {title, caption, xLabel = '', yLabel = '', series, marks = [], lines = [], logY = false,
          width = 720, height = 300} = options;
-  const frame = {left: 54, right: width - 12, top: 8, bottom: height - 38};
+  const frame = {left: 54, right: width - 18, top: 8, bottom: height - 38};
   const scaled = (y) => logY ? Math.log10(y) : y;
   const usable = (y) => y !== null && Number.isFinite(y) && (!logY || y > 0);
   const points = series.flatMap((s) => s.points).filter(([, y]) => usable(y));

@@ -45,6 +45,8 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
     {"histedit.h", {"commands"}},
+    {"google/protobuf", {"commands/train"}},
+    {"isa-l", {"commands/train"}},
     {"cuda", {"core/cuda"}},
     {"cublas", {"core/cuda"}},
     {"cudnn", {"core/cuda"}},

@@ -1,0 +1,251 @@
+'use strict';
+// The report of a run: commands/train/report_page.cc says what is in its data.
+
+// A text with its own lines and spaces, and nothing in it that shows nothing or turns its direction.
+function plainText(text) {
+  return [...text].map((c) => c === '\n' || c === ' ' ? c : visible(c)).join('');
+}
+
+function durationText(seconds) {
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  if (seconds >= 60) return `${Math.floor(seconds / 60)} min ${Math.round(seconds) % 60} s`;
+  return `${Number(seconds.toPrecision(2))} s`;
+}
+
+// Columns as rows: [{iter, val_loss, ...}], null where a value is missing.
+function rowsOf(table) {
+  const columns = Object.entries(table).map(([name, json]) => [name, arrayOf(json).data]);
+  return Array.from(columns[0][1], (_, i) => Object.fromEntries(
+    columns.map(([name, data]) => [name, Number.isNaN(data[i]) ? null : data[i]])));
+}
+
+// What curves can be drawn over: {label, of(row)}, by name.
+function axesOf(rows, tokensPerIteration) {
+  const axes = {
+    iterations: {label: 'iteration', of: (row) => row.iter},
+    tokens: {label: 'tokens', of: (row) => row.iter * tokensPerIteration},
+  };
+  const longest = Math.max(0, ...rows.map((row) => row.seconds || 0));
+  if (longest > 0) {  // logs of an older folio do not have it
+    const [unit, seconds] = longest > 7200 ? ['hours', 3600] : longest > 300 ? ['minutes', 60] :
+      ['seconds', 1];
+    axes.time = {label: unit, of: (row) => row.seconds === null ? null : row.seconds / seconds};
+  }
+  return axes;
+}
+
+// [[x, y]] of the rows that have both, from the share `from` of the longest x on.
+function pointsOf(rows, axis, of, from = 0) {
+  const points = rows.map((row) => [axis.of(row), of(row)])
+    .filter(([x, y]) => x !== null && y !== null && y !== undefined);
+  const least = from * Math.max(0, ...points.map(([x]) => x));
+  return points.filter(([x]) => x >= least);
+}
+
+function chartWidth(parent, most) {
+  return Math.max(320, Math.min(most, parent.clientWidth || most));
+}
+
+function rowOfCells(cells) {
+  return element('tr', {}, ...cells.map((cell, i) =>
+    element(i ? 'td' : 'th', i ? {} : {scope: 'row'}, plainText(String(cell)))));
+}
+
+function fillTable(table, head, rows) {
+  table.replaceChildren();
+  if (head.length)
+    table.append(element('thead', {}, element('tr', {},
+      ...head.map((name) => element('th', {scope: 'col'}, plainText(name))))));
+  table.append(element('tbody', {}, ...rows.map(rowOfCells)));
+}
+
+// What is chosen on the page stays chosen when it is loaded again: #axis=tokens&from=0.1
+function chosen() {
+  return new URLSearchParams(location.hash.slice(1));
+}
+function choose(name, value) {
+  const all = chosen();
+  all.set(name, value);
+  history.replaceState(null, '', `#${all}`);
+}
+
+function fillAxes(select, axes, redraw) {
+  for (const name of Object.keys(axes)) select.append(element('option', {value: name}, name));
+  select.value = axes[chosen().get('axis')] ? chosen().get('axis') : 'iterations';
+  select.addEventListener('change', () => { choose('axis', select.value); redraw(); });
+}
+
+// Draws now, and again when the page gets another width.
+function drawAtEachWidth(draw) {
+  let width = document.body.clientWidth, waiting = 0;
+  draw();
+  addEventListener('resize', () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      if (document.body.clientWidth === width) return;
+      width = document.body.clientWidth;
+      draw();
+    }, 150);
+  });
+}
+
+function showReport() {
+  const facts = pageData('facts'), curves = pageData('curves'), samples = pageData('samples');
+  const {state, written} = pageData('now');
+  const byId = (id) => document.getElementById(id);
+  const evaluations = rowsOf(curves.evaluations), steps = rowsOf(curves.steps);
+  const axes = axesOf([...evaluations, ...steps], facts.tokens_per_iteration);
+  const tokensPerSecond = (row) => row.ms ? 1e3 * facts.tokens_per_iteration / row.ms : null;
+  const best = curves.best, last = evaluations[evaluations.length - 1];
+
+  byId('title').textContent = plainText(facts.out_dir);
+  byId('state').append(element('span', {class: `badge ${state.split(' ')[0]}`}, state),
+    ` as of ${written}, on dataset ${plainText(facts.dataset)}`);
+
+  function cards() {
+    const recent = steps.slice(-20).map(tokensPerSecond).filter((speed) => speed !== null)
+      .sort((a, b) => a - b);
+    const speed = recent[Math.floor(recent.length / 2)];
+    const epochs = curves.last_iter * facts.tokens_per_iteration / facts.train_tokens;
+    const list = [
+      ['iteration', curves.last_iter.toLocaleString('en'),
+        `of ${facts.max_iters.toLocaleString('en')}`],
+      ['best val loss', best ? best.val_loss.toFixed(4) : 'none yet',
+        best ? `at ${best.iter.toLocaleString('en')}` : ''],
+      ['last evaluation', last && last.val_loss !== null ? last.val_loss.toFixed(4) : 'none yet',
+        last && last.train_loss !== null ? `train ${last.train_loss.toFixed(4)}` : ''],
+      ['epochs', epochs.toFixed(2), `of ${shortNumber(facts.train_tokens)} tokens`],
+      ['time', durationText(curves.seconds), ''],
+      ['parameters', shortNumber(facts.parameters), ''],
+    ];
+    if (speed) list.push(['tokens/s', shortNumber(speed), facts.peak_flops ?
+      `${(100 * speed * facts.flops_per_token / facts.peak_flops).toFixed(0)} % of peak` : '']);
+    byId('cards').append(...list.map(([name, value, more]) => element('div', {},
+      element('dt', {}, name), element('dd', {}, `${value} `, element('small', {}, more)))));
+  }
+
+  function loss(axis, from) {
+    const parent = byId('loss');
+    parent.replaceChildren();
+    const bestRow = best && evaluations.find((row) => row.iter === best.iter);
+    const of = (column) => (row) => row[column];
+    const mark = bestRow && pointsOf([bestRow], axis, of('val_loss'))[0];
+    const least = from * Math.max(0, ...evaluations.map((row) => axis.of(row) || 0));
+    lineChart(parent, {
+      title: 'Loss of both splits',
+      caption: 'Mean cross-entropy in nats a token: of random batches of each split at every ' +
+        'evaluation, and of the batches of the steps that were logged.',
+      xLabel: axis.label, yLabel: 'loss', width: chartWidth(parent, 1100),
+      height: parent.clientWidth < 600 ? 300 : 360,
+      series: [
+        {name: 'steps', points: pointsOf(steps, axis, of('step_loss'), from), 
+          color: 'color-mix(in srgb, var(--muted) 50%, transparent)'},
+        {name: 'train', points: pointsOf(evaluations, axis, of('train_loss'), from),
+          color: 'var(--series-0)'},
+        {name: 'val', points: pointsOf(evaluations, axis, of('val_loss'), from),
+          color: 'var(--series-1)'},
+      ].filter((series) => series.points.length),
+      marks: mark && mark[0] >= least ?
+        [{x: mark[0], y: mark[1], label: `best ${best.val_loss.toFixed(4)}`}] : [],
+    });
+  }
+
+  function small(id, options, axis) {
+    const parent = byId(id);
+    parent.replaceChildren();
+    if (!options.series.some((series) => series.points.length)) return;
+    lineChart(parent, {xLabel: axis.label, width: chartWidth(parent, 560), height: 240, ...options});
+  }
+
+  function stepByStep(axis, from) {
+    const curve = (name, of) => ({name, points: pointsOf(steps, axis, of, from)});
+    const option = (name) => [...facts.options.given, ...facts.options.others]
+      .find(([key]) => key === name)?.[1];
+    const clip = Number(option('grad_clip'));
+    small('lr', {title: 'Learning rate', series: [curve('learning rate', (row) => row.lr)]}, axis);
+    small('norm', {
+      title: 'Gradient norm', caption: 'L2 over all parameters, before it is clipped.',
+      series: [curve('gradient norm', (row) => row.grad_norm)],
+      lines: clip > 0 ? [{y: clip, label: `clipped to ${clip}`}] : [],
+    }, axis);
+    const positive = (column) => (row) => row[column] > 0 ? row[column] : null;
+    small('ratio', {
+      title: 'Update-to-weight ratio', logY: true,
+      caption: 'Of the change of each matrix in one step, of the matrix: far below 10⁻³ it learns ' +
+        'slowly, far above it may diverge.',
+      series: [curve('median', positive('update_ratio')),
+        curve('least', positive('update_ratio_least')), curve('most', positive('update_ratio_most'))],
+      lines: [{y: 1e-3, label: '10⁻³'}],
+    }, axis);
+    const share = (row) => row.ms ?
+      100 * tokensPerSecond(row) * facts.flops_per_token / facts.peak_flops : null;
+    const shares = steps.map(share).filter((x) => x !== null).sort((a, b) => a - b);
+    small('speed', {
+      title: 'Tokens a second',
+      caption: facts.peak_flops && shares.length ?
+        `Half of the steps reach ${shares[Math.floor(shares.length / 2)].toFixed(0)} % of the ` +
+        'machine’s measured multiply-add peak, or more.' : '',
+      series: [curve('tokens/s', tokensPerSecond)],
+    }, axis);
+  }
+
+  function showSamples() {
+    byId('samples-panel').hidden = samples.length === 0;
+    if (!samples.length) return;
+    const slider = byId('sample-at');
+    slider.max = samples.length - 1;
+    slider.value = slider.max;
+    const show = () => {
+      const {iter, text} = samples[Number(slider.value)];
+      const row = evaluations.find((one) => one.iter === iter);
+      const name = `iteration ${iter}` + (row ? `, val loss ${row.val_loss.toFixed(4)}` : '');
+      byId('sample-name').textContent = name;
+      slider.setAttribute('aria-valuetext', name);
+      byId('sample').textContent = plainText(text.replace(/^\n+/, ''));
+    };
+    slider.addEventListener('input', show);
+    show();
+  }
+
+  function tables() {
+    const head = ['option', 'value', 'default', 'given in'];
+    fillTable(byId('given'), head, facts.options.given);
+    fillTable(byId('others'), head.slice(0, 2), facts.options.others.map((row) => row.slice(0, 2)));
+    const {name, device, threads, dtype} = facts.machine;
+    fillTable(byId('machine'), [], [['device', `${device}: ${name}`], ['threads', threads],
+      ['dtype', dtype], ['multiply-add peak', facts.peak_flops ?
+        `${shortNumber(facts.peak_flops)}FLOP/s, measured` : 'not measured'],
+      ['tokens per iteration', facts.tokens_per_iteration]]);
+  }
+
+  // Not while somebody reads a table or a value.
+  function reload() {
+    const box = byId('reload');
+    byId('reload-label').hidden = state !== 'running';
+    if (state !== 'running') return;
+    box.checked = chosen().get('reload') !== 'off';
+    box.addEventListener('change', () => choose('reload', box.checked ? 'on' : 'off'));
+    setInterval(() => {
+      const busy = document.querySelector('details[open]') ||
+        (document.activeElement && document.activeElement !== document.body);
+      if (box.checked && !document.hidden && !busy) location.reload();
+    }, 15000);
+  }
+
+  function draw() {
+    const axis = axes[byId('axis').value], from = Number(byId('from').value);
+    loss(axis, from);
+    stepByStep(axis, from);
+  }
+  fillAxes(byId('axis'), axes, draw);
+  byId('from').value = chosen().get('from') || '0';
+  if (!byId('from').value) byId('from').value = '0';
+  byId('from').addEventListener('change', () => { choose('from', byId('from').value); draw(); });
+  cards();
+  showSamples();
+  tables();
+  drawAtEachWidth(draw);
+  reload();
+}
+
+if (document.getElementById('facts')) showReport();
