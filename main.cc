@@ -12,6 +12,7 @@
 #include "commands/prepare_command.h"
 #include "commands/quantize_command.h"
 #include "commands/sample/sample_command.h"
+#include "commands/train/compare_command.h"
 #include "commands/train/train_command.h"
 #include "configs/option_table.h"
 #include "core/backend.h"
@@ -24,6 +25,7 @@ const folio::Command commands[] = {
     {"prepare", folio::prepare_command, "turn a text into training data"},
     {"download", folio::download_command, "get GPT-2, or another model, from the Hugging Face hub"},
     {"train", folio::train_command, "train a model, or go on with one"},
+    {"compare", folio::compare_command, "several runs side by side"},
     {"eval", folio::eval_command, "the loss of a checkpoint over its whole data"},
     {"export", folio::export_command, "write a model in Hugging Face's layout"},
     {"quantize", folio::quantize_command,

@@ -56,8 +56,7 @@ std::vector<Option> option_rows(TrainOptions& o) {
       {"watching",
        {{"report", &o.report, "keep out_dir/report.html up to date: curves, samples, options"},
         {"sample_tokens", &o.sample_tokens,
-         "tokens of the sample at each evaluation, which takes as much memory as the weights; 0: "
-         "none; -1: 100 where tokens are characters, else none",
+         "tokens that are sampled at each evaluation; 0: none; -1: 100 of characters, none of BPE",
          at_least(-1)},
         {"tensorboard", &o.tensorboard, "write event files for TensorBoard to out_dir/tensorboard"},
         {"plot", &o.plot,
