@@ -106,7 +106,9 @@ std::vector<ComparedRow> differing_rows(const std::vector<ComparedRun>& runs) {
   std::set<std::string> names;
   for (const ComparedRun& run : runs)
     for (const auto& [name, value] : run.options) names.insert(name);
-  for (const char* place : {"out_dir", "eval_only"}) names.erase(place);
+  for (const char* shown :
+       {"out_dir", "eval_only", "report", "sample_tokens", "tensorboard", "plot"})
+    names.erase(shown);
   std::vector<ComparedRow> rows;
   for (const std::string& name : names) {
     ComparedRow row{name, {}};
@@ -132,8 +134,8 @@ std::string compare_html(const std::vector<ComparedRun>& runs) {
                   .styles = {"training.css"},
                   .scripts = {"line_chart.js", "training.js", "compare.js"},
                   .data = {{"runs", all},
-                           {"results", rows_json(result_rows(runs))},
-                           {"differing", rows_json(differing_rows(runs))}}});
+                           {"result-rows", rows_json(result_rows(runs))},
+                           {"differing-rows", rows_json(differing_rows(runs))}}});
 }
 
 }  // namespace folio

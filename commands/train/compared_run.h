@@ -27,7 +27,8 @@ struct ComparedRow {
 };
 // Best and last losses, iterations, tokens, time; "-" where a run does not say.
 std::vector<ComparedRow> result_rows(const std::vector<ComparedRun>& runs);
-// The options that are not the same in all of them, but for those that say where a run is kept.
+// The options that are not the same in all of them, but for those that say where a run is kept
+// and how it is watched.
 std::vector<ComparedRow> differing_rows(const std::vector<ComparedRun>& runs);
 
 // One self-contained page: the curves over each other, and both tables.

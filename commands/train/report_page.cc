@@ -7,6 +7,7 @@
 #include "configs/option_text.h"
 #include "core/backend.h"
 #include "core/parallel.h"
+#include "data/text/visible.h"
 #include "inspect/page/page.h"
 #include "inspect/page/web_files.h"
 
@@ -88,7 +89,7 @@ std::string ReportPage::html(const RunHistory& history, const std::vector<Traini
                              const std::string& state) const {
   Json texts = Json::array();
   for (const auto& [iter, text] : samples) texts.push_back({{"iter", iter}, {"text", text}});
-  return to_html({.title = fmt::format("{}: training", facts_["out_dir"].get<std::string>()),
+  return to_html({.title = visible(facts_["out_dir"].get<std::string>(), true) + ": training",
                   .body = std::string(web_file("training.html")),
                   .styles = {"training.css"},
                   .scripts = {"line_chart.js", "training.js"},

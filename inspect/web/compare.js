@@ -42,8 +42,8 @@ function showComparison() {
     chart('steps', 'Loss of the steps', 'Of the batches that were trained on.', 'steps',
           'step_loss', 560);
   }
-  const head = ['', ...runs.map((run) => run.name)], differing = pageData('differing');
-  fillTable(byId('results'), head, pageData('results'));
+  const head = ['', ...runs.map((run) => run.name)], differing = pageData('differing-rows');
+  fillTable(byId('results'), head, pageData('result-rows'));
   byId('none-differ').hidden = differing.length > 0;
   if (differing.length) fillTable(byId('differing'), head, differing);
   fillAxes(byId('axis'), axes, draw);
