@@ -1,6 +1,7 @@
 #pragma once
 #include "core/process/output.h"
 #include "core/process/stop.h"
+#include "data/text/visible.h"
 
 namespace folio {
 
@@ -18,7 +19,7 @@ class Attempt {
       note("folio: standard output has no reader any more; the run stops, as for Ctrl-C\n");
     } catch (const Error& error) {
       broken_ = failed_ = true;
-      note("folio: {}; the run goes on without it\n", error.what());
+      note("folio: {}; the run goes on without it\n", visible(error.what()));
     }
   }
   bool failed() const { return failed_; }

@@ -98,7 +98,7 @@ void Report::saved(const std::filesystem::path& path) {
 void Report::not_saved(const std::exception& error) {
   terminal_.clear_line();
   complete_ = false;
-  note("folio: {}\n", error.what());
+  note("folio: {}\n", visible(error.what()));
 }
 
 Pace Report::pace() const {
