@@ -65,7 +65,7 @@ EventFile::EventFile(const std::filesystem::path& folder, int64_t first) {
   // TensorBoard reads the files of a folder in the order of their names.
   std::string name;
   int number = 0;
-  do name = fmt::format("events.out.tfevents.{:.0f}.folio.{}.{}", now(), getpid(), number++);
+  do name = fmt::format("events.out.tfevents.{:.3f}.folio.{}.{}", now(), getpid(), number++);
   while (std::filesystem::exists(folder / name));
   path_ = (folder / name).string();
   file_ = open_file(path_, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
