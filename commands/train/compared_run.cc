@@ -130,9 +130,9 @@ std::string compare_html(const std::vector<ComparedRun>& runs) {
                    {"tokens_per_iteration", run.tokens_per_iteration.value_or(0)},
                    {"curves", curves_json(run.history)}});
   return to_html({.title = fmt::format("folio: {} runs compared", runs.size()),
-                  .body = std::string(web_file("compare.html")),
-                  .styles = {"training.css"},
-                  .scripts = {"line_chart.js", "training.js", "compare.js"},
+                  .body = std::string(web_file("training/compare.html")),
+                  .styles = {"training/training.css"},
+                  .scripts = {"line_chart.js", "training/curves.js", "training/compare.js"},
                   .data = {{"runs", all},
                            {"result-rows", rows_json(result_rows(runs))},
                            {"differing-rows", rows_json(differing_rows(runs))}}});

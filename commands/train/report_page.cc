@@ -90,9 +90,9 @@ std::string ReportPage::html(const RunHistory& history, const std::vector<Traini
   Json texts = Json::array();
   for (const auto& [iter, text] : samples) texts.push_back({{"iter", iter}, {"text", text}});
   return to_html({.title = visible(facts_["out_dir"].get<std::string>(), true) + ": training",
-                  .body = std::string(web_file("training.html")),
-                  .styles = {"training.css"},
-                  .scripts = {"line_chart.js", "training.js"},
+                  .body = std::string(web_file("training/report.html")),
+                  .styles = {"training/training.css"},
+                  .scripts = {"line_chart.js", "training/curves.js", "training/report.js"},
                   .data = {{"facts", facts_},
                            {"curves", curves_json(history)},
                            {"samples", texts},

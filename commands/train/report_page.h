@@ -23,7 +23,7 @@ class ReportPage {
   nlohmann::ordered_json facts_;
 };
 
-// The curves as the pages' scripts read them (inspect/web/training.js): an array a column, NaN
+// The curves as the pages' scripts read them (inspect/web/training/curves.js): an array a column, NaN
 // where a row has none.
 nlohmann::ordered_json curves_json(const RunHistory& history);
 

@@ -52,7 +52,7 @@ TEST_F(LogRows, OlderAndForeignLogsAreReadByTheirColumns) {
   ASSERT_THAT(old, SizeIs(2));
   EXPECT_EQ(old[1].ms, 40);
   EXPECT_EQ(old[1].grad_norm, std::nullopt);
-  write("iter,colour,val_loss\r\n5,red,1.5\r\n");
+  write("iter,colour,lr,val_loss\r\n5,red,2,1.5\r\n");
   EXPECT_EQ(read_log(log).at(0).val_loss, 1.5);
   write("name,age\nx,1\n");
   EXPECT_THAT(message_of([&] { read_log(log); }), HasSubstr("log.csv: is no log of a run"));

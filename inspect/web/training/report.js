@@ -1,94 +1,6 @@
 'use strict';
 // The report of a run: commands/train/report_page.cc says what is in its data.
 
-// A text with its own lines and spaces, and nothing in it that shows nothing or turns its direction.
-function plainText(text) {
-  return [...text].map((c) => c === '\n' || c === ' ' ? c : visible(c)).join('');
-}
-
-function durationText(seconds) {
-  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
-  if (seconds >= 60) return `${Math.floor(seconds / 60)} min ${Math.round(seconds) % 60} s`;
-  return `${Number(seconds.toPrecision(2))} s`;
-}
-
-// Columns as rows: [{iter, val_loss, ...}], null where a value is missing.
-function rowsOf(table) {
-  const columns = Object.entries(table).map(([name, json]) => [name, arrayOf(json).data]);
-  return Array.from(columns[0][1], (_, i) => Object.fromEntries(
-    columns.map(([name, data]) => [name, Number.isNaN(data[i]) ? null : data[i]])));
-}
-
-// What curves can be drawn over: {label, of(row)}, by name.
-function axesOf(rows, tokensPerIteration) {
-  const axes = {
-    iterations: {label: 'iteration', of: (row) => row.iter},
-    tokens: {label: 'tokens', of: (row) => row.iter * tokensPerIteration},
-  };
-  const longest = Math.max(0, ...rows.map((row) => row.seconds || 0));
-  if (longest > 0) {  // logs of an older folio do not have it
-    const [unit, seconds] = longest > 7200 ? ['hours', 3600] : longest > 300 ? ['minutes', 60] :
-      ['seconds', 1];
-    axes.time = {label: unit, of: (row) => row.seconds === null ? null : row.seconds / seconds};
-  }
-  return axes;
-}
-
-// [[x, y]] of the rows that have both, from the share `from` of the longest x on.
-function pointsOf(rows, axis, of, from = 0) {
-  const points = rows.map((row) => [axis.of(row), of(row)])
-    .filter(([x, y]) => x !== null && y !== null && y !== undefined);
-  const least = from * Math.max(0, ...points.map(([x]) => x));
-  return points.filter(([x]) => x >= least);
-}
-
-function chartWidth(parent, most) {
-  return Math.max(320, Math.min(most, parent.clientWidth || most));
-}
-
-function rowOfCells(cells) {
-  return element('tr', {}, ...cells.map((cell, i) =>
-    element(i ? 'td' : 'th', i ? {} : {scope: 'row'}, plainText(String(cell)))));
-}
-
-function fillTable(table, head, rows) {
-  table.replaceChildren();
-  if (head.length)
-    table.append(element('thead', {}, element('tr', {},
-      ...head.map((name) => element('th', {scope: 'col'}, plainText(name))))));
-  table.append(element('tbody', {}, ...rows.map(rowOfCells)));
-}
-
-// What is chosen on the page stays chosen when it is loaded again: #axis=tokens&from=0.1
-function chosen() {
-  return new URLSearchParams(location.hash.slice(1));
-}
-function choose(name, value) {
-  const all = chosen();
-  all.set(name, value);
-  history.replaceState(null, '', `#${all}`);
-}
-
-function fillAxes(select, axes, redraw) {
-  for (const name of Object.keys(axes)) select.append(element('option', {value: name}, name));
-  select.value = axes[chosen().get('axis')] ? chosen().get('axis') : 'iterations';
-  select.addEventListener('change', () => { choose('axis', select.value); redraw(); });
-}
-
-// Draws now, and again when the page gets another width.
-function drawAtEachWidth(draw) {
-  let width = document.body.clientWidth, waiting = 0;
-  draw();
-  addEventListener('resize', () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => {
-      if (document.body.clientWidth === width) return;
-      width = document.body.clientWidth;
-      draw();
-    }, 150);
-  });
-}
-
 function showReport() {
   const facts = pageData('facts'), curves = pageData('curves'), samples = pageData('samples');
   const {state, written} = pageData('now');
@@ -248,4 +160,4 @@ function showReport() {
   reload();
 }
 
-if (document.getElementById('facts')) showReport();
+showReport();
