@@ -56,10 +56,12 @@ function attentionPanel(state) {
     const T = state.T, from = offset(layer, head) + position * T;
     const row = probabilities().subarray(from, from + T);
     strip.shade(Array.from(row, (p, i) => i <= position ? p : null));
-    for (const {mark, button} of buttons)
-      mark.style.transform = `translateY(${(position + 0.5) / T * button.clientHeight - 1}px)`;
+    const height = buttons[0].button.clientHeight;
+    for (const {mark} of buttons)
+      mark.style.transform = `translateY(${(position + 0.5) / T * height - 1}px)`;
     let most = 0;
     row.forEach((p, i) => { if (p > row[most]) most = i; });
+    if (map.markedRow() !== position) map.mark(position, most);
     sentence.replaceChildren(`Position ${position}, `, tokenText(state, state.run.tokens[position]),
       `, looks most at position ${most}, `, tokenText(state, state.run.tokens[most]),
       `, with ${percentText(row[most])}.`);
@@ -69,8 +71,9 @@ function attentionPanel(state) {
   state.onPosition.push(follow);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
   paint();
-  const plain = report.head_scores.scores.findIndex(({kind}) => kind !== 'none');
-  choose(Math.floor(Math.max(0, plain) / H), Math.max(0, plain) % H);
+  const best = report.head_scores.scores.map((s) => Math.max(s.previous, s.same, s.first, s.induction));
+  const plainest = best.indexOf(Math.max(...best));
+  choose(Math.floor(plainest / H), plainest % H);
 }
 
 // The scores on the probe, as a table in which a row chooses its head.
@@ -82,14 +85,13 @@ function headScores(panel, state, choose) {
     `and the same ${half}): how much the second half looks at the token before (previous), at ` +
     'itself in the first half (same), at the text\'s first token (first), and at what came after it ' +
     `in the first half (induction). A head is named by its largest score if that is ${plain} or more.`));
-  const figure = heatMap(panel, {
+  heatMap(panel, {
     title: 'Head scores on repeated random tokens',
     caption: 'Shares of attention, from 0 to 1. The last word of a row is the kind of head.',
     rows: scores.length, columns: 4, rowLabel: 'head', columnLabel: 'score', scale: 1,
     values: Float32Array.from(scores.flatMap((s) => kinds.map((k) => s[k]))),
-    columnNames: kinds.map((k) => k.slice(0, 5)),
+    columnNames: kinds, rowHeight: 18,
     rowNames: scores.map((s) => `${s.layer}.${s.head} ${s.kind}`),
     onPick: (row) => choose(scores[row].layer, scores[row].head), width: 420,
   });
-  figure.root.style.maxWidth = '420px';
 }

@@ -65,7 +65,7 @@ function tapeList(panel, {tape}) {
 
 // A dot for each item on an axis of powers of ten.
 function dotChart(parent, {title, caption, items, valueName, line}) {
-  const width = 520, left = 170, row = items.length > 60 ? 12 : 16;
+  const width = fittedWidth(parent, 520), left = 140, row = items.length > 60 ? 12 : 16;
   const logs = items.map(({value}) => value > 0 ? Math.log10(value) : null);
   const known = logs.filter((x) => x !== null && Number.isFinite(x));
   if (line) known.push(Math.log10(line));
@@ -106,6 +106,7 @@ function gradientHistograms(panel, parameters, leastDecade) {
       'of ten). Elements of gradient 0, such as rows of tokens that do not occur, are left out.',
     rows: parameters.length, columns: bins, values: Float32Array.from(shares), width: 720,
     rowNames: parameters.map((p) => p.short.slice(0, 18)),
+    rowHeight: 15,
     columnNames: Array.from({length: bins}, (_, i) => i % 2 ? '' : `${leastDecade + i / 2}`),
   });
 }

@@ -92,7 +92,8 @@ function cachePanel(state) {
   // The slots of the cache: those read, those written in this step.
   function cells(parent, step) {
     const ring = mode === 'window', slots = ring ? Math.min(config.attention_window, 128) : Math.min(block, 128);
-    const size = 720 / Math.min(slots, 64), rows = Math.ceil(slots / 64), held = step.length - step.start;
+    const width = fittedWidth(parent, 720), columns = Math.min(slots, width < 500 ? 32 : 64);
+    const size = width / columns, rows = Math.ceil(slots / columns), held = step.length - step.start;
     const kinds = Array.from({length: slots}, (_, slot) => {
       const scaled = ring ? slot : Math.floor(slot * block / slots);
       if (!ring) return scaled >= held ? 'empty' : scaled >= held - step.fresh ? 'written' : 'read';
@@ -104,11 +105,12 @@ function cachePanel(state) {
     makeFigure(parent, {
       title: ring ? `The ring of ${config.attention_window} positions` : `The cache of ${block} positions`,
       caption: ring ? 'The newest key and value take the place of the oldest.' : 'Positions from 0.',
-      width: 720, height: rows * (size + 2) + 2,
+      width, height: rows * (size + 2) + 2,
       legend: [{label: 'read', color: colors.read}, {label: 'written in this step', color: colors.written},
                {label: 'empty', color: colors.empty}],
       draw: (g) => kinds.forEach((kind, i) => {
-        const cell = svgElement('rect', {x: (i % 64) * size + 0.5, y: Math.floor(i / 64) * (size + 2) + 0.5,
+        const cell = svgElement('rect', {x: (i % columns) * size + 0.5,
+                                         y: Math.floor(i / columns) * (size + 2) + 0.5,
                                          width: size - 1, height: size - 1, class: 'grid', rx: 1});
         cell.style.fill = colors[kind];
         g.append(cell);

@@ -24,7 +24,7 @@ function lensPanel(state) {
     heatMap(map, {
       title: 'Probability of the true next token', scale: 1,
       caption: 'Rows go up through the model: which layer finds the answer. Columns are positions.',
-      rows: lens.points.length, columns: T - 1, rowLabel: 'after', columnLabel: 'position',
+      rows: lens.points.length, columns: T - 1, rowHeight: 15, rowLabel: 'after', columnLabel: 'position',
       rowNames: lens.points.map(pointName),
       columnNames: T <= 64 ? tokens.slice(0, -1).map((id) => state.shown(id).slice(0, 2)) : undefined,
       values: Float32Array.from(lens.nextProbability.flatMap((row) => [...row])),

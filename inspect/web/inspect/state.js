@@ -145,7 +145,8 @@ function facts(pairs) {
 }
 
 // Horizontal bars: items [{label, value}]; negative ones to the left.
-function barChart(parent, {title, caption, items, valueName = 'value', width = 720}) {
+function barChart(parent, {title, caption, items, valueName = 'value', width: most = 720}) {
+  const width = fittedWidth(parent, most);
   const left = Math.min(230, 16 + 7.2 * Math.max(...items.map(({label}) => label.length), 4));
   const low = Math.min(0, ...items.map(({value}) => value));
   const high = Math.max(0, ...items.map(({value}) => value)) || (low < 0 ? 0 : 1);

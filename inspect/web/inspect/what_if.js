@@ -41,8 +41,8 @@ function whatIfPanel(state) {
   const result = element('div');
   panel.append(grid, element('div', {class: 'controls'}, reset),
     element('h3', {}, 'Put in from another text'),
-    element('p', {class: 'muted'}, 'The residual stream at the chosen point takes, at every position ' +
-      'that both texts have, the place of this text\'s own from the position looked at onwards.'),
+    element('p', {class: 'muted'}, 'At the position looked at, the residual stream at the chosen point ' +
+      'becomes what it is there in another text (activation patching).'),
     element('div', {class: 'controls'}, element('label', {}, 'Other text', patchText), patchPoint.root),
     problem, result);
 
@@ -59,11 +59,9 @@ function whatIfPanel(state) {
       for (let h = 0; layer !== undefined && h < H; ++h)
         if (off.has(`h.${layer}.head.${h}`))
           for (let t = 0; t < shape[0]; ++t) data.fill(0, (t * H + h) * D, (t * H + h + 1) * D);
-      if (patch && point === patchPoint.select.value) {
-        const until = Math.min(shape[0], patch.shape[0]);
-        for (let t = state.position; t < until; ++t)
-          data.set(patch.data.subarray(t * C, (t + 1) * C), t * C);
-      }
+      const at = state.position;
+      if (patch && point === patchPoint.select.value && at < patch.shape[0])
+        data.set(patch.data.subarray(at * C, (at + 1) * C), at * C);
     };
   }
 
@@ -106,8 +104,8 @@ function whatIfPanel(state) {
       .sort((a, b) => before[b] - before[a]);
     result.append(facts([['switched off', off.size ? [...off].map((p) => state.partName(p)).join('; ') : 'nothing'],
                          ['mean loss', `${lossChange >= 0 ? '+' : ''}${lossChange.toFixed(4)} nats`]]));
-    const width = 520, left = 70, x = (p) => left + p * (width - left - 60);
-    const figure = makeFigure(result, {
+    const width = fittedWidth(result, 520), left = 70, x = (p) => left + p * (width - left - 60);
+    makeFigure(result, {
       title: 'What comes after the text', width, height: ids.length * 34 + 4,
       caption: 'Probability of the next token, as the model is and as it would be.',
       legend: [{label: 'as it is', color: 'var(--series-0)'}, {label: 'what if', color: 'var(--series-1)'}],
@@ -125,7 +123,6 @@ function whatIfPanel(state) {
       table: {head: ['token', 'as it is', 'what if'],
               rows: ids.map((id) => [state.shown(id), before[id], after[id]])},
     });
-    figure.root.style.maxWidth = '620px';
   }
   state.onRun.push(compute);
   state.onPosition.push(() => { if (patchText.value) compute(); });
