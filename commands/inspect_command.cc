@@ -1,5 +1,6 @@
 #include "commands/inspect_command.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/model_tokenizer.h"
@@ -11,6 +12,7 @@
 #include "core/process/stop.h"
 #include "core/text/numbers.h"
 #include "data/files/files.h"
+#include "inspect/hook_names.h"
 #include "inspect/report.h"
 #include "sample/past_block.h"
 #include "sample/start.h"
@@ -157,6 +159,10 @@ void write(const InspectOptions& options, const Inspection& inspection, const Op
     const std::string json = script_json(to_json(inspection)) + "\n";
     write_file(options.json, json);
     wrote(options.json, json.size());
+  }
+  if (!options.npz.empty()) {
+    write_hooks(options.npz, inspection.config, inspection.captures);
+    wrote(options.npz, std::filesystem::file_size(options.npz));
   }
 }
 

@@ -45,7 +45,7 @@ class Watching {
 }  // namespace
 
 HostArray on_host(const Array& x) {
-  const Array f32 = backend(x)->elementwise.cast(x, DType::f32);
+  const Array f32 = x.dtype() == DType::f32 ? x : backend(x)->elementwise.cast(x, DType::f32);
   const auto dims = x.shape().dims();
   return {{dims.begin(), dims.end()}, to_vector<float>(f32), x.dtype()};
 }
