@@ -9,6 +9,7 @@
 #include "commands/download_command.h"
 #include "commands/eval_command.h"
 #include "commands/export_command.h"
+#include "commands/inspect_command.h"
 #include "commands/prepare_command.h"
 #include "commands/quantize_command.h"
 #include "commands/sample/sample_command.h"
@@ -31,6 +32,7 @@ const folio::Command commands[] = {
     {"quantize", folio::quantize_command,
      "write a model in bfloat16, int8 or int4, to sample from"},
     {"sample", folio::sample_command, "generate text from a checkpoint"},
+    {"inspect", folio::inspect_command, "look inside a model as it reads a text, in one page"},
     {"bench train", folio::bench_train_command, "time training, against what the machine can do"},
     {"bench sample", folio::bench_sample_command, "time sampling, likewise"},
     {"bench tokenizer", folio::bench_tokenizer_command, "time a tokenizer on a text"},

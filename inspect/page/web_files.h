@@ -15,4 +15,7 @@ std::span<const EmbeddedFile> web_files();
 // Error for a name that none has.
 std::string_view web_file(std::string_view name);
 
+// folio's sources that pages show, by their path in the project: "nn/attention.cc".
+std::span<const EmbeddedFile> source_files();
+
 }  // namespace folio

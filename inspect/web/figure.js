@@ -11,6 +11,12 @@ function svgElement(name, attributes = {}, text) {
   return made;
 }
 
+// The width of a drawing below `parent`: as much as there is, at most `most`, so that its letters are
+// as large on a phone as elsewhere.
+function fittedWidth(parent, most) {
+  return parent.clientWidth > 0 ? Math.max(260, Math.min(most, parent.clientWidth)) : most;
+}
+
 // Makes a figure below `parent`.
 //   title, caption  texts
 //   width, height   of the drawing, in its own units, below title and legend
@@ -42,6 +48,7 @@ function makeFigure(parent, options) {
       read(keys(event));
     });
   }
+  plot.style.maxWidth = `${Math.round(1.1 * width)}px`;
   const root = element('figure', {}, plot, reading);
   const figure = {root, plot, svg, drawing, top, width, height: height + top, read,
                   title, legend, table, cells: null};
@@ -135,7 +142,7 @@ function svgText(figure) {
   const from = [figure.svg, ...figure.svg.querySelectorAll('*')];
   [copy, ...copy.querySelectorAll('*')].forEach((node, i) => {
     const style = getComputedStyle(from[i]);
-    for (const key of ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'font', 'opacity'])
+    for (const key of ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'font', 'paint-order'])
       if (style.getPropertyValue(key)) node.style.setProperty(key, style.getPropertyValue(key));
     node.removeAttribute('class');
   });

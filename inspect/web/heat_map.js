@@ -44,24 +44,25 @@ function paintMatrix(canvas, {values, rows, columns, offset = 0, stride = column
 // Below `parent`:
 //   title, caption, rowLabel, columnLabel: what rows and columns are
 //   values: numbers, row by row, of `rows` x `columns`; rowNames, columnNames: optional texts
-//   scale: the magnitude of the full colour, by default the largest
+//   scale: the magnitude of the full colour, by default the largest; rowHeight: of a row
 //   onPick(row, column): called when a cell is pointed at or reached by arrow keys
-// -> the figure, with mark(row, column), which shows a cell
+// -> the figure, with mark(row, column), which shows a cell, and markedRow()
 function heatMap(parent, options) {
   const {title, caption, values, rows, columns, rowLabel = 'row', columnLabel = 'column',
-         rowNames, columnNames, onPick, width = 720} = options;
+         rowNames, columnNames, onPick, rowHeight} = options;
+  const width = fittedWidth(parent, options.width || 720);
   const scale = options.scale || largestMagnitude(values);
   const longest = rowNames ? Math.max(...rowNames.map((name) => name.length), 1) : 4;
   const left = Math.min(150, 22 + 7.4 * longest);
-  const cell = Math.max(1, Math.min(22, (width - left - 4) / columns));
+  const cell = Math.min(columns <= 8 ? 64 : 22, (width - left - 4) / columns);
   const frame = {left, top: columnNames ? 20 : 4, width: cell * columns,
-                 height: Math.max(rows * Math.min(cell, 22), Math.min(rows * 14, 60))};
+                 height: rows * (rowHeight || Math.max(Math.min(cell, 22), Math.min(8, 240 / rows)))};
   let at = [-1, -1];
   const name = (names, i) => names ? names[i] : String(i);
   const canvas = element('canvas', {'aria-hidden': 'true'});
 
   function draw(g) {
-    const h = frame.height / rows, everyRow = Math.ceil(13 / h), everyColumn = Math.ceil(11 / cell);
+    const h = frame.height / rows, everyRow = Math.ceil(12 / h), everyColumn = Math.ceil(9 / cell);
     for (let row = 0; row < rows; row += everyRow)
       g.append(svgElement('text', {class: 'muted', x: left - 5, y: frame.top + (row + 0.5) * h + 4,
                                    'text-anchor': 'end'}, name(rowNames, row)));
@@ -72,7 +73,7 @@ function heatMap(parent, options) {
     g.append(svgElement('rect', {class: 'grid', x: left, y: frame.top, width: frame.width,
                                  height: frame.height}));
     g.append(svgElement('text', {class: 'muted', x: left, y: frame.top + frame.height + 15},
-      `${rows} ${rowLabel} by ${columns} ${columnLabel}; full colour: ${shortNumber(scale)}`));
+      `${rows} × ${columns}, full colour at ${shortNumber(scale)}`));
     if (at[0] >= 0)
       g.append(svgElement('rect', {class: 'cell-mark', x: left + at[1] * cell,
                                    y: frame.top + at[0] * h, width: cell, height: h}));
@@ -110,6 +111,7 @@ function heatMap(parent, options) {
                   height: frame.height, rows, columns,
                   color: (r, c) => `rgb(${heatColor(values[r * columns + c], scale, heatColors())})`};
   figure.mark = mark;
+  figure.markedRow = () => at[0];
   const repaint = () => paintMatrix(canvas, {values, rows, columns, scale});
   repaint();
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);

@@ -12,16 +12,27 @@ function niceTicks(low, high, count) {
   return ticks;
 }
 
+// Powers of ten from 10^low to 10^high and, if those are few, 2 and 5 times them.
+function powerTicks(low, high) {
+  const ticks = [];
+  for (let power = Math.floor(low); power <= high; ++power)
+    for (const n of high - low < 3 ? [1, 2, 5] : [1])
+      if (Math.log10(n) + power >= low && Math.log10(n) + power <= high)
+        ticks.push(n * 10 ** power);
+  return ticks;
+}
+
 // Below `parent`:
 //   title, caption, xLabel, yLabel
 //   series   [{name, points: [[x, y], ...] by rising x, color, dash}]; a y of null leaves a gap
 //   marks    [{x, y, label}]: points of interest; lines: [{y, label}]: levels across the chart
-//   logY     the y axis in powers of ten; width, height: of the chart
+//   logY     the y axis in powers of ten; width, height: of the chart at most
 // Left and right arrows read the values at each x. -> the figure
 function lineChart(parent, options) {
   const {title, caption, xLabel = '', yLabel = '', series, marks = [], lines = [], logY = false,
-         width = 720, height = 300} = options;
-  const frame = {left: 54, right: width - 18, top: 8, bottom: height - 38};
+         height = 300} = options;
+  const width = fittedWidth(parent, options.width || 720);
+  const frame = {left: 66, right: width - 18, top: 8, bottom: height - 38};
   const scaled = (y) => logY ? Math.log10(y) : y;
   const usable = (y) => y !== null && Number.isFinite(y) && (!logY || y > 0);
   const points = series.flatMap((s) => s.points).filter(([, y]) => usable(y));
@@ -44,9 +55,7 @@ function lineChart(parent, options) {
   let at = -1;
 
   function drawAxes(g) {
-    for (const tick of niceTicks(yLow, yHigh, 5)) {
-      const value = logY ? 10 ** tick : tick;
-      if (logY && !Number.isInteger(tick)) continue;
+    for (const value of logY ? powerTicks(yLow, yHigh) : niceTicks(yLow, yHigh, 5)) {
       g.append(svgElement('line', {class: 'grid', x1: frame.left, x2: frame.right, y1: py(value),
                                    y2: py(value)}),
                svgElement('text', {class: 'muted', x: frame.left - 6, y: py(value) + 4,

@@ -21,7 +21,7 @@ function showComparison() {
     parent.replaceChildren();
     lineChart(parent, {
       title, caption, xLabel: axes[byId('axis').value].label, yLabel: 'loss',
-      width: chartWidth(parent, most), height: most > 600 ? 340 : 250,
+      width: most, height: most > 600 ? 340 : 250,
       series: runs.map((run, i) => ({
         name: run.name, points: pointsOf(run[rows], axisOf(i), (row) => row[column], from),
         dash: i >= 6 ? '6 3' : undefined,

@@ -42,10 +42,6 @@ function pointsOf(rows, axis, of, from = 0) {
   return points.filter(([x]) => x >= least);
 }
 
-function chartWidth(parent, most) {
-  return Math.max(320, Math.min(most, parent.clientWidth || most));
-}
-
 function rowOfCells(cells) {
   return element('tr', {}, ...cells.map((cell, i) =>
     element(i ? 'td' : 'th', i ? {} : {scope: 'row'}, plainText(String(cell)))));

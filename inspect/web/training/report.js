@@ -47,7 +47,7 @@ function showReport() {
       title: 'Loss of both splits',
       caption: 'Mean cross-entropy in nats a token: of random batches of each split at every ' +
         'evaluation, and of the batches of the steps that were logged.',
-      xLabel: axis.label, yLabel: 'loss', width: chartWidth(parent, 1100),
+      xLabel: axis.label, yLabel: 'loss', width: 1100,
       height: parent.clientWidth < 600 ? 300 : 360,
       series: [
         {name: 'steps', points: pointsOf(steps, axis, of('step_loss'), from), 
@@ -66,7 +66,7 @@ function showReport() {
     const parent = byId(id);
     parent.replaceChildren();
     if (!options.series.some((series) => series.points.length)) return;
-    lineChart(parent, {xLabel: axis.label, width: chartWidth(parent, 560), height: 240, ...options});
+    lineChart(parent, {xLabel: axis.label, width: 560, height: 240, ...options});
   }
 
   function stepByStep(axis, from) {
