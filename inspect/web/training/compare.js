@@ -42,10 +42,10 @@ function showComparison() {
     chart('steps', 'Loss of the steps', 'Of the batches that were trained on.', 'steps',
           'step_loss', 560);
   }
-  const head = ['', ...runs.map((run) => run.name)], differing = pageData('differing-rows');
-  fillTable(byId('results'), head, pageData('result-rows'));
+  const names = runs.map((run) => run.name), differing = pageData('differing-rows');
+  fillTable(byId('results'), ['result', ...names], pageData('result-rows'));
   byId('none-differ').hidden = differing.length > 0;
-  if (differing.length) fillTable(byId('differing'), head, differing);
+  if (differing.length) fillTable(byId('differing'), ['option', ...names], differing);
   fillAxes(byId('axis'), axes, draw);
   byId('from').value = chosen().get('from') || '0';
   byId('from').addEventListener('change', () => { choose('from', byId('from').value); draw(); });
