@@ -23,8 +23,8 @@ class ReportPage {
   nlohmann::ordered_json facts_;
 };
 
-// The curves as the pages' scripts read them (inspect/web/training/curves.js): an array a column, NaN
-// where a row has none.
+// The curves as the pages' scripts read them (inspect/web/training/curves.js): an array a column,
+// NaN where a row has none.
 nlohmann::ordered_json curves_json(const RunHistory& history);
 
 }  // namespace folio

@@ -46,13 +46,16 @@ void TrainFiles::add(const TrainingSample& sample) {
   if (events_) events_attempt_([&] { events_->text(sample.iter, "sample", sample.text); });
 }
 
-void TrainFiles::write_page(const std::string& state, bool now) {
-  const auto time = std::chrono::steady_clock::now();
-  if (!page_ || (!now && time - page_written_ < std::chrono::seconds(10))) return;
+void TrainFiles::write_page(const std::string& state, When when) {
+  const auto begin = std::chrono::steady_clock::now(), last = page_written_;
+  if (!page_ || (when != When::now && begin < last + 100 * page_took_) ||
+      (when == When::stepped && begin < last + std::chrono::seconds(10)))
+    return;
   page_attempt_([&] {
     write_file((folder_ / "report.html").string(), page_->html(history_, samples_, state));
   });
   page_written_ = std::chrono::steady_clock::now();
+  page_took_ = page_written_ - begin;
 }
 
 bool TrainFiles::complete() const {

@@ -20,9 +20,13 @@ class TrainFiles {
 
   void add(const LogRow& row, double tokens_per_iteration);
   void add(const TrainingSample& sample);
-  // report.html, whole or as it was before; `state` says what the run does. Otherwise than `now` at
-  // most every 10 seconds.
-  void write_page(const std::string& state, bool now);
+  // report.html, whole or as it was before; `state` says what the run does.
+  enum class When {
+    now,
+    evaluated,  // unless that would make writing it more than 1 % of the time
+    stepped,    // likewise, and at most every 10 seconds
+  };
+  void write_page(const std::string& state, When when);
 
   const RunHistory& history() const { return history_; }
   const std::vector<TrainingSample>& samples() const { return samples_; }
@@ -36,7 +40,8 @@ class TrainFiles {
   Attempt log_attempt_, samples_attempt_, events_attempt_, page_attempt_;
   RunHistory history_;
   std::vector<TrainingSample> samples_;
-  std::chrono::steady_clock::time_point page_written_;
+  std::chrono::steady_clock::time_point page_written_ = {};
+  std::chrono::steady_clock::duration page_took_ = {};
 };
 
 }  // namespace folio

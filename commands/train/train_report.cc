@@ -22,7 +22,11 @@ int64_t sample_tokens(const TrainOptions& options, const Tokenizer& tokenizer) {
 
 Report::~Report() {
   terminal_.clear_line();
-  if (writes_ && !finished_) files_.write_page("failed", true);
+  if (!writes_ || finished_) return;
+  try {
+    files_.write_page("failed", TrainFiles::When::now);
+  } catch (const std::exception&) {  // without memory, say: what ended the run is told by others
+  }
 }
 
 void Report::start(Run& run) {
@@ -46,7 +50,7 @@ void Report::start(Run& run) {
     advice_.after(row.iter, {row.train_loss.value_or(NAN), *row.val_loss});
   if (writes_ && measures_update(run, run.iter)) update_ratio_.before(*run.model);
   started_ = last_step_ = last_shown_ = Clock::now();
-  if (writes_) files_.write_page("running", true);
+  if (writes_) files_.write_page("running", TrainFiles::When::now);
 }
 
 double Report::seconds_so_far() const { return seconds_before_ + seconds(Clock::now() - started_); }
@@ -72,7 +76,7 @@ void Report::evaluated(const Run& run, const Losses& losses) {
     if (finite && sample_tokens_ > 0) take_sample(run);
     if (std::string sentence = advice_.after(run.iter, losses); !sentence.empty())
       terminal_.remark(sentence);
-    files_.write_page("running", true);
+    files_.write_page("running", TrainFiles::When::evaluated);
   }
   last_step_ = Clock::now();
 }
@@ -136,7 +140,7 @@ void Report::stepped(const Run& run, const Step& step) {
     terminal_.stepped(run, step, pace());
     last_shown_ = now;
   }
-  files_.write_page("running", false);
+  files_.write_page("running", TrainFiles::When::stepped);
   last_step_ = Clock::now();
 }
 
@@ -149,7 +153,7 @@ void Report::finish(const Run& run, Finish finish) {
   files_.write_page(finish == Finish::done         ? "finished"
                     : finish == Finish::early_stop ? "stopped early"
                                                    : "stopped",
-                    true);
+                    TrainFiles::When::now);
 }
 
 }  // namespace folio

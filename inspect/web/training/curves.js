@@ -25,7 +25,7 @@ function axesOf(rows, tokensPerIteration) {
     iterations: {label: 'iteration', of: (row) => row.iter},
     tokens: {label: 'tokens', of: (row) => row.iter * tokensPerIteration},
   };
-  const longest = Math.max(0, ...rows.map((row) => row.seconds || 0));
+  const longest = rows.reduce((most, row) => Math.max(most, row.seconds || 0), 0);
   if (longest > 0) {  // logs of an older folio do not have it
     const [unit, seconds] = longest > 7200 ? ['hours', 3600] : longest > 300 ? ['minutes', 60] :
       ['seconds', 1];
@@ -38,7 +38,7 @@ function axesOf(rows, tokensPerIteration) {
 function pointsOf(rows, axis, of, from = 0) {
   const points = rows.map((row) => [axis.of(row), of(row)])
     .filter(([x, y]) => x !== null && y !== null && y !== undefined);
-  const least = from * Math.max(0, ...points.map(([x]) => x));
+  const least = from * points.reduce((most, [x]) => Math.max(most, x), 0);
   return points.filter(([x]) => x >= least);
 }
 

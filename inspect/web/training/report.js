@@ -42,7 +42,7 @@ function showReport() {
     const bestRow = best && evaluations.find((row) => row.iter === best.iter);
     const of = (column) => (row) => row[column];
     const mark = bestRow && pointsOf([bestRow], axis, of('val_loss'))[0];
-    const least = from * Math.max(0, ...evaluations.map((row) => axis.of(row) || 0));
+    const least = from * evaluations.reduce((most, row) => Math.max(most, axis.of(row) || 0), 0);
     lineChart(parent, {
       title: 'Loss of both splits',
       caption: 'Mean cross-entropy in nats a token: of random batches of each split at every ' +
