@@ -12,8 +12,8 @@ class NotToSave : public Error {
   using Error::Error;
 };
 
-// Throws NotToSave, naming the iteration, `what`, the first parameter or gradient that is not finite
-// either, and the state to go back to, unless `value` is finite.
+// Throws NotToSave, naming the iteration, `what`, the first parameter or gradient that is not
+// finite either, and the state to go back to, unless `value` is finite.
 void check_finite(const Run& run, const char* what, double value);
 // "last.h5 has the state of iteration 400." or "Nothing was saved before."
 std::string last_good_state(const Run& run);

@@ -8,6 +8,7 @@
 #include "commands/train/text_plot.h"
 #include "configs/option_table.h"
 #include "core/process/output.h"
+#include "core/text/columns.h"
 #include "data/files/files.h"
 #include "data/text/visible.h"
 
@@ -40,10 +41,6 @@ std::vector<std::string> take_folders(std::vector<std::string>& args) {
   }
   args = options;
   return folders;
-}
-
-size_t columns_of(std::string_view text) {
-  return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 std::string padded(const std::string& text, size_t width, bool right) {

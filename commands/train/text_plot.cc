@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/process/output.h"
+#include "core/text/columns.h"
 #include "data/text/utf8.h"
 
 namespace folio {
@@ -117,10 +118,6 @@ std::vector<std::string> end_names(const std::vector<PlotCurve>& curves, const C
     }
   }
   return names;
-}
-
-size_t columns_of(std::string_view text) {
-  return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 }  // namespace

@@ -46,9 +46,7 @@ function showComparison() {
   fillTable(byId('results'), ['result', ...names], pageData('result-rows'));
   byId('none-differ').hidden = differing.length > 0;
   if (differing.length) fillTable(byId('differing'), ['option', ...names], differing);
-  fillAxes(byId('axis'), axes, draw);
-  byId('from').value = chosen().get('from') || '0';
-  byId('from').addEventListener('change', () => { choose('from', byId('from').value); draw(); });
+  fillChoices(axes, draw);
   drawAtEachWidth(draw);
 }
 

@@ -65,10 +65,21 @@ function choose(name, value) {
   history.replaceState(null, '', `#${all}`);
 }
 
-function fillAxes(select, axes, redraw) {
-  for (const name of Object.keys(axes)) select.append(element('option', {value: name}, name));
-  select.value = axes[chosen().get('axis')] ? chosen().get('axis') : 'iterations';
-  select.addEventListener('change', () => { choose('axis', select.value); redraw(); });
+// Fills the choice `name` with options {value: text}, the first chosen at first.
+function fillChoice(name, options, redraw) {
+  const select = document.getElementById(name);
+  for (const [value, text] of Object.entries(options))
+    select.append(element('option', {value}, text));
+  const before = chosen().get(name);
+  select.value = before in options ? before : select.options[0].value;
+  select.addEventListener('change', () => { choose(name, select.value); redraw(); });
+}
+
+// Over what the curves are drawn, and from which share of it on.
+function fillChoices(axes, redraw) {
+  fillChoice('axis', Object.fromEntries(Object.keys(axes).map((name) => [name, name])), redraw);
+  fillChoice('from', {'0.0': 'the start', '0.02': '2 % on', '0.1': '10 % on', '0.25': '25 % on',
+                      '0.5': 'the middle on'}, redraw);
 }
 
 // Draws now, and again when the page gets another width.

@@ -149,10 +149,7 @@ function showReport() {
     loss(axis, from);
     stepByStep(axis, from);
   }
-  fillAxes(byId('axis'), axes, draw);
-  byId('from').value = chosen().get('from') || '0';
-  if (!byId('from').value) byId('from').value = '0';
-  byId('from').addEventListener('change', () => { choose('from', byId('from').value); draw(); });
+  fillChoices(axes, draw);
   cards();
   showSamples();
   tables();

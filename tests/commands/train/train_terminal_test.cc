@@ -19,21 +19,6 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
-// Standard output is `fd` while one lives.
-class StandardOutput {
- public:
-  explicit StandardOutput(int fd) : saved_(dup(STDOUT_FILENO)) { dup2(fd, STDOUT_FILENO); }
-  ~StandardOutput() {
-    dup2(saved_, STDOUT_FILENO);
-    close(saved_);
-  }
-  StandardOutput(const StandardOutput&) = delete;
-  StandardOutput& operator=(const StandardOutput&) = delete;
-
- private:
-  int saved_;
-};
-
 class OnATerminal : public testing::Test {
  protected:
   OnATerminal() {
@@ -49,7 +34,7 @@ class OnATerminal : public testing::Test {
     PseudoTerminal terminal(columns);
     {
       std::fflush(stdout);
-      StandardOutput output(terminal.line());
+      StandardStream output(STDOUT_FILENO, terminal.line());
       train_watched(options);
     }
     return terminal.shown();
@@ -77,7 +62,7 @@ TEST_F(OnATerminal, TheProgressLineHasWhatFitsAndTheTimeLeftLast) {
   auto line = [&](int columns, int64_t iter) {
     PseudoTerminal terminal(columns);
     {
-      StandardOutput output(terminal.line());
+      StandardStream output(STDOUT_FILENO, terminal.line());
       TrainTerminal().stepped(run, {.iter = iter, .loss = 2.5}, pace);
     }
     const std::string shown = terminal.shown();
