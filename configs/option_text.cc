@@ -6,9 +6,9 @@
 #include <type_traits>
 
 #include "core/text/columns.h"
-namespace folio {
 
 namespace folio {
+
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
