@@ -76,7 +76,7 @@ function attentionPanel(state) {
   choose(Math.floor(plainest / H), plainest % H);
 }
 
-// The scores on the probe, as a table in which a row chooses its head.
+// The scores on the probe: of each kind a layer by head picture in which a cell chooses its head.
 function headScores(panel, state, choose) {
   const {half, plain_score: plain, scores} = state.report.head_scores;
   const kinds = ['previous', 'same', 'first', 'induction'];
@@ -85,13 +85,21 @@ function headScores(panel, state, choose) {
     `and the same ${half}): how much the second half looks at the token before (previous), at ` +
     'itself in the first half (same), at the text\'s first token (first), and at what came after it ' +
     `in the first half (induction). A head is named by its largest score if that is ${plain} or more.`));
-  heatMap(panel, {
-    title: 'Head scores on repeated random tokens',
-    caption: 'Shares of attention, from 0 to 1. The last word of a row is the kind of head.',
-    rows: scores.length, columns: 4, rowLabel: 'head', columnLabel: 'score', scale: 1,
-    values: Float32Array.from(scores.flatMap((s) => kinds.map((k) => s[k]))),
-    columnNames: kinds, rowHeight: 18,
-    rowNames: scores.map((s) => `${s.layer}.${s.head} ${s.kind}`),
-    onPick: (row) => choose(scores[row].layer, scores[row].head), width: 420,
-  });
+  const {n_layer: L, n_head: H} = state.config, grid = element('div', {class: 'four'});
+  panel.append(grid);
+  for (const kind of kinds) {
+    const cell = element('div');
+    grid.append(cell);
+    heatMap(cell, {
+      title: `Score: ${kind}`, rows: L, columns: H, rowLabel: 'layer', columnLabel: 'head', scale: 1,
+      values: Float32Array.from(scores, (s) => s[kind]), width: 260, rowHeight: 18,
+      rowNames: Array.from({length: L}, (_, l) => `layer ${l}`),
+      columnNames: Array.from({length: H}, (_, h) => String(h)), onPick: choose,
+    });
+  }
+  panel.append(facts([...kinds, 'none'].map((kind) => {
+    const heads = scores.filter((s) => s.kind === kind).map((s) => `${s.layer}.${s.head}`);
+    return [kind, heads.length === 0 ? 'no head' : heads.length <= 12 ? heads.join(', ') :
+      `${heads.length} heads`];
+  })));
 }
