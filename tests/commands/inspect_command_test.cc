@@ -25,7 +25,7 @@ class InspectCommand : public testing::Test {
  protected:
   void SetUp() override {
     options = tiny_options(folder);
-    Run run(options, {});
+    folio::Run run(options, {});
     std::filesystem::create_directories(options.out_dir);
     save(best_checkpoint(options.out_dir), run.snapshot());
   }
@@ -65,8 +65,8 @@ TEST_F(InspectCommand, ReadsTheTextThatIsGiven) {
   EXPECT_EQ(numbers.at("tokens").size(), 5u);
   write_file(folder / "text.txt", "the king is dead, long live the king");
   numbers = json({out_dir(), "--start=FILE:" + (folder / "text.txt")});
-  EXPECT_EQ(numbers.at("text"), "g live the king") << "the last block_size tokens";
-  EXPECT_EQ(numbers.at("tokens").size(), 16u - 1);
+  EXPECT_EQ(numbers.at("text"), "ng live the king") << "the last block_size tokens";
+  EXPECT_EQ(numbers.at("tokens").size(), 16u);
   numbers = json({out_dir(), "--start=to be or not", "--max_tokens=3"});
   EXPECT_EQ(numbers.at("text"), "not");
 }
@@ -82,7 +82,7 @@ TEST_F(InspectCommand, TheStepIsAdamWsWithTheRunsMoments) {
     const double elements = p.at("shape")[0].get<double>() - p.at("zeros").get<double>();
     EXPECT_NEAR(p.at("update_norm"), 0.01 * std::sqrt(elements), 2e-3 * std::sqrt(elements));
   }
-  Run run(options, {});
+  folio::Run run(options, {});
   save_hugging_face(folder / "hf", *run.model, run.data.meta.tokenizer.get());
   backward = json({"--init_from=" + (folder / "hf"), "--start=to be"}).at("backward");
   EXPECT_EQ(backward.at("step"),
