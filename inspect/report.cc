@@ -72,10 +72,12 @@ Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& 
   Json report = to_json(inspection);
   report["live"] = options.live;
   report["past_block"] = options.past_block;
-  if (options.live)
+  if (options.live) {
     report["weights"] = weights_json(model);
-  else
+    report.erase("attention");  // megabytes that the page works out
+  } else {
     report["heats"] = heats_json(inspection);
+  }
   report["sources"] = sources_json(inspection);
   return {.title = "folio inspect: " + inspection.source,
           .body = std::string(web_file("inspect/report.html")),

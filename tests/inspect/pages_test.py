@@ -4,6 +4,7 @@ and uses them as a reader would. pages_test.py --folio=PROGRAM; exit status 77 w
 scripts/install-page-tests has not been run."""
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -67,6 +68,7 @@ class Pages:
 
     def accessible(self, page, name):
         """Contrast, labels, roles and the order of headings: axe-core's rules for WCAG 2.2 AA."""
+        page.evaluate("scrollTo(0, 0)")  # nothing lies below the row of links
         options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
         for violation in axe.Axe().run(page, options=options).response["violations"]:
             where = [node["html"][:120] for node in violation["nodes"]][:3]
@@ -165,9 +167,9 @@ def is_unharmed(pages, page, name):
 
 
 # The largest differences between what the page computes and what folio wrote.
-DIFFERENCES = """() => {
+DIFFERENCES = """(attention) => {
   const far = (a, b) => a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
-  const folioRun = reportedRun(folio.report), run = folio.run, flat = (rows) => rows.flatMap((r) => [...r]);
+  const folioRun = reportedRun({...folio.report, attention}), run = folio.run, flat = (rows) => rows.flatMap((r) => [...r]);
   return {
     logits: folio.pageDifference,
     attention: far(run.attention.data, folioRun.attention.data),
@@ -180,8 +182,8 @@ DIFFERENCES = """() => {
 }"""
 
 
-def agrees(pages, page, name):
-    for what, difference in page.evaluate(DIFFERENCES).items():
+def agrees(pages, page, name, numbers):
+    for what, difference in page.evaluate(DIFFERENCES, numbers["attention"]).items():
         pages.check(difference <= 1e-4, f"{name}: {what} differ by {difference}")
 
 
@@ -266,9 +268,9 @@ def live_page(pages, path, folio, out_dir, seeds):
         name = f"{path.stem} at {width}"
         print(f"  {name}")
         page = pages.open(path, width)
-        for act in (fits, ):
-            act(pages, page, name, width)
-        for act in (agrees, walks, looks, slides, saves, answers, is_unharmed, switches, types, is_unharmed):
+        fits(pages, page, name, width)
+        agrees(pages, page, name, json.loads(path.with_suffix(".json").read_text()))
+        for act in (walks, looks, slides, saves, answers, is_unharmed, switches, types, is_unharmed):
             act(pages, page, name)
         off = page.evaluate(OFF)
         pages.check(off < 1e-5, f"{name}: a head switched off differs by {off}")
@@ -297,7 +299,8 @@ def run(pages, folio, folder):
     for name, shape, seeds in (("cpu", page_models.CPU_SHAPE, SEEDS), ("modern", page_models.MODERN, 8)):
         out_dir = page_models.train(folio, folder, name, shape, 60)
         path = folder / f"{name}.html"
-        page_models.run(folio, "inspect", f"--out_dir={out_dir}", f"--start={start}", "-o", str(path))
+        page_models.run(folio, "inspect", f"--out_dir={out_dir}", f"--start={start}", "-o", str(path),
+                        f"--json={path.with_suffix('.json')}")
         live_page(pages, path, folio, out_dir, seeds)
     gpt2 = page_models.random_gpt2(folder / "gpt2")
     path = folder / "gpt2.html"
