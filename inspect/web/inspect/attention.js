@@ -10,7 +10,7 @@ function attentionPanel(state) {
   let layer = 0, head = 0, map = null;
   const strip = tokenStrip(state, 'Text, shaded by where the chosen head looks');
   const grid = element('div', {class: 'heads', role: 'group', 'aria-label': 'Heads by layer'});
-  grid.style.gridTemplateColumns = `3.2rem repeat(${H}, minmax(40px, 76px))`;
+  grid.style.gridTemplateColumns = `3.2rem repeat(${H}, minmax(40px, ${H > 8 ? 60 : 76}px))`;
   const large = element('div'), named = element('h3'), sentence = element('p', {'aria-live': 'polite'});
   const probabilities = () => state.run.attention.data;
   const offset = (l, h) => (l * H + h) * state.T * state.T;
@@ -27,7 +27,8 @@ function attentionPanel(state) {
       grid.append(button);
     }
   }
-  panel.append(grid, named, strip.root, sentence, large);
+  const right = element('div', {}, named, sentence, large);
+  panel.append(strip.root, element('div', {class: 'views'}, grid, right));
   headScores(panel, state, (l, h) => choose(l, h));
 
   function paint() {
@@ -47,7 +48,7 @@ function attentionPanel(state) {
       caption: 'Each row is a position, each column one that it may look at; a row sums to 1. ' +
         'Nothing is seen ahead: the causal mask.',
       rows: T, columns: T, rowLabel: 'position', columnLabel: 'position seen', rowNames: names,
-      values: probabilities().subarray(offset(l, h), offset(l, h) + T * T), scale: 1,
+      values: probabilities().subarray(offset(l, h), offset(l, h) + T * T), scale: 1, width: 620,
       onPick: (row) => { if (row !== state.position) state.look(row); }});
     follow(state.position);
   }
@@ -86,12 +87,13 @@ function headScores(panel, state, choose) {
     'itself in the first half (same), at the text\'s first token (first), and at what came after it ' +
     `in the first half (induction). A head is named by its largest score if that is ${plain} or more.`));
   const {n_layer: L, n_head: H} = state.config, grid = element('div', {class: 'four'});
+  const scale = Math.max(0.25, ...scores.flatMap((s) => kinds.map((kind) => s[kind])));
   panel.append(grid);
   for (const kind of kinds) {
     const cell = element('div');
     grid.append(cell);
     heatMap(cell, {
-      title: `Score: ${kind}`, rows: L, columns: H, rowLabel: 'layer', columnLabel: 'head', scale: 1,
+      title: `Score: ${kind}`, rows: L, columns: H, rowLabel: 'layer', columnLabel: 'head', scale,
       values: Float32Array.from(scores, (s) => s[kind]), width: 260, rowHeight: 18,
       rowNames: Array.from({length: L}, (_, l) => `layer ${l}`),
       columnNames: Array.from({length: H}, (_, h) => String(h)), onPick: choose,
