@@ -78,9 +78,9 @@ Json attention_json(const Inspection& all) {
   return array_json(values, {c.n_layer, c.n_head, T, T});
 }
 
-Json heads_json(const Inspection& all) {
+Json heads_json(const std::vector<HeadScore>& heads, const GptConfig& config) {
   Json scores = Json::array();
-  for (const HeadScore& s : all.heads)
+  for (const HeadScore& s : heads)
     scores.push_back({{"layer", s.layer},
                       {"head", s.head},
                       {"previous", s.previous},
@@ -88,7 +88,7 @@ Json heads_json(const Inspection& all) {
                       {"first", s.first},
                       {"induction", s.induction},
                       {"kind", s.kind}});
-  return {{"half", probe_half(all.config)}, {"plain_score", plain_score}, {"scores", scores}};
+  return {{"half", probe_half(config)}, {"plain_score", plain_score}, {"scores", scores}};
 }
 
 Json lens_json(const LogitLens& lens) {
@@ -168,7 +168,7 @@ Json to_json(const Inspection& all) {
             {"fused_difference", all.fused_difference},
             {"forward", forward_json(all.walk)},
             {"attention", attention_json(all)},
-            {"head_scores", heads_json(all)},
+            {"head_scores", heads_json(all.heads, all.config)},
             {"lens", lens_json(all.lens)},
             {"contributions",
              {{"targets", all.parts.targets},
@@ -180,6 +180,18 @@ Json to_json(const Inspection& all) {
   const HostArray& logits = captures.at("logits");
   if (can_be_live(*all.tokenizer)) json["logits"] = array_json(logits.values, logits.shape);
   return json;
+}
+
+Json to_json(const Comparison& other, const GptConfig& config) {
+  Json parameters = Json::array();
+  for (const auto& [name, distance] : other.parameter_distance)
+    parameters.push_back({{"name", name}, {"distance", distance}});
+  return {{"source", other.source},
+          {"config", other.config},
+          {"head_scores", heads_json(other.heads, config)},
+          {"lens", lens_json(other.lens)},
+          {"attention_distance", other.attention_distance},
+          {"parameters", parameters}};
 }
 
 }  // namespace folio

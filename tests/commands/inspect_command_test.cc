@@ -89,6 +89,25 @@ TEST_F(InspectCommand, TheStepIsAdamWsWithTheRunsMoments) {
             "one step of AdamW at learning rate 0.0006, the first, without moments from before");
 }
 
+TEST_F(InspectCommand, ShowsASecondModelBesideTheFirst) {
+  TrainOptions other = options;
+  other.out_dir = folder / "other";
+  other.model.position = "rotary";
+  folio::Run run(other, {});
+  std::filesystem::create_directories(other.out_dir);
+  save(best_checkpoint(other.out_dir), run.snapshot());
+  const nlohmann::json numbers =
+      json({out_dir(), "--start=to be king", "--compare=" + other.out_dir}).at("compare");
+  EXPECT_EQ(numbers.at("config"), nlohmann::json::parse(R"([["position", "learned", "rotary"]])"));
+  EXPECT_EQ(numbers.at("attention_distance").size(), 4u);
+  EXPECT_THAT(inspect({out_dir(), "--start=to be king", "--compare=" + other.out_dir, "-o",
+                       folder / "two.html"}),
+              HasSubstr("compared with " + other.out_dir));
+  EXPECT_THAT(read_file(folder / "two.html"), HasSubstr("\"compare\":{"));
+  EXPECT_THAT(inspect({out_dir(), "--start=to be king", "--compare=/no/such"}),
+              HasSubstr("/no/such"));
+}
+
 TEST_F(InspectCommand, SaysWhatIsWrong) {
   EXPECT_THAT(inspect({out_dir()}), HasSubstr("give the text to read with --start=TEXT"));
   EXPECT_THAT(inspect({out_dir(), "--start=t"}), HasSubstr("has 1 tokens, and needs two or more"));

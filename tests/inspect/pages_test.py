@@ -293,6 +293,26 @@ def still_page(pages, path):
         pages.close(page)
 
 
+def compared_page(pages, folio, folder, start):
+    path = folder / "compared.html"
+    page_models.run(folio, "inspect", f"--out_dir={folder / 'cpu'}", f"--compare={folder / 'modern'}",
+                    f"--start={start}", "--live=off", "-o", str(path))
+    for width in WIDTHS:
+        name = f"{path.stem} at {width}"
+        print(f"  {name}")
+        page = pages.open(path, width)
+        fits(pages, page, name, width)
+        panel = page.locator("#compare")
+        pages.check("n_kv_head" in panel.locator("table").first.inner_text(),
+                    f"{name}: the options that differ are said")
+        panel.get_by_role("combobox", name="Score").select_option("previous")
+        pages.check(panel.get_by_role("img", name="Score previous: second").count() == 1,
+                    f"{name}: another score of both models' heads")
+        is_unharmed(pages, page, name)
+        pages.accessible(page, name)
+        pages.close(page)
+
+
 def run(pages, folio, folder):
     page_models.prepare(folio, folder)
     start = "the king <script>hacked()</script> \u202e"
@@ -306,10 +326,10 @@ def run(pages, folio, folder):
     path = folder / "gpt2.html"
     page_models.run(folio, "inspect", f"--init_from={gpt2}", f"--start={start}", "-o", str(path))
     still_page(pages, path)
-    for scheme in ("dark",):
-        page = pages.open(folder / "cpu.html", WIDTHS[0], scheme)
-        pages.accessible(page, f"cpu, {scheme}")
-        pages.close(page)
+    page = pages.open(folder / "cpu.html", WIDTHS[0], "dark")
+    pages.accessible(page, "cpu, dark")
+    pages.close(page)
+    compared_page(pages, folio, folder, start)
 
 
 def main():
