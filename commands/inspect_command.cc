@@ -156,8 +156,15 @@ std::optional<Comparison> compared(const InspectOptions& options, const OpenedMo
   return compare(inspection, *opened.model, *other.model, *other.tokenizer, other.described());
 }
 
+// What the run of a folio checkpoint kept at its evaluations; nothing of any other model.
+std::vector<InsideState> states_of_run(const OpenedModel& opened) {
+  if (opened.attributes.empty()) return {};
+  return load_inside(std::filesystem::path(opened.source).parent_path() / InsideLog::name);
+}
+
 void write(const InspectOptions& options, const Inspection& inspection, const OpenedModel& opened) {
-  const std::optional<Comparison> other = compared(options, opened, inspection);
+  const Besides besides{.comparison = compared(options, opened, inspection),
+                        .over_training = states_of_run(opened)};
   auto wrote = [](const std::string& path, size_t bytes) {
     say("wrote {} ({})\n", path, in_megabytes(double(bytes)));
   };
@@ -167,15 +174,13 @@ void write(const InspectOptions& options, const Inspection& inspection, const Op
         report_page(inspection, *opened.model,
                     {.live = is_live(options, opened),
                      .past_block = std::string(name_of(past_block_named("auto", config)))},
-                    other ? &*other : nullptr);
+                    besides);
     const std::string html = to_html(page);
     write_file(options.o, html);
     wrote(options.o, html.size());
   }
   if (!options.json.empty()) {
-    nlohmann::ordered_json numbers = to_json(inspection);
-    if (other) numbers["compare"] = to_json(*other, inspection.config);
-    const std::string json = script_json(numbers) + "\n";
+    const std::string json = script_json(to_json(inspection, besides)) + "\n";
     write_file(options.json, json);
     wrote(options.json, json.size());
   }

@@ -69,8 +69,8 @@ Json sources_json(const Inspection& all) {
 }  // namespace
 
 Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& options,
-                 const Comparison* comparison) {
-  Json report = to_json(inspection);
+                 const Besides& besides) {
+  Json report = to_json(inspection, besides);
   report["live"] = options.live;
   report["past_block"] = options.past_block;
   if (options.live) {
@@ -80,7 +80,6 @@ Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& 
     report["heats"] = heats_json(inspection);
   }
   report["sources"] = sources_json(inspection);
-  if (comparison) report["compare"] = to_json(*comparison, inspection.config);
   return {.title = "folio inspect: " + inspection.source,
           .body = std::string(web_file("inspect/report.html")),
           .styles = {"inspect/report.css"},
@@ -88,7 +87,8 @@ Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& 
                       "inspect/sampler.js", "inspect/state.js", "inspect/walk.js",
                       "inspect/attention.js", "inspect/lens.js", "inspect/what_if.js",
                       "inspect/backward.js", "inspect/cache.js", "inspect/play.js",
-                      "inspect/compare.js", "inspect/questions.js", "inspect/report.js"},
+                      "inspect/compare.js", "inspect/over_training.js", "inspect/questions.js",
+                      "inspect/report.js"},
           .data = {{"report", std::move(report)}}};
 }
 

@@ -194,4 +194,25 @@ Json to_json(const Comparison& other, const GptConfig& config) {
           {"parameters", parameters}};
 }
 
+Json to_json(const std::vector<InsideState>& over_training) {
+  Json states = Json::array();
+  for (const InsideState& state : over_training) {
+    std::vector<std::vector<double>> scores;
+    for (const HeadScore& s : state.heads)
+      scores.push_back({s.previous, s.same, s.first, s.induction});
+    states.push_back({{"iter", state.iter},
+                      {"scores", scores},
+                      {"loss_by_position", state.loss_by_position},
+                      {"spread", state.spread}});
+  }
+  return states;
+}
+
+Json to_json(const Inspection& inspection, const Besides& besides) {
+  Json json = to_json(inspection);
+  if (besides.comparison) json["compare"] = to_json(*besides.comparison, inspection.config);
+  if (!besides.over_training.empty()) json["over_training"] = to_json(besides.over_training);
+  return json;
+}
+
 }  // namespace folio

@@ -6,8 +6,8 @@
 
 namespace folio {
 
-// The folder in which a run keeps ckpt.h5, last.h5 and log.csv, for as long as it is this process's
-// alone: run.lock in it is locked (flock) and names the process. Where the file system has no locks
+// The folder in which a run keeps ckpt.h5, last.h5, log.csv and inside.jsonl, for as long as it is
+// this process's alone: run.lock in it is locked (flock) and names the process. Where the file system has no locks
 // nobody is kept out.
 class RunFolder {
  public:

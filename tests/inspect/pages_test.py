@@ -149,6 +149,16 @@ def slides(pages, page, name):
                 f"{name}: the slider goes from {before} to {after}")
 
 
+def goes_back(pages, page, name):
+    """The slider goes back through the run's evaluations."""
+    panel = page.locator("#over-training")
+    page.locator("#training-slider").focus()
+    page.keyboard.press("Home")
+    pages.check(panel.get_by_role("heading", name="Iteration 0").count() == 1, f"{name}: iteration 0")
+    pages.check(panel.get_by_role("img", name="induction at this evaluation").count() == 1,
+                f"{name}: the heads' scores of then")
+
+
 def answers(pages, page, name):
     for question in page.locator(".question").all():
         question.get_by_role("button").first.click()
@@ -270,7 +280,7 @@ def live_page(pages, path, folio, out_dir, seeds):
         page = pages.open(path, width)
         fits(pages, page, name, width)
         agrees(pages, page, name, json.loads(path.with_suffix(".json").read_text()))
-        for act in (walks, looks, slides, saves, answers, is_unharmed, switches, types, is_unharmed):
+        for act in (walks, looks, slides, goes_back, saves, answers, is_unharmed, switches, types, is_unharmed):
             act(pages, page, name)
         off = page.evaluate(OFF)
         pages.check(off < 1e-5, f"{name}: a head switched off differs by {off}")
