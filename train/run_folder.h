@@ -7,8 +7,8 @@
 namespace folio {
 
 // The folder in which a run keeps ckpt.h5, last.h5, log.csv and inside.jsonl, for as long as it is
-// this process's alone: run.lock in it is locked (flock) and names the process. Where the file system has no locks
-// nobody is kept out.
+// this process's alone: run.lock in it is locked (flock) and names the process. Where the file
+// system has no locks nobody is kept out.
 class RunFolder {
  public:
   // Makes the folder where there is none. Throws Error, naming the process, if a live run has it.

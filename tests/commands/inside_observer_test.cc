@@ -66,10 +66,13 @@ TEST(InsideObserver, WhatCannotBeWrittenEndsNoRun) {
   TemporaryFolder folder;
   TrainOptions options = tiny_options(folder);
   options.max_iters = 8;
-  std::filesystem::create_directories(std::filesystem::path(options.out_dir) / InsideLog::name);
   folio::Run run(options, {});
-  std::filesystem::create_directories(std::filesystem::path(options.out_dir) / InsideLog::name);
-  Told told;
+  struct InTheWay : Told {
+    void start(folio::Run& run) override {
+      std::filesystem::create_directories(std::filesystem::path(run.options.out_dir) /
+                                          InsideLog::name);
+    }
+  } told;
   InsideObserver observer(told);
   testing::internal::CaptureStderr();
   train(run, observer);
