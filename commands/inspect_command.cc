@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "checkpoint/model_tokenizer.h"
 #include "commands/give_window.h"
@@ -30,6 +31,7 @@ struct InspectOptions {
   std::string data_dir = "";
   std::string start = "";
   int64_t max_tokens = 256;
+  std::string compare = "";
   int64_t window = 0;
   std::string live = "auto";
   std::string o = "report.html";
@@ -53,7 +55,10 @@ std::vector<Option> option_rows(InspectOptions& o) {
              "the one it was trained on"},
             path_option("data_dir", &o.data_dir,
                         "folder of the prepared datasets; none given: the run's"),
-            window_option(&o.window)})},
+            window_option(&o.window),
+            path_option("compare", &o.compare,
+                        "a second model with the same tokens, shown beside the first: the folder "
+                        "of a run, or what init_from can name")})},
       {"text",
        {path_option("start", &o.start, "the text that the model reads, or FILE:PATH of it",
                     "FILE:"),
@@ -141,7 +146,25 @@ bool is_live(const InspectOptions& options, const OpenedModel& opened) {
   return can && (options.live == "on" || opened.model->num_params(false) <= most_live_parameters);
 }
 
+std::optional<Comparison> compared(const InspectOptions& options, const OpenedModel& opened,
+                                   const Inspection& inspection) {
+  if (options.compare.empty()) return {};
+  OpenedModel other = open_model(options.compare, options.compare, device_named(options.device),
+                                 Purpose::any, checkpoint_named(options.checkpoint));
+  find_tokenizer_of(other, {options.tokenizer, options.dataset, options.data_dir});
+  say("compared with {}\n", other.described());
+  return compare(inspection, *opened.model, *other.model, *other.tokenizer, other.described());
+}
+
+// What the run of a folio checkpoint kept at its evaluations; nothing of any other model.
+std::vector<InsideState> states_of_run(const OpenedModel& opened) {
+  if (opened.attributes.empty()) return {};
+  return load_inside(std::filesystem::path(opened.source).parent_path() / InsideLog::name);
+}
+
 void write(const InspectOptions& options, const Inspection& inspection, const OpenedModel& opened) {
+  const Besides besides{.comparison = compared(options, opened, inspection),
+                        .over_training = states_of_run(opened)};
   auto wrote = [](const std::string& path, size_t bytes) {
     say("wrote {} ({})\n", path, in_megabytes(double(bytes)));
   };
@@ -150,13 +173,14 @@ void write(const InspectOptions& options, const Inspection& inspection, const Op
     const Page page =
         report_page(inspection, *opened.model,
                     {.live = is_live(options, opened),
-                     .past_block = std::string(name_of(past_block_named("auto", config)))});
+                     .past_block = std::string(name_of(past_block_named("auto", config)))},
+                    besides);
     const std::string html = to_html(page);
     write_file(options.o, html);
     wrote(options.o, html.size());
   }
   if (!options.json.empty()) {
-    const std::string json = script_json(to_json(inspection)) + "\n";
+    const std::string json = script_json(to_json(inspection, besides)) + "\n";
     write_file(options.json, json);
     wrote(options.json, json.size());
   }

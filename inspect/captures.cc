@@ -28,18 +28,23 @@ class PointRecorder : public Watcher {
   Captures& captures_;
 };
 
-// Watches the model as long as it lives.
+// Watches the model, without dropout, as long as it lives.
 class Watching {
  public:
-  Watching(Gpt& model, Watcher& watcher) : context_(model.context()) {
+  Watching(Gpt& model, Watcher& watcher) : context_(model.context()), training_(context_.training) {
     context_.watcher = &watcher;
+    context_.training = false;
   }
-  ~Watching() { context_.watcher = nullptr; }
+  ~Watching() {
+    context_.watcher = nullptr;
+    context_.training = training_;
+  }
   Watching(const Watching&) = delete;
   Watching& operator=(const Watching&) = delete;
 
  private:
   Context& context_;
+  const bool training_;
 };
 
 }  // namespace

@@ -25,14 +25,14 @@ void add_scores(const HostArray& probabilities, int64_t half, std::vector<HeadSc
   }
 }
 
+}  // namespace
+
 std::string kind_of(const HeadScore& s) {
   const std::pair<double, const char*> kinds[] = {
       {s.previous, "previous"}, {s.same, "same"}, {s.first, "first"}, {s.induction, "induction"}};
   const auto& [largest, name] = *std::ranges::max_element(kinds);
   return largest >= plain_score ? name : "none";
 }
-
-}  // namespace
 
 int64_t probe_half(const GptConfig& config) {
   int64_t half = std::min<int64_t>(25, config.block_size / 2);

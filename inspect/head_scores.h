@@ -18,6 +18,7 @@ struct HeadScore {
   std::string kind = "none";
 };
 inline constexpr double plain_score = 0.4;
+std::string kind_of(const HeadScore& score);
 
 // A probe that is always the same for a model: 4 texts, each of `half` tokens twice, drawn evenly
 // from ids below `tokens` by seed 1. `half` is 25, or less where block_size or the window is short.

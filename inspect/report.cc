@@ -68,14 +68,17 @@ Json sources_json(const Inspection& all) {
 
 }  // namespace
 
-Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& options) {
-  Json report = to_json(inspection);
+Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& options,
+                 const Besides& besides) {
+  Json report = to_json(inspection, besides);
   report["live"] = options.live;
   report["past_block"] = options.past_block;
-  if (options.live)
+  if (options.live) {
     report["weights"] = weights_json(model);
-  else
+    report.erase("attention");  // megabytes that the page works out
+  } else {
     report["heats"] = heats_json(inspection);
+  }
   report["sources"] = sources_json(inspection);
   return {.title = "folio inspect: " + inspection.source,
           .body = std::string(web_file("inspect/report.html")),
@@ -84,7 +87,8 @@ Page report_page(const Inspection& inspection, Gpt& model, const ReportOptions& 
                       "inspect/sampler.js", "inspect/state.js", "inspect/walk.js",
                       "inspect/attention.js", "inspect/lens.js", "inspect/what_if.js",
                       "inspect/backward.js", "inspect/cache.js", "inspect/play.js",
-                      "inspect/questions.js", "inspect/report.js"},
+                      "inspect/compare.js", "inspect/over_training.js", "inspect/questions.js",
+                      "inspect/report.js"},
           .data = {{"report", std::move(report)}}};
 }
 

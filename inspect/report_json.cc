@@ -78,9 +78,9 @@ Json attention_json(const Inspection& all) {
   return array_json(values, {c.n_layer, c.n_head, T, T});
 }
 
-Json heads_json(const Inspection& all) {
+Json heads_json(const std::vector<HeadScore>& heads, const GptConfig& config) {
   Json scores = Json::array();
-  for (const HeadScore& s : all.heads)
+  for (const HeadScore& s : heads)
     scores.push_back({{"layer", s.layer},
                       {"head", s.head},
                       {"previous", s.previous},
@@ -88,7 +88,7 @@ Json heads_json(const Inspection& all) {
                       {"first", s.first},
                       {"induction", s.induction},
                       {"kind", s.kind}});
-  return {{"half", probe_half(all.config)}, {"plain_score", plain_score}, {"scores", scores}};
+  return {{"half", probe_half(config)}, {"plain_score", plain_score}, {"scores", scores}};
 }
 
 Json lens_json(const LogitLens& lens) {
@@ -168,7 +168,7 @@ Json to_json(const Inspection& all) {
             {"fused_difference", all.fused_difference},
             {"forward", forward_json(all.walk)},
             {"attention", attention_json(all)},
-            {"head_scores", heads_json(all)},
+            {"head_scores", heads_json(all.heads, all.config)},
             {"lens", lens_json(all.lens)},
             {"contributions",
              {{"targets", all.parts.targets},
@@ -179,6 +179,39 @@ Json to_json(const Inspection& all) {
             {"cache", cache_json(all.config)}};
   const HostArray& logits = captures.at("logits");
   if (can_be_live(*all.tokenizer)) json["logits"] = array_json(logits.values, logits.shape);
+  return json;
+}
+
+Json to_json(const Comparison& other, const GptConfig& config) {
+  Json parameters = Json::array();
+  for (const auto& [name, distance] : other.parameter_distance)
+    parameters.push_back({{"name", name}, {"distance", distance}});
+  return {{"source", other.source},
+          {"config", other.config},
+          {"head_scores", heads_json(other.heads, config)},
+          {"lens", lens_json(other.lens)},
+          {"attention_distance", other.attention_distance},
+          {"parameters", parameters}};
+}
+
+Json to_json(const std::vector<InsideState>& over_training) {
+  Json states = Json::array();
+  for (const InsideState& state : over_training) {
+    std::vector<std::vector<double>> scores;
+    for (const HeadScore& s : state.heads)
+      scores.push_back({s.previous, s.same, s.first, s.induction});
+    states.push_back({{"iter", state.iter},
+                      {"scores", scores},
+                      {"loss_by_position", state.loss_by_position},
+                      {"spread", state.spread}});
+  }
+  return states;
+}
+
+Json to_json(const Inspection& inspection, const Besides& besides) {
+  Json json = to_json(inspection);
+  if (besides.comparison) json["compare"] = to_json(*besides.comparison, inspection.config);
+  if (!besides.over_training.empty()) json["over_training"] = to_json(besides.over_training);
   return json;
 }
 

@@ -60,11 +60,11 @@ SourceLines source_of_point(std::string_view point) {
       source.end = int64_t(at) + 2;
       const std::vector<std::string_view> own = lines_of(source.text);
       const auto here = int64_t(at) + 1 - source.first_line;
-      int64_t from = 0;
-      for (int64_t i = 0; i < here; ++i)
-        if (shows(own[size_t(i)], "") || own[size_t(i)].ends_with(") {") ||
-            own[size_t(i)].ends_with(") const {"))
-          from = i + 1;
+      int64_t from = 0;  // past the signature, and past the point before
+      while (!own[size_t(from++)].ends_with("{")) {
+      }
+      for (int64_t i = from; i < here; ++i)
+        if (shows(own[size_t(i)], "")) from = i + 1;
       source.begin = source.first_line + from;
       return source;
     }

@@ -57,7 +57,7 @@ function heatMap(parent, options) {
   const cell = Math.min(columns <= 8 ? 64 : 22, (width - left - 4) / columns);
   const frame = {left, top: columnNames ? 20 : 4, width: cell * columns,
                  height: rows * (rowHeight || Math.max(Math.min(cell, 22), Math.min(8, 240 / rows)))};
-  let at = [-1, -1];
+  let at = [-1, -1], marker = null;
   const name = (names, i) => names ? names[i] : String(i);
   const canvas = element('canvas', {'aria-hidden': 'true'});
 
@@ -74,14 +74,15 @@ function heatMap(parent, options) {
                                  height: frame.height}));
     g.append(svgElement('text', {class: 'muted', x: left, y: frame.top + frame.height + 15},
       `${rows} × ${columns}, full colour at ${shortNumber(scale)}`));
-    if (at[0] >= 0)
-      g.append(svgElement('rect', {class: 'cell-mark', x: left + at[1] * cell,
-                                   y: frame.top + at[0] * h, width: cell, height: h}));
+    marker = svgElement('rect', {class: 'cell-mark', width: cell, height: h, visibility: 'hidden'});
+    g.append(marker);
   }
 
   function mark(row, column) {
     at = [Math.max(0, Math.min(rows - 1, row)), Math.max(0, Math.min(columns - 1, column))];
-    figure.redraw();
+    marker.setAttribute('x', left + at[1] * cell);
+    marker.setAttribute('y', frame.top + at[0] * frame.height / rows);
+    marker.setAttribute('visibility', 'visible');
     return `${rowLabel} ${name(rowNames, at[0])}, ${columnLabel} ${name(columnNames, at[1])}: ` +
       shortNumber(values[at[0] * columns + at[1]], 4);
   }

@@ -91,7 +91,8 @@ TEST(WebFiles, NoneEndsItsElementOrWritesMarkup) {
 
 TEST(WebFiles, AreTheTreesToTheByte) {
   for (const EmbeddedFile& file : web_files())
-    EXPECT_EQ(file.contents, read_file(source_path("inspect/web/" + std::string(file.name))));
+    EXPECT_TRUE(file.contents == read_file(source_path("inspect/web/" + std::string(file.name))))
+        << file.name;
 }
 
 TEST(WebFiles, AMissingOneIsAnError) {

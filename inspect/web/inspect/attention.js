@@ -10,7 +10,7 @@ function attentionPanel(state) {
   let layer = 0, head = 0, map = null;
   const strip = tokenStrip(state, 'Text, shaded by where the chosen head looks');
   const grid = element('div', {class: 'heads', role: 'group', 'aria-label': 'Heads by layer'});
-  grid.style.gridTemplateColumns = `3.2rem repeat(${H}, minmax(40px, 76px))`;
+  grid.style.gridTemplateColumns = `3.2rem repeat(${H}, minmax(40px, ${H > 8 ? 60 : 76}px))`;
   const large = element('div'), named = element('h3'), sentence = element('p', {'aria-live': 'polite'});
   const probabilities = () => state.run.attention.data;
   const offset = (l, h) => (l * H + h) * state.T * state.T;
@@ -27,7 +27,8 @@ function attentionPanel(state) {
       grid.append(button);
     }
   }
-  panel.append(grid, named, strip.root, sentence, large);
+  const right = element('div', {}, named, sentence, large);
+  panel.append(strip.root, element('div', {class: 'views'}, grid, right));
   headScores(panel, state, (l, h) => choose(l, h));
 
   function paint() {
@@ -47,7 +48,7 @@ function attentionPanel(state) {
       caption: 'Each row is a position, each column one that it may look at; a row sums to 1. ' +
         'Nothing is seen ahead: the causal mask.',
       rows: T, columns: T, rowLabel: 'position', columnLabel: 'position seen', rowNames: names,
-      values: probabilities().subarray(offset(l, h), offset(l, h) + T * T), scale: 1,
+      values: probabilities().subarray(offset(l, h), offset(l, h) + T * T), scale: 1, width: 620,
       onPick: (row) => { if (row !== state.position) state.look(row); }});
     follow(state.position);
   }
@@ -76,7 +77,7 @@ function attentionPanel(state) {
   choose(Math.floor(plainest / H), plainest % H);
 }
 
-// The scores on the probe, as a table in which a row chooses its head.
+// The scores on the probe: of each kind a layer by head picture in which a cell chooses its head.
 function headScores(panel, state, choose) {
   const {half, plain_score: plain, scores} = state.report.head_scores;
   const kinds = ['previous', 'same', 'first', 'induction'];
@@ -85,13 +86,22 @@ function headScores(panel, state, choose) {
     `and the same ${half}): how much the second half looks at the token before (previous), at ` +
     'itself in the first half (same), at the text\'s first token (first), and at what came after it ' +
     `in the first half (induction). A head is named by its largest score if that is ${plain} or more.`));
-  heatMap(panel, {
-    title: 'Head scores on repeated random tokens',
-    caption: 'Shares of attention, from 0 to 1. The last word of a row is the kind of head.',
-    rows: scores.length, columns: 4, rowLabel: 'head', columnLabel: 'score', scale: 1,
-    values: Float32Array.from(scores.flatMap((s) => kinds.map((k) => s[k]))),
-    columnNames: kinds, rowHeight: 18,
-    rowNames: scores.map((s) => `${s.layer}.${s.head} ${s.kind}`),
-    onPick: (row) => choose(scores[row].layer, scores[row].head), width: 420,
-  });
+  const {n_layer: L, n_head: H} = state.config, grid = element('div', {class: 'four'});
+  const scale = Math.max(0.25, ...scores.flatMap((s) => kinds.map((kind) => s[kind])));
+  panel.append(grid);
+  for (const kind of kinds) {
+    const cell = element('div');
+    grid.append(cell);
+    heatMap(cell, {
+      title: `Score: ${kind}`, rows: L, columns: H, rowLabel: 'layer', columnLabel: 'head', scale,
+      values: Float32Array.from(scores, (s) => s[kind]), width: 260, rowHeight: 18,
+      rowNames: Array.from({length: L}, (_, l) => `layer ${l}`),
+      columnNames: Array.from({length: H}, (_, h) => String(h)), onPick: choose,
+    });
+  }
+  panel.append(facts([...kinds, 'none'].map((kind) => {
+    const heads = scores.filter((s) => s.kind === kind).map((s) => `${s.layer}.${s.head}`);
+    return [kind, heads.length === 0 ? 'no head' : heads.length <= 12 ? heads.join(', ') :
+      `${heads.length} heads`];
+  })));
 }

@@ -15,17 +15,19 @@ function backwardPanel(state) {
   const charts = element('div', {class: 'two'}), left = element('div'), right = element('div');
   charts.append(left, right);
   panel.append(charts);
-  dotChart(left, {
+  const draw = named.length > 60 ? layerChart : dotChart;
+  draw(left, {
     title: 'Gradient norm of each parameter', valueName: 'gradient norm',
-    caption: 'L2 norms, in powers of ten. Parameters are in the order of the model.',
+    caption: 'L2 norms, in powers of ten.',
     items: named.map((p) => ({label: p.short, value: p.gradient_norm}))});
   if (named.some(({update_norm: norm}) => norm > 0))
-    dotChart(right, {
+    draw(right, {
       title: 'Update to weight', valueName: 'update norm / weight norm', line: 1e-3,
       caption: 'How far the step moved each parameter, as a share of its norm. About 1e-3 is a ' +
         'usual place to be; biases and norms that start at 0 move further.',
       items: named.map((p) => ({label: p.short, value: p.update_norm / p.weight_norm}))});
-  gradientHistograms(panel, named, backward.least_decade);
+  const shown = named.length > 60 ? named.filter(({shape}) => shape.length === 2) : named;
+  gradientHistograms(panel, shown, backward.least_decade);
   const points = Object.entries(backward.points).filter(([name]) => /embedding|residual|output$|ln_f/.test(name) &&
     !/attn/.test(name));
   lineChart(panel, {
@@ -61,6 +63,23 @@ function tapeList(panel, {tape}) {
   panel.append(element('h3', {}, 'The tape'), element('p', {class: 'muted'},
     'Every op that the forward pass recorded, in the order in which backward undoes them: the last ' +
     'first. "watch" is where a tensor of the walk was shown.'), list);
+}
+
+// Of a deep model: a curve for each kind of matrix over the layers; the table has every parameter.
+function layerChart(parent, {title, caption, items, valueName, line}) {
+  const kinds = new Map();
+  for (const {label, value} of items) {
+    const [, layer, kind] = label.match(/^h\.(\d+)\.((?:attn|mlp)\.c_\w+)$/) || [];
+    if (layer === undefined) continue;
+    if (!kinds.has(kind)) kinds.set(kind, []);
+    kinds.get(kind).push([Number(layer), value]);
+  }
+  const figure = lineChart(parent, {
+    title, caption: `${caption} Matrices by layer; the table has every parameter.`, logY: true,
+    width: 520, height: 260, xLabel: 'layer', yLabel: valueName,
+    series: [...kinds].map(([name, points]) => ({name, points})),
+    lines: line ? [{y: line, label: '1e-3'}] : []});
+  figure.table = {head: ['parameter', valueName], rows: items.map(({label, value}) => [label, value])};
 }
 
 // A dot for each item on an axis of powers of ten.

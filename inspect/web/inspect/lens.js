@@ -14,7 +14,7 @@ function lensPanel(state) {
   const strip = tokenStrip(state, 'Text, shaded by the loss on each token');
   const map = element('div'), here = element('div'), loss = element('div');
   panel.append(element('p', {class: 'muted'},
-    'Darker tokens were harder to predict (loss, in nats; full colour from 6).'),
+    'The deeper a token\'s colour, the harder it was to predict (loss in nats, full colour from 6).'),
     strip.root, map, here, loss);
 
   function showRun() {
@@ -63,11 +63,10 @@ function lensPanel(state) {
   }
 
   state.onRun.push(showRun);
-  let waiting = false;  // hovering asks often: once a frame is enough
+  let waiting = 0;  // a pointer on its way asks often: tables and charts follow once it rests
   state.onPosition.push(() => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => { waiting = false; showPosition(state.position); });
+    clearTimeout(waiting);
+    waiting = setTimeout(() => showPosition(state.position), 60);
   });
   showRun();
   showPosition(state.position);

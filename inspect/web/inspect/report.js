@@ -68,7 +68,7 @@ function startReport() {
   document.getElementById('text-note').textContent = state.model ?
     'Point at a token, or go to one with the arrow keys: every view follows.' :
     `${state.T} tokens. Point at one, or go to it with the arrow keys: every view follows.`;
-  for (const panel of [walkPanel, attentionPanel, lensPanel, whatIfPanel, backwardPanel, cachePanel, playPanel])
+  for (const panel of [walkPanel, attentionPanel, lensPanel, whatIfPanel, backwardPanel, cachePanel, playPanel, comparePanel, overTrainingPanel])
     panel(state);
   askQuestions(state);
   window.folio = state;  // for those who look around in the console

@@ -77,14 +77,19 @@ function tokenText(state, id) {
 // tokens by values in [0, 1], null for none.
 function tokenStrip(state, label) {
   const root = element('div', {class: 'strip', role: 'group', 'aria-label': label});
-  let buttons = [];
-  const mark = (position) => buttons.forEach((button, i) => {
-    button.setAttribute('aria-pressed', String(i === position));
-    button.tabIndex = i === position ? 0 : -1;
-  });
+  let buttons = [], marked = 0;
+  const press = (i, pressed) => {
+    if (!buttons[i]) return;
+    buttons[i].setAttribute('aria-pressed', String(pressed));
+    buttons[i].tabIndex = pressed ? 0 : -1;
+  };
+  const mark = (position) => {
+    press(marked, false);
+    press(marked = position, true);
+  };
   function build() {
     buttons = state.run.tokens.map((id, i) => element('button', {
-      type: 'button', class: 'token', 'aria-label': `position ${i}: ${state.shown(id)}`,
+      type: 'button', class: 'token', tabindex: '-1', 'aria-pressed': 'false', 'aria-label': `position ${i}: ${state.shown(id)}`,
       onpointerenter: () => state.look(i), onfocus: () => { if (state.position !== i) state.look(i); },
       onclick: () => state.look(i)}, state.shown(id)));
     root.replaceChildren(...buttons);

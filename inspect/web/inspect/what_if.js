@@ -84,10 +84,10 @@ function whatIfPanel(state) {
       problem.textContent = error.message;
     }
     const V = state.config.vocab_size, at = state.T - 1;
-    const logits = state.model.forward(state.run.tokens, {
-      show: edits(patch), mlpOff: (layer) => off.has(`h.${layer}.mlp`)});
     const rowOf = (all, t) => softmaxOf(all.subarray(t * V, t * V + state.known));
     const own = state.run.points.get('logits').data;
+    const logits = !off.size && !patch ? own : state.model.forward(state.run.tokens, {
+      show: edits(patch), mlpOff: (layer) => off.has(`h.${layer}.mlp`)});
     showResult(rowOf(own, at), rowOf(logits, at), meanLoss(logits, V) - mean(state.run.lens.loss));
   }
 
