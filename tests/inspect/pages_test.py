@@ -24,6 +24,7 @@ import axe_playwright_python.sync_playwright as axe  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 import page_models  # noqa: E402
+from training_pages import training_pages  # noqa: E402
 
 WIDTHS = [1280, 390]
 SEEDS, TOKENS = 20, 200
@@ -39,8 +40,8 @@ class Pages:
             self.failures.append(what)
             print(f"    FAILED: {what}")
 
-    def open(self, path, width, scheme="light"):
-        """The page, whatever it complains about written down as a failure."""
+    def open(self, path, width, scheme="light", ready="window.folio !== undefined"):
+        """The page once it is `ready`, whatever it complains about written down as a failure."""
         context = self.browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True,
             accept_downloads=True)
@@ -52,7 +53,7 @@ class Pages:
         page.on("request", lambda r: r.url.startswith(("file://", "blob:", "data:"))
                 or self.check(False, f"{name}: asks for {r.url}"))
         page.goto(path.as_uri())
-        self.wait(page, "window.folio !== undefined")
+        self.wait(page, ready)
         return page
 
     def wait(self, page, condition):
@@ -340,6 +341,7 @@ def run(pages, folio, folder):
     pages.accessible(page, "cpu, dark")
     pages.close(page)
     compared_page(pages, folio, folder, start)
+    training_pages(pages, folio, folder, WIDTHS)
 
 
 def main():
