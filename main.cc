@@ -9,10 +9,12 @@
 #include "commands/download_command.h"
 #include "commands/eval_command.h"
 #include "commands/export_command.h"
+#include "commands/inspect_command.h"
 #include "commands/prepare_command.h"
 #include "commands/quantize_command.h"
 #include "commands/sample/sample_command.h"
-#include "commands/train_command.h"
+#include "commands/train/compare_command.h"
+#include "commands/train/train_command.h"
 #include "configs/option_table.h"
 #include "core/backend.h"
 #include "core/process/output.h"
@@ -24,11 +26,13 @@ const folio::Command commands[] = {
     {"prepare", folio::prepare_command, "turn a text into training data"},
     {"download", folio::download_command, "get GPT-2, or another model, from the Hugging Face hub"},
     {"train", folio::train_command, "train a model, or go on with one"},
+    {"compare", folio::compare_command, "several runs side by side"},
     {"eval", folio::eval_command, "the loss of a checkpoint over its whole data"},
     {"export", folio::export_command, "write a model in Hugging Face's layout"},
     {"quantize", folio::quantize_command,
      "write a model in bfloat16, int8 or int4, to sample from"},
     {"sample", folio::sample_command, "generate text from a checkpoint"},
+    {"inspect", folio::inspect_command, "look inside a model as it reads a text, in one page"},
     {"bench train", folio::bench_train_command, "time training, against what the machine can do"},
     {"bench sample", folio::bench_sample_command, "time sampling, likewise"},
     {"bench tokenizer", folio::bench_tokenizer_command, "time a tokenizer on a text"},

@@ -10,7 +10,9 @@ Shape without(const Shape& shape, int axis) {
   return Shape(std::span<const int64_t>(dims));
 }
 
-Tensor reduced(Reduction op, const Tensor& x, int axis, bool keepdim) {
+// Recorded as an op of the function that calls, as is softmax_or_log.
+Tensor reduced(Reduction op, const Tensor& x, int axis, bool keepdim,
+               const Caller& caller = Caller::current()) {
   Array y = backend(x.array())->reductions.reduce(op, x.array(), axis);
   // Where the largest stood must be looked for; where a term of a sum stood does not matter.
   Saved kept = op == Reduction::max ? Saved(x) : Tensor(Array::shape_only(x.shape(), x.dtype()));
@@ -18,17 +20,18 @@ Tensor reduced(Reduction op, const Tensor& x, int axis, bool keepdim) {
     return std::vector<Array>{backend(dy)->reductions.reduce_grad(op, kept(), y, dy, axis)};
   };
   Array result = keepdim ? y : y.reshape(without(y.shape(), axis));
-  return record(result, {x}, with_dy_in(x.dtype(), backward));
+  return record(result, {x}, with_dy_in(x.dtype(), backward), nullptr, caller);
 }
 
-Tensor softmax_or_log(const char* op, const Tensor& x, bool log) {
+Tensor softmax_or_log(const char* op, const Tensor& x, bool log,
+                      const Caller& caller = Caller::current()) {
   check_values(op, "x", x);
   check(x.shape().rank() > 0, "{}: needs a last dimension, got x {}", op, x.shape());
   Array y = backend(x.array())->rows.softmax(x.array(), log);
   auto backward = [y, log](Array dy) {
     return std::vector<Array>{backend(dy)->rows.softmax_grad(y, dy, log)};
   };
-  return record(y, {x}, with_dy_in(x.dtype(), backward));
+  return record(y, {x}, with_dy_in(x.dtype(), backward), nullptr, caller);
 }
 
 }  // namespace

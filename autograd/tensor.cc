@@ -4,6 +4,8 @@
 #include <queue>
 #include <unordered_set>
 
+#include "autograd/tape_observer.h"
+
 namespace folio {
 namespace {
 
@@ -30,6 +32,17 @@ void add_grad(const Place& place, Array grad) {
   // Another holder may see this storage: an op may hand one array to two inputs.
   if (!sum.sole_owner()) sum = backend(sum)->elementwise.cast(sum, sum.dtype());
   backend(sum)->elementwise.accumulate(sum, grad);
+}
+
+RecordedOp recorded_op(const Node& node, const std::vector<Made>& results, const Caller& caller) {
+  RecordedOp op{.function = caller.function_name(),
+                .order = node.order,
+                .inputs = {},
+                .results = {},
+                .dtype = results[0].y.dtype()};
+  for (const Place& input : node.inputs) op.inputs.push_back(input ? input.node->order : -1);
+  for (const Made& made : results) op.results.push_back(made.y.shape());
+  return op;
 }
 
 }  // namespace
@@ -149,11 +162,13 @@ Array GradientSoFar::take() const {
 Array Saved::operator()() const { return place_ ? place_->recompute() : array_; }
 
 std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> inputs,
-                                Backward backward) {
+                                Backward backward, const Caller& caller) {
   auto node = std::make_shared<Node>();
   node->order = ++next_order;
   node->backward = std::move(backward);
   for (const Tensor& input : inputs) node->inputs.push_back(input.place_);
+  if (TapeObserver* observer = TapeObserver::active()) [[unlikely]]
+    observer->recorded(recorded_op(*node, results, caller));
   std::vector<Tensor> tensors;
   for (Made& made : results) {
     tensors.emplace_back(std::move(made.y));
@@ -165,11 +180,11 @@ std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> i
 
 Tensor record_node(Array y, std::vector<Tensor> inputs,
                    std::function<std::vector<Array>(Gradient)> backward,
-                   std::function<Array()> recompute) {
+                   std::function<Array()> recompute, const Caller& caller) {
   auto of_one = [backward = std::move(backward)](std::vector<Gradient> dys) {
     return backward(std::move(dys[0]));
   };
-  return record_node({{std::move(y), std::move(recompute)}}, std::move(inputs), of_one)[0];
+  return record_node({{std::move(y), std::move(recompute)}}, std::move(inputs), of_one, caller)[0];
 }
 
 bool is_recorded(std::initializer_list<Tensor> inputs) {

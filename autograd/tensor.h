@@ -74,7 +74,8 @@ class Tensor {
   void backward(Array dy) const;
 
  private:
-  friend std::vector<Tensor> record_node(std::vector<Made>, std::vector<Tensor>, Backward);
+  friend std::vector<Tensor> record_node(std::vector<Made>, std::vector<Tensor>, Backward,
+                                         const Caller&);
   void walk(Gradient dy) const;
   friend class Saved;
   friend class GradientSoFar;
@@ -135,13 +136,15 @@ class GradientSoFar {
   DType dtype_;
 };
 
-// One op as a node of the tape; `record` asks first whether there is need of it.
+// One op as a node of the tape; `record` asks first whether there is need of it. A TapeObserver
+// hears of it by the function that calls.
 std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> inputs,
-                                Backward backward);
+                                Backward backward, const Caller& caller = Caller::current());
 // The same of an op with one result.
 Tensor record_node(Array y, std::vector<Tensor> inputs,
                    std::function<std::vector<Array>(Gradient dy)> backward,
-                   std::function<Array()> recompute = nullptr);
+                   std::function<Array()> recompute = nullptr,
+                   const Caller& caller = Caller::current());
 
 // Whether an op of these inputs belongs on the tape.
 bool is_recorded(std::initializer_list<Tensor> inputs);
@@ -150,17 +153,18 @@ bool is_recorded(std::initializer_list<Tensor> inputs);
 // NoGrad, or when no input needs a gradient, it is dropped.
 template <class F>
 Tensor record(Array y, std::initializer_list<Tensor> inputs, F&& backward,
-              std::function<Array()> recompute = nullptr) {
+              std::function<Array()> recompute = nullptr,
+              const Caller& caller = Caller::current()) {
   if (!is_recorded(inputs)) return y;
-  return record_node(std::move(y), inputs, std::forward<F>(backward), std::move(recompute));
+  return record_node(std::move(y), inputs, std::forward<F>(backward), std::move(recompute), caller);
 }
 
 // The same of an op with several results: `backward` is a Backward.
 template <class F>
 std::vector<Tensor> record(std::vector<Made> results, std::initializer_list<Tensor> inputs,
-                           F&& backward) {
+                           F&& backward, const Caller& caller = Caller::current()) {
   if (is_recorded(inputs))
-    return record_node(std::move(results), inputs, std::forward<F>(backward));
+    return record_node(std::move(results), inputs, std::forward<F>(backward), caller);
   std::vector<Tensor> constants;
   for (Made& result : results) constants.emplace_back(std::move(result.y));
   return constants;

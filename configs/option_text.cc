@@ -5,15 +5,9 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "core/text/columns.h"
+
 namespace folio {
-namespace {
-
-// Code points: bytes that do not go on with another's.
-size_t columns(std::string_view text) {
-  return size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
-}  // namespace
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
@@ -49,13 +43,13 @@ std::string wrapped(std::string_view text, size_t width, size_t indent, size_t u
     size_t end = std::min(text.find(' '), text.size());
     std::string_view word = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (!line_begins && column + 1 + columns(word) > width) {
+    if (!line_begins && column + 1 + columns_of(word) > width) {
       out += '\n' + std::string(indent, ' ');
       column = indent;
       line_begins = true;
     }
     if (!line_begins) out += ' ';
-    column += columns(word) + !line_begins;
+    column += columns_of(word) + !line_begins;
     out += word;
     line_begins = false;
   }

@@ -17,8 +17,14 @@ struct TrainOptions {
   int64_t log_interval = 1;
   int64_t eval_iters = 200;
   bool eval_only = false;
+  int64_t early_stop = 0;
   bool always_save_checkpoint = true;
   std::string init_from = "scratch";
+
+  bool report = true;
+  int64_t sample_tokens = -1;
+  bool tensorboard = false;
+  std::string plot = "auto";
 
   std::string dataset = "shakespeare_char";
   std::string data_dir = "datasets";

@@ -24,14 +24,34 @@ bool tried(Observer& observer, const std::function<void()>& attempt) {
   }
 }
 
+// Where to look first. Forward, numbers spread from the first parameter on; backward, from the
+// last.
+std::string cause_of_not_finite(Gpt& model) {
+  std::string first_parameter, last_gradient;
+  auto finite = [](const Array& x) { return backend(x)->reductions.all_finite(x); };
+  model.parameters([&](const std::string& name, Parameter& parameter) {
+    if (first_parameter.empty() && !finite(parameter.array())) first_parameter = name;
+    const Array& gradient = parameter.grad();
+    if (gradient.defined() && !finite(gradient)) last_gradient = name;
+  });
+  if (!first_parameter.empty())
+    return fmt::format("The first parameter that is not finite is {}.", first_parameter);
+  if (!last_gradient.empty())
+    return fmt::format(
+        "Every parameter is finite; on the way back from the loss, the first gradient that is not "
+        "is that of {}.",
+        last_gradient);
+  return "Every parameter is finite.";
+}
+
 }  // namespace
 
 void check_finite(const Run& run, const char* what, double value) {
   if (std::isfinite(value)) return;
   throw NotToSave(
-      fmt::format("iteration {}: the {} is {}; stopped before the update. {} Try a lower "
-                  "learning_rate.",
-                  run.iter, what, value, last_good_state(run)));
+      fmt::format("iteration {}: the {} is {}; stopped before the update. {} {} Try a "
+                  "lower learning_rate.",
+                  run.iter, what, value, cause_of_not_finite(*run.model), last_good_state(run)));
 }
 
 std::string last_good_state(const Run& run) {
@@ -47,16 +67,20 @@ Losses evaluate(Run& run, Observer& observer) {
   observer.evaluated(run, losses);
   if (!std::isfinite(losses.train) || !std::isfinite(losses.val))
     throw NotToSave(fmt::format(
-        "iteration {}: the estimated loss is not finite (train {}, val {}). {} Try a lower "
+        "iteration {}: the estimated loss is not finite (train {}, val {}). {} {} Try a lower "
         "learning_rate.",
-        run.iter, losses.train, losses.val, last_good_state(run)));
+        run.iter, losses.train, losses.val, cause_of_not_finite(*run.model), last_good_state(run)));
   return losses;
 }
 
 void keep(Run& run, const Losses& losses, Observer& observer) {
   if (run.iter == 0) return;
   const double best_before = run.best_val_loss;
-  run.best_val_loss = std::min(best_before, losses.val);
+  const int64_t best_iter_before = run.best_iter;
+  if (losses.val < best_before) {
+    run.best_val_loss = losses.val;
+    run.best_iter = run.iter;
+  }
   CheckpointFile state = run.snapshot();
   state.attributes["val_loss"] = losses.val;
   if (losses.val < best_before) {
@@ -66,9 +90,18 @@ void keep(Run& run, const Losses& losses, Observer& observer) {
       observer.saved(path);
     });
     // A loss is the best only once its model is saved.
-    if (!saved) state.attributes["best_val_loss"] = run.best_val_loss = best_before;
+    if (!saved) {
+      state.attributes["best_val_loss"] = run.best_val_loss = best_before;
+      state.attributes["best_iter"] = run.best_iter = best_iter_before;
+    }
   }
   tried(observer, [&] { save_last(run, state); });
+}
+
+bool out_of_patience(const Run& run) {
+  const TrainOptions& o = run.options;
+  return o.early_stop > 0 &&
+         run.iter / o.eval_interval - run.best_iter / o.eval_interval >= o.early_stop;
 }
 
 void save_last(Run& run) { save_last(run, run.snapshot()); }

@@ -10,7 +10,7 @@ struct Step {
   double grad_norm = 0;  // L2, before clipping
 };
 
-enum class Finish { done, interrupted };
+enum class Finish { done, interrupted, early_stop };
 
 // Told what a run does, as it does it. May throw to end the run where it stands.
 class Observer {

@@ -118,6 +118,7 @@ CheckpointFile Run::snapshot() const {
   file.attributes["format"] = std::string("folio checkpoint 1");
   file.attributes["iter_num"] = iter;
   file.attributes["best_val_loss"] = best_val_loss;
+  file.attributes["best_iter"] = best_iter;
   file.attributes["adamw/steps"] = optimizer->steps;  // whichever optimiser it is
   file.attributes["random/dropout/seed"] = int64_t(dropout.seed);
   file.attributes["random/dropout/drawn"] = int64_t(dropout.drawn);
@@ -153,6 +154,8 @@ void Run::restore(CheckpointFile& file) {
 void Run::restore_training(CheckpointFile& file) {
   iter = file.attribute<int64_t>("iter_num");
   best_val_loss = file.attribute<double>("best_val_loss");
+  // A file that does not say: early_stop counts from here on.
+  best_iter = file.has("best_iter") ? file.attribute<int64_t>("best_iter") : iter;
   if (!file.has("adamw/steps")) return;
   optimizer->steps = file.attribute<int64_t>("adamw/steps");
   for (auto& [name, values] : optimizer->state) {

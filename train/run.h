@@ -40,6 +40,7 @@ struct Run {
   BatchSampler batches;
   int64_t iter = 0;  // iterations that are done
   double best_val_loss = std::numeric_limits<double>::infinity();
+  int64_t best_iter = 0;              // the evaluation that gave it; 0: none so far
   std::optional<int64_t> saved_iter;  // of the state in last.h5; none if this run has saved none
   std::string taken_over;  // from nanoGPT's checkpoint, in words for the user; empty otherwise
 

@@ -66,7 +66,8 @@ RunFolder::~RunFolder() {
 
 std::optional<fs::path> RunFolder::set_earlier_run_aside() const {
   std::vector<fs::path> files;
-  for (const char* name : {"ckpt.h5", "last.h5", "log.csv"})
+  for (const char* name : {"ckpt.h5", "last.h5", "log.csv", "samples.jsonl", "report.html",
+                           "tensorboard", "inside.jsonl"})
     if (fs::exists(fs::symlink_status(path_ / name))) files.emplace_back(name);
   if (files.empty()) return {};
   fs::path aside;

@@ -6,9 +6,9 @@
 
 namespace folio {
 
-// The folder in which a run keeps ckpt.h5, last.h5 and log.csv, for as long as it is this process's
-// alone: run.lock in it is locked (flock) and names the process. Where the file system has no locks
-// nobody is kept out.
+// The folder in which a run keeps its checkpoints, logs and report, for as long as it is this
+// process's alone: run.lock in it is locked (flock) and names the process. Where the file system
+// has no locks nobody is kept out.
 class RunFolder {
  public:
   // Makes the folder where there is none. Throws Error, naming the process, if a live run has it.

@@ -28,6 +28,7 @@ class Iteration {
   Iteration& operator=(const Iteration&) = delete;
   void keep() {
     kept_ = true;
+    run_.optimizer->zero_grad();
     ++run_.iter;
   }
 
@@ -39,14 +40,18 @@ class Iteration {
   bool kept_ = false;
 };
 
-void run_to_the_end(Run& run, Observer& observer) {
+Finish run_to_the_end(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
   while (run.iter <= options.max_iters) {
-    if (run.iter % options.eval_interval == 0) keep(run, evaluate(run, observer), observer);
+    if (run.iter % options.eval_interval == 0) {
+      keep(run, evaluate(run, observer), observer);
+      if (out_of_patience(run)) return Finish::early_stop;
+    }
     observer.stepped(run, train_step(run));
     if (take_save_request()) save_now(run, observer);
     throw_if_stopped();
   }
+  return Finish::done;
 }
 
 // Before anything is written: an earlier run's files make room.
@@ -57,11 +62,28 @@ void take_folder(Run& run) {
     run.notes.push_back(fmt::format("moved the files of an earlier run to {}", aside->string()));
 }
 
+// As update(), which see, but the gradients stay.
+Array apply_gradients(Run& run, const Array& losses) {
+  const TrainOptions& options = run.options;
+  Array norm = grad_norm(*run.model), clip;  // clip: what every gradient is multiplied by
+  if (options.grad_clip > 0) clip = backend(norm)->optimizer.clip_scale(norm, options.grad_clip);
+  std::vector<Array> figures{norm};
+  if (losses.defined()) figures.push_back(losses);
+  try {
+    run.optimizer->step(rates(run.iter, options), clip, figures);
+    if (run.average) run.average->update(run.optimizer->steps, figures);
+  } catch (const std::exception& error) {
+    throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
+                                run.iter, error.what(), last_good_state(run)));
+  }
+  return norm;
+}
+
 }  // namespace
 
 Step train_step(Run& run) {
   Iteration iteration(run);
-  const Array losses = accumulate_gradients(run), norm = update(run, losses);
+  const Array losses = accumulate_gradients(run), norm = apply_gradients(run, losses);
   Step step{.iter = run.iter};
   for (float loss : to_vector<float>(losses)) step.loss += double(loss);
   step.grad_norm = item(norm);
@@ -87,18 +109,7 @@ Array accumulate_gradients(Run& run) {
 }
 
 Array update(Run& run, const Array& losses) {
-  const TrainOptions& options = run.options;
-  Array norm = grad_norm(*run.model), clip;  // clip: what every gradient is multiplied by
-  if (options.grad_clip > 0) clip = backend(norm)->optimizer.clip_scale(norm, options.grad_clip);
-  std::vector<Array> figures{norm};
-  if (losses.defined()) figures.push_back(losses);
-  try {
-    run.optimizer->step(rates(run.iter, options), clip, figures);
-    if (run.average) run.average->update(run.optimizer->steps, figures);
-  } catch (const std::exception& error) {
-    throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
-                                run.iter, error.what(), last_good_state(run)));
-  }
+  Array norm = apply_gradients(run, losses);
   run.optimizer->zero_grad();
   return norm;
 }
@@ -115,7 +126,7 @@ Finish train(Run& run, Observer& observer) {
   const int64_t first = run.iter;
   Finish finish = Finish::done;
   try {
-    run_to_the_end(run, observer);
+    finish = run_to_the_end(run, observer);
   } catch (const Interrupted&) {
     finish = Finish::interrupted;
   } catch (const NotToSave&) {
@@ -124,7 +135,8 @@ Finish train(Run& run, Observer& observer) {
     save_now(run, observer);
     throw;
   }
-  if (run.iter > first || finish == Finish::interrupted) save_last(run);
+  const bool saved = run.iter == first || run.saved_iter == run.iter;
+  if (!saved || finish == Finish::interrupted) save_last(run);
   observer.finish(run, finish);
   return finish;
 }

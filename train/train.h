@@ -5,10 +5,12 @@ namespace folio {
 
 // nanoGPT's training loop, from run.iter on to max_iters. Every eval_interval iterations it
 // evaluates, saves the state as last.h5 and, if its validation loss is the least since iteration 0,
-// as ckpt.h5. When a stop is requested (core/process/stop.h) it drops the iteration at hand, or the
-// evaluation, and saves the last one that was finished; so it does before it passes on what went
-// wrong. A loss or a gradient that is not finite is an Error without a save, and the update that
-// would have spread it does nothing. With eval_only it evaluates and returns, and writes nothing.
+// as ckpt.h5; with early_stop it ends there once none of
+// the last so many was better. When a stop is requested (core/process/stop.h) it drops the
+// iteration at hand, or the evaluation, and saves the last one that was finished; so it does before
+// it passes on what went wrong. A loss or a gradient that is not finite is an Error without a save,
+// and the update that would have spread it does nothing. With eval_only it evaluates and returns,
+// and writes nothing.
 Finish train(Run& run, Observer& observer);
 
 // One iteration, and the only time in it that the host looks at what the device computed: after the

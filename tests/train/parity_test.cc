@@ -11,7 +11,7 @@
 #include "nn/gpt.h"
 #include "tests/device.h"
 #include "tests/paths.h"
-#include "tests/reference/figures.h"
+#include "tests/reference/model_of.h"
 #include "train/adamw.h"
 
 namespace folio {
@@ -26,24 +26,7 @@ json parity() {
 
 class Parity : public testing::TestWithParam<size_t> {
  protected:
-  // The case's model, with the weights that PyTorch's had.
-  std::unique_ptr<Gpt> model() const {
-    GptConfig config{.bias = expected.at("bias"),
-                     .activation = Activation::named(expected.value("gelu", "gelu_erf"))};
-    each_field(config, [&shape = expected.at("model")](const char* name, auto& field, auto) {
-      if (!shape.contains(name)) return;
-      if constexpr (std::is_same_v<decltype(field), Activation&>)
-        field = Activation::named(shape.at(name).template get<std::string>());
-      else
-        shape.at(name).get_to(field);
-    });
-    auto gpt = std::make_unique<Gpt>(config, test_device(), 1);
-    std::map<std::string, Array> weights;
-    for (const json& spec : expected.at("weights"))
-      weights[spec.at("name")] = reference::values_of(spec);
-    gpt->parameters([&](const std::string& name, Parameter& p) { p.assign(weights.at(name)); });
-    return gpt;
-  }
+  std::unique_ptr<Gpt> model() const { return reference::model_of(expected); }
   AdamW optimizer_of(Gpt& gpt) const {
     return {gpt, {.beta1 = o.at("beta1"), .beta2 = o.at("beta2")}};
   }

@@ -47,12 +47,17 @@ TEST(RunFolder, SetsAsideTheFilesOfARunAndNoOthers) {
   EXPECT_FALSE(mine.set_earlier_run_aside());
   for (int time = 1; time <= 2; ++time) {
     std::ofstream(folder / "last.h5") << "state " << time;
-    std::ofstream(folder / "log.csv") << "rows";
+    for (const char* name : {"log.csv", "samples.jsonl", "report.html"})
+      std::ofstream(folder / name) << "rows";
+    fs::create_directory(folder / "tensorboard");
     std::ofstream(folder / "notes.txt") << "the user's";
     fs::path aside = mine.set_earlier_run_aside().value();
     EXPECT_EQ(aside, folder / fmt::format("earlier-{}", time));
     EXPECT_EQ(read_file((aside / "last.h5").string()), fmt::format("state {}", time));
-    EXPECT_TRUE(fs::exists(aside / "log.csv"));
+    for (const char* name : {"log.csv", "samples.jsonl", "report.html", "tensorboard"}) {
+      EXPECT_TRUE(fs::exists(aside / name)) << name;
+      EXPECT_FALSE(fs::exists(folder / name)) << name;
+    }
     EXPECT_FALSE(fs::exists(folder / "last.h5"));
     EXPECT_TRUE(fs::exists(folder / "notes.txt"));
   }

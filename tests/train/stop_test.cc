@@ -237,9 +237,32 @@ TEST_F(Stopping, AGradientThatIsNotFiniteIsNotApplied) {
     Overflowing overflowing;
     EXPECT_THAT(message_of([&] { train(run, overflowing); }),
                 AllOf(HasSubstr("iteration 1: the gradient's norm is "),
-                      HasSubstr("stopped before the update. Nothing was saved before.")));
+                      HasSubstr("stopped before the update. Every parameter is finite; on the way "
+                                "back from the loss, the first gradient that is not is that of "
+                                "transformer.h.1.mlp.c_fc.weight. Nothing was saved before.")));
     EXPECT_FALSE(std::filesystem::exists(last()));
     EXPECT_TRUE(state_of(run) == overflowing.before);
+  }
+}
+
+// Of several, the one that the forward pass comes to first.
+TEST_F(Stopping, AParameterThatIsNotFiniteIsNamed) {
+  struct Broken : Observer {
+    void start(folio::Run& run) override {
+      run.model->parameters([&](const std::string& name, Parameter& parameter) {
+        if (name != "transformer.h.1.ln_1.weight" && name != "transformer.ln_f.weight") return;
+        std::vector<float> values(size_t(parameter.array().size()), 1.0f);
+        values.back() = std::numeric_limits<float>::quiet_NaN();
+        parameter.assign(to_array(values, parameter.shape()));
+      });
+    }
+  } broken;
+  for (int64_t first : {0, 1}) {  // in an evaluation, in a step
+    folio::Run run(options, {});
+    run.iter = first;
+    EXPECT_THAT(message_of([&] { train(run, broken); }),
+                HasSubstr("The first parameter that is not finite is transformer.h.1.ln_1.weight. "
+                          "Nothing was saved before."));
   }
 }
 

@@ -40,11 +40,13 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"H5", {"data/hdf5"}},
     {"curl/", {"data/download"}},
     {"openssl/", {"data"}},
-    {"nlohmann/", {"data", "commands"}},  // the latter: what commands print with --json
+    {"nlohmann/", {"data", "inspect", "commands"}},  // the last: what they print with --json
     {"toml++/", {"configs"}},
     {"pcre2", {"data"}},
     {"zip.h", {"data"}},
     {"histedit.h", {"commands"}},
+    {"google/protobuf", {"commands/train"}},
+    {"isa-l", {"commands/train"}},
     {"cuda", {"core/cuda"}},
     {"cublas", {"core/cuda"}},
     {"cudnn", {"core/cuda"}},

@@ -45,14 +45,14 @@ TEST(Program, HelpGoesToStandardOutput) {
   Result result = run("--help", "stdout");
   EXPECT_EQ(result.status, 0);
   for (std::string name : {"prepare", "download", "train", "eval", "export", "quantize", "sample",
-                           "bench train", "bench sample"})
+                           "bench train", "bench sample", "inspect"})
     EXPECT_THAT(result.text, HasSubstr("\n  " + name + " "));
   EXPECT_THAT(run("--help", "stderr").text, IsEmpty());
 }
 
 TEST(Program, EveryCommandHasItsOwnHelp) {
   for (std::string name : {"prepare", "download", "train", "eval", "export", "quantize", "sample",
-                           "bench train", "bench sample"}) {
+                           "bench train", "bench sample", "inspect"}) {
     Result result = run(name + " --help", "stdout");
     EXPECT_EQ(result.status, 0) << name;
     EXPECT_THAT(result.text, HasSubstr("--")) << name;

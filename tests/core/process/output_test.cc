@@ -23,13 +23,13 @@ TEST(Output, WhatIsNoTerminalOrDoesNotTellHas80Columns) {
 TEST(Output, RemarksReachStandardErrorAndEndNothingWhereTheyCannot) {
   PseudoTerminal terminal(80);
   {
-    StandardError error(terminal.line());
+    StandardStream error(STDERR_FILENO, terminal.line());
     note("{} remarks\n", 2);
   }
   EXPECT_EQ(terminal.shown(), "2 remarks\n");
   int full = open("/dev/full", O_WRONLY), unwritable = open("/dev/null", O_RDONLY);
   for (int fd : {full, unwritable}) {
-    StandardError error(fd);
+    StandardStream error(STDERR_FILENO, fd);
     EXPECT_NO_THROW(note("{} remarks\n", 2));
   }
   close(full);

@@ -11,7 +11,7 @@ namespace {
 std::string shown(int columns, const std::string& what) {
   PseudoTerminal terminal(columns);
   {
-    StandardError error(terminal.line());
+    StandardStream error(STDERR_FILENO, terminal.line());
     ProgressLine line(what, 2000000, 0);
     for (int64_t done : {0, 900000, 2000000}) line.update(done);
   }
@@ -42,7 +42,7 @@ TEST(ProgressLine, IsCutToTheTerminal) {
 
 TEST(ProgressLine, ThatCannotBeWrittenEndsNothing) {
   int full = open("/dev/full", O_WRONLY);
-  StandardError error(full);
+  StandardStream error(STDERR_FILENO, full);
   EXPECT_NO_THROW({
     ProgressLine line("reading", 2000000, 0);
     line.update(1000000);

@@ -46,19 +46,19 @@ class PseudoTerminal {
   int screen_, line_ = -1;
 };
 
-// Standard error is `fd` while one lives.
-class StandardError {
+// Standard output or error, STDOUT_FILENO or STDERR_FILENO, is `fd` while one lives.
+class StandardStream {
  public:
-  explicit StandardError(int fd) : saved_(dup(STDERR_FILENO)) { dup2(fd, STDERR_FILENO); }
-  ~StandardError() {
-    dup2(saved_, STDERR_FILENO);
+  StandardStream(int stream, int fd) : stream_(stream), saved_(dup(stream)) { dup2(fd, stream); }
+  ~StandardStream() {
+    dup2(saved_, stream_);
     close(saved_);
   }
-  StandardError(const StandardError&) = delete;
-  StandardError& operator=(const StandardError&) = delete;
+  StandardStream(const StandardStream&) = delete;
+  StandardStream& operator=(const StandardStream&) = delete;
 
  private:
-  int saved_;
+  int stream_, saved_;
 };
 
 }  // namespace folio

@@ -1,9 +1,10 @@
-#include "commands/train_command.h"
+#include "commands/train/train_command.h"
 
 #include <optional>
 
 #include "checkpoint/model_file.h"
-#include "commands/train_report.h"
+#include "commands/inside_observer.h"
+#include "commands/train/train_report.h"
 #include "core/parallel.h"
 #include "core/process/stop.h"
 #include "train/train.h"
@@ -27,7 +28,8 @@ int train_command(int argc, char** argv) {
     set_stop_answer(fmt::format("stopping; the last finished iteration is saved to {}",
                                 last_checkpoint(options.out_dir).string()));
   Report report;
-  Finish finish = train(run, report);
+  InsideObserver observer(report);
+  Finish finish = train(run, observer);
   if (finish == Finish::interrupted) return 128 + stop_signal();
   return report.complete() ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 // What a run prints and writes to log.csv.
-#include "commands/train_report.h"
+#include "commands/train/train_report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -25,9 +25,11 @@ std::vector<std::pair<int64_t, bool>> rows_of(const fs::path& log) {
   std::string row;
   std::vector<std::pair<int64_t, bool>> rows;
   std::getline(in, row);
-  EXPECT_EQ(row, "iter,train_loss,val_loss,step_loss,lr,ms,grad_norm");
+  EXPECT_EQ(row,
+            "iter,train_loss,val_loss,step_loss,lr,ms,grad_norm,seconds,update_ratio,"
+            "update_ratio_least,update_ratio_most");
   while (std::getline(in, row)) {
-    EXPECT_EQ(std::count(row.begin(), row.end(), ','), 6) << row;
+    EXPECT_EQ(std::count(row.begin(), row.end(), ','), 10) << row;
     rows.emplace_back(std::stoll(row), row.find(",,") > row.find(',') + 1);
   }
   return rows;
@@ -73,7 +75,8 @@ TEST_F(Log, OneFromBeforeAColumnWasThereGetsIt) {
   std::ofstream(log) << text;
   options.init_from = "resume";
   train_with_report(7);
-  EXPECT_THAT(read_file(log.string()), HasSubstr("grad_norm\n0,1,1,,1,,\n0,,,1,1,1,\n7,"));
+  EXPECT_THAT(read_file(log.string()),
+              HasSubstr("update_ratio_most\n0,1,1,,1,,,,,,\n0,,,1,1,1,,,,,\n7,"));
 }
 
 TEST_F(Log, OneThatCannotBeWrittenEndsNoRunAndIsNamed) {

@@ -1,0 +1,7 @@
+#pragma once
+
+namespace folio {
+
+int inspect_command(int argc, char** argv);
+
+}  // namespace folio

@@ -1,0 +1,7 @@
+#pragma once
+
+namespace folio {
+
+int compare_command(int argc, char** argv);
+
+}  // namespace folio
