@@ -68,28 +68,26 @@ def tensors(report, *names):
 
 
 def attention(report, layer, head):
-    """attention LAYER HEAD: where each position looks, in hundredths."""
-    L, H, T, _ = report["attention"]["shape"]
+    """attention LAYER HEAD: how much of its attention each position (a row) gives to each."""
+    _, H, T, _ = report["attention"]["shape"]
     first = (int(layer) * H + int(head)) * T * T
     values = floats(report["attention"])[first:first + T * T]
     names = [character(report["token_texts"][str(i)]) for i in report["tokens"]]
-    print("   " + " ".join(f"{name:>3}" for name in names))
+    print("   " + " ".join(f"{name:>4}" for name in names))
     for t in range(T):
-        cells = (f"{100 * p:3.0f}" if p else "  ." for p in values[t * T:(t + 1) * T])
+        cells = (f"{p:.2f}" if p else "   ." for p in values[t * T:(t + 1) * T])
         print(f"{names[t]:>2} " + " ".join(cells))
 
 
 def loss(report):
     """loss: what each next token cost, and what guessing would."""
-    names, ids = report["token_texts"], report["tokens"]
-    most = report["lens"]["most"]
-    for t, value in enumerate(report["lens"]["loss"]):
-        likeliest = character(names[str(report["lens"]["top_ids"][-1][t * most])])
-        print(f"after {character(names[str(ids[t])]):>2}   likeliest {likeliest:>2}   "
-              f"next {character(names[str(ids[t + 1])]):>2}   loss {value:.3f}   e^-loss {math.exp(-value):.3f}")
-    mean = sum(report["lens"]["loss"]) / len(report["lens"]["loss"])
-    print(f"mean {mean:.3f}; guessing among {report['config']['vocab_size']}: "
-          f"{math.log(report['config']['vocab_size']):.3f}")
+    names = [character(report["token_texts"][str(i)]) for i in report["tokens"]]
+    losses = report["lens"]["loss"]
+    print("next        " + " ".join(f"{name:>5}" for name in names[1:]))
+    print("probability " + " ".join(f"{math.exp(-value):5.3f}" for value in losses))
+    print("loss        " + " ".join(f"{value:5.3f}" for value in losses))
+    V = report["config"]["vocab_size"]
+    print(f"mean loss {sum(losses) / len(losses):.3f}; guessing among {V} costs {math.log(V):.3f}")
 
 
 def tape(report, part):

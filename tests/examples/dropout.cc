@@ -9,7 +9,7 @@ using namespace folio;
 int main() {
   constexpr int64_t n = 12;
   Generator generator{.seed = 1337};
-  const Dropout dropout = Dropout::with(0.25, generator.next());
+  const Dropout dropout = Dropout::with(0.5, generator.next());
 
   Tensor x = Tensor::leaf(to_array(std::vector<float>(n, 1), {n}, cpu));
   Tensor y = add_dropout({}, x, dropout);
