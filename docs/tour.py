@@ -4,6 +4,7 @@ numbers.json, which `folio inspect --json=numbers.json` writes (docs/inspect-jso
 
 import array
 import base64
+import inspect
 import json
 import math
 import random
@@ -69,7 +70,9 @@ def tensors(report, *names):
 
 def attention(report, layer, head):
     """attention LAYER HEAD: how much of its attention each position (a row) gives to each."""
-    _, H, T, _ = report["attention"]["shape"]
+    L, H, T, _ = report["attention"]["shape"]
+    if not (0 <= int(layer) < L and 0 <= int(head) < H):
+        sys.exit(f"this model has layers 0 to {L - 1} of heads 0 to {H - 1}")
     first = (int(layer) * H + int(head)) * T * T
     values = floats(report["attention"])[first:first + T * T]
     names = [character(report["token_texts"][str(i)]) for i in report["tokens"]]
@@ -133,12 +136,18 @@ def fused(report):
 def main():
     known = {f.__name__: f for f in (text, tokens, batch, tensors, attention, loss, tape, step, cache, fused)}
     if len(sys.argv) < 2 or sys.argv[1] not in known:
-        sys.exit("usage: tour.py WHAT [...]\n" + "\n".join(f.__doc__ for f in known.values()))
+        sys.exit("usage: tour.py WHAT [...]\n" + "\n".join(f"  {f.__doc__}" for f in known.values()))
     look, arguments = known[sys.argv[1]], sys.argv[2:]
-    if look not in (text, batch):
-        with open("numbers.json", encoding="utf-8") as file:
-            arguments.insert(0, json.load(file))
-    look(*arguments)
+    try:
+        if look not in (text, batch):
+            with open("numbers.json", encoding="utf-8") as file:
+                arguments.insert(0, json.load(file))
+        inspect.signature(look).bind(*arguments)
+        look(*arguments)
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename} is not here: docs/tour.md says which command makes it")
+    except (TypeError, ValueError):
+        sys.exit(f"usage: tour.py {look.__doc__}")
 
 
 if __name__ == "__main__":

@@ -48,17 +48,20 @@ std::string Block::text() const {
 }
 
 std::vector<Block> blocks_of(const std::string& page) {
+  static const std::regex mark("<!-- test: (\\w+) -->");
   std::vector<Block> blocks;
   bool inside = false;
+  std::string before;
   for (const std::string& line : lines_of(page)) {
     if (line.starts_with("```")) {
       inside = !inside;
-      if (!inside) continue;
-      Block& block = blocks.emplace_back();
-      std::istringstream(line.substr(3)) >> block.language >> block.mode;
+      std::smatch mode;
+      if (inside) blocks.push_back({line.substr(3), "", {}});
+      if (inside && std::regex_match(before, mode, mark)) blocks.back().mode = mode[1];
     } else if (inside) {
       blocks.back().lines.push_back(line);
     }
+    before = line;
   }
   return blocks;
 }

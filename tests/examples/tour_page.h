@@ -5,7 +5,8 @@
 
 namespace folio {
 
-// A fenced block of a page: "```console loose" has the language "console" and the mode "loose".
+// A fenced block of a page, with its language; "<!-- test: loose -->" on the line before gives it
+// the mode "loose".
 struct Block {
   std::string language, mode;
   std::vector<std::string> lines;

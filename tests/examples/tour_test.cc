@@ -82,14 +82,14 @@ std::string made_small(const std::string& line) {
   small = replaced(small, "=200\\b", "=20");
   if (small.find("--out_dir=out ") != std::string::npos)
     small = replaced(small, "^build/folio train .*",
-                     "$& --max_iters=200 --lr_decay_iters=200 --eval_interval=100");
+                     "$& --max_iters=120 --lr_decay_iters=120 --eval_interval=60");
   small = replaced(small, "^build/folio train .*", "$& --eval_iters=2");
   return replaced(small, "^build/tests/examples/(bigram|transformer) .*", "$& 20");
 }
 std::vector<std::string> of_small(std::vector<std::string> shown) {
   for (std::string& line : shown) {
     line = replaced(line, "\\b20([01])\\b", "2$1");
-    line = replaced(line, "\\b200([01])\\b", "20$1");
+    line = replaced(line, "\\b200([01])\\b", "12$1");
   }
   return shown;
 }
@@ -178,7 +178,7 @@ TEST(Tour, ItsProgramsFitAScreenOrTwo) {
     EXPECT_LE(lines_of(read_text(entry.path())).size(), 80u) << name;
     ++programs;
   }
-  EXPECT_EQ(programs, 6);
+  EXPECT_GE(programs, 6);
 }
 
 // The third exercise's answer, applied to copies: two files, a function that is right, and an op.
