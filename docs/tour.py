@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What the tour (docs/tour.md) looks at: tour.py WHAT [...], one function each below. Most read
-numbers.json, which `folio inspect --json=numbers.json` writes (docs/inspect-json.md)."""
+out/numbers.json, which `folio inspect --json=out/numbers.json` writes (docs/inspect-json.md)."""
 
 import array
 import base64
@@ -12,7 +12,7 @@ import sys
 
 
 def floats(numbers):
-    """An array of numbers.json as a flat list."""
+    """An array of the numbers as a flat list."""
     values = array.array("f", base64.b64decode(numbers["f32"]))
     if sys.byteorder == "big":
         values.byteswap()
@@ -140,7 +140,7 @@ def main():
     look, arguments = known[sys.argv[1]], sys.argv[2:]
     try:
         if look not in (text, batch):
-            with open("numbers.json", encoding="utf-8") as file:
+            with open("out/numbers.json", encoding="utf-8") as file:
                 arguments.insert(0, json.load(file))
         inspect.signature(look).bind(*arguments)
         look(*arguments)
