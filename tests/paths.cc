@@ -20,4 +20,6 @@ std::string folio_program() { return moved_by("FOLIO_PROGRAM", FOLIO_PROGRAM); }
 
 std::string example_program(const std::string& name) { return FOLIO_EXAMPLES "/" + name; }
 
+std::string compiler() { return FOLIO_COMPILER; }
+
 }  // namespace folio

@@ -10,5 +10,6 @@ std::string source_dir();                                // of the project
 std::string source_path(const std::string& in_project);  // "tests/reference/ops.json" in it
 std::string folio_program();                             // the program under test
 std::string example_program(const std::string& name);    // one of tests/examples
+std::string compiler();                                  // of C++, that built this
 
 }  // namespace folio

@@ -8,7 +8,6 @@
 // no table can do better than 2.453, the entropy of a character given the one before it.
 #include "autograd/ops.h"
 #include "nn/module.h"
-#include "sample/sampler.h"
 #include "tests/examples/text.h"
 #include "train/adamw.h"
 
@@ -22,17 +21,6 @@ struct Bigram : Module {
 
   Parameter table;  // [V, V]
 };
-
-std::string generate(const Bigram& model, const examples::Text& text, int length) {
-  NoGrad no_grad;
-  std::vector<int32_t> ids{0};
-  for (uint64_t i = 0; i < uint64_t(length); ++i) {
-    Tensor logits = model(to_array(std::vector{ids.back()}, {1, 1}, cpu));
-    const RowDraw row{.stream = {.seed = 1}, .number = i};
-    ids.push_back(draw_tokens(logits.array(), text.vocab_size(), {}, std::span(&row, 1))[0]);
-  }
-  return text.decode(ids);
-}
 
 int main(int argc, char** argv) try {
   check(argc >= 2, "usage: bigram TEXT [STEPS]");
@@ -50,7 +38,7 @@ int main(int argc, char** argv) try {
     optimizer.step({.learning_rate = step < steps / 2 ? 0.1 : 0.01, .weight_decay = 0});
   }
   fmt::print("step {}: loss {:.4f}\n{}\n", steps, evaluate(model, text, 64),
-             generate(model, text, 200));
+             generate(model, text, 1, 200));
 } catch (const std::exception& error) {
   fmt::print(stderr, "{}\n", error.what());
   return 1;

@@ -7,6 +7,7 @@
 #include "data/files/files.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "sample/sampler.h"
 
 namespace folio::examples {
 
@@ -57,6 +58,21 @@ double evaluate(const Model& model, Text& text, int64_t T) {
     sum += item(cross_entropy(model(x), y).array());
   }
   return sum / 20;
+}
+
+// `length` characters that a model draws one by one, each from the T before it; before the first
+// stand T times the character whose id is 0: of most texts the newline.
+template <class Model>
+std::string generate(const Model& model, const Text& text, int64_t T, int length) {
+  NoGrad no_grad;
+  std::vector<int32_t> ids(size_t(T), 0);
+  for (uint64_t i = 0; i < uint64_t(length); ++i) {
+    Tensor logits = model(to_array(std::vector(ids.end() - T, ids.end()), {1, T}, cpu));
+    const RowDraw row{.stream = {.seed = 1}, .number = i};
+    ids.push_back(draw_tokens(slice(logits, 1, T - 1, T).array(), text.vocab_size(), {},
+                              std::span(&row, 1))[0]);
+  }
+  return text.decode({ids.begin() + T, ids.end()});
 }
 
 }  // namespace folio::examples

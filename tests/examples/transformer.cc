@@ -67,7 +67,8 @@ int main(int argc, char** argv) try {
     loss.backward();
     optimizer.step({3e-3 * (1 - double(step) / steps)});
   }
-  fmt::print("step {}: loss {:.4f}\n", steps, evaluate(model, text, T));
+  fmt::print("step {}: loss {:.4f}\n{}\n", steps, evaluate(model, text, T),
+             generate(model, text, T, 200));
 } catch (const std::exception& error) {
   fmt::print(stderr, "{}\n", error.what());
   return 1;
