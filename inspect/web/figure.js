@@ -156,8 +156,11 @@ function svgText(figure) {
   return '<?xml version="1.0" encoding="UTF-8"?>\n' + new XMLSerializer().serializeToString(copy);
 }
 
-// A canvas's cells (heat_map.js) as rectangles.
-function svgCells({x, y, width, height, rows, columns, color}) {
+// A canvas's cells (heat_map.js) as rectangles; very many as a picture.
+function svgCells({x, y, width, height, rows, columns, color, canvas}) {
+  if (rows * columns > 20000)
+    return svgElement('image', {x, y, width, height, preserveAspectRatio: 'none',
+                                style: 'image-rendering: pixelated', href: canvas.toDataURL()});
   const group = svgElement('g', {'shape-rendering': 'crispEdges'});
   const w = width / columns, h = height / rows;
   for (let row = 0; row < rows; ++row)

@@ -109,7 +109,7 @@ function heatMap(parent, options) {
   canvas.style.height = place(frame.height, figure.height);
   figure.plot.prepend(canvas);
   figure.cells = {x: frame.left, y: figure.top + frame.top, width: frame.width,
-                  height: frame.height, rows, columns,
+                  height: frame.height, rows, columns, canvas,
                   color: (r, c) => `rgb(${heatColor(values[r * columns + c], scale, heatColors())})`};
   figure.mark = mark;
   figure.markedRow = () => at[0];
