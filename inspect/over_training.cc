@@ -36,9 +36,10 @@ void add_text(Gpt& model, std::span<const int32_t> text, double share, InsideSta
   const auto T = std::ssize(text) - 1;
   const Captures seen = capture(model, text.first(size_t(T)));
   const auto bands = std::ssize(state.loss_by_position);
+  auto first = [&](int64_t band) { return (band * T + bands - 1) / bands; };  // position of a band
   for (int64_t t = 0; t < T; ++t) {
     const int64_t band = t * bands / T;
-    const auto in_band = double((band + 1) * T / bands - band * T / bands);
+    const auto in_band = double(first(band + 1) - first(band));
     state.loss_by_position[size_t(band)] +=
         loss_of(seen.at("logits").row(t), text[size_t(t + 1)]) / in_band * share;
   }
