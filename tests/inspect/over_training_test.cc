@@ -21,7 +21,14 @@ TokenFile split_of(const TemporaryFolder& folder, int64_t tokens) {
   return {folder / "val.bin", 11};
 }
 
-TEST(InsideState, HasTheLossOfItsTextsByPosition) {
+double deviation(const std::vector<float>& values) {
+  double mean = 0, squares = 0;
+  for (float x : values) mean += x / double(values.size());
+  for (float x : values) squares += (x - mean) * (x - mean) / double(values.size());
+  return std::sqrt(squares);
+}
+
+TEST(InsideState, HasTheLossAndTheSpreadOfItsTexts) {
   TemporaryFolder folder;
   const TokenFile val = split_of(folder, 100);
   for (const auto& [name, config] : inspected_models()) {
@@ -32,13 +39,19 @@ TEST(InsideState, HasTheLossOfItsTextsByPosition) {
     EXPECT_EQ(state.heads.size(), size_t(2 * config.n_head));
     ASSERT_EQ(state.loss_by_position.size(), 8u);
     ASSERT_EQ(state.spread.size(), 5u);
-    // The same texts as one batch.
+    // The same texts as one batch, and one by one.
     std::vector<int32_t> x, y, text(13);
+    double first = 0, last = 0;
     for (int64_t i = 0; i < 16; ++i) {
       val.read((100 - 13) * i / 16, text);
       x.insert(x.end(), text.begin(), text.end() - 1);
       y.insert(y.end(), text.begin() + 1, text.end());
+      const Captures seen = capture(model, std::span(text).first(12));
+      first += deviation(seen.at("embedding").values) / 16;
+      last += deviation(seen.at("h.1.output").values) / 16;
     }
+    EXPECT_NEAR(state.spread[0], first, 1e-5);
+    EXPECT_NEAR(state.spread[4], last, 1e-5);
     NoGrad no_grad;
     auto ids = [&](const std::vector<int32_t>& tokens) {
       return token_ids(tokens, {16, 12}, 11, test_device(), "test");
