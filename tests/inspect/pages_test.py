@@ -139,7 +139,22 @@ def saves(pages, page, name):
     figure.locator("table tr").nth(3).wait_for()  # a table stands behind the picture
 
 
+# One token over the cache reads every matrix once and sees what is there; `slide` past block_size gains
+# nothing from the cache; `block` starts again from half.
+COSTS = """() => {
+  const {config, report: {cache}} = folio, T = config.block_size, window = config.attention_window || T;
+  const steps = (mode, from, to) => cacheSteps(config, cache, mode, from, to).pop();
+  const one = cache.matrix_multiply_adds_per_token + cache.head_multiply_adds_per_step;
+  const block = steps('block', 4, T + 1), slide = steps('slide', 4, T + 1);
+  return [steps('stop', 4, 20).withCache - one - cache.multiply_adds_per_seen_position * Math.min(20, window),
+          slide.withCache - slide.without, slide.fresh - T, block.fresh - Math.floor(T / 2),
+          steps('stop', 4, T + 5).length - T];
+}"""
+
+
 def slides(pages, page, name):
+    differences = page.evaluate(COSTS)
+    pages.check(differences == [0, 0, 0, 0, 0], f"{name}: costs of the cache differ by {differences}")
     panel = page.locator("#cache")
     before = panel.get_by_role("heading", level=3).first.inner_text()
     panel.locator("input[type=range]").focus()

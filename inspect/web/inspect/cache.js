@@ -93,7 +93,7 @@ function cachePanel(state) {
   function cells(parent, step) {
     const ring = mode === 'window', slots = ring ? Math.min(config.attention_window, 128) : Math.min(block, 128);
     const width = fittedWidth(parent, 720), columns = Math.min(slots, width < 500 ? 32 : 64);
-    const size = width / columns, rows = Math.ceil(slots / columns), held = step.length - step.start;
+    const size = Math.min(26, width / columns), rows = Math.ceil(slots / columns), held = step.length - step.start;
     const kinds = Array.from({length: slots}, (_, slot) => {
       const scaled = ring ? slot : Math.floor(slot * block / slots);
       if (!ring) return scaled >= held ? 'empty' : scaled >= held - step.fresh ? 'written' : 'read';

@@ -40,7 +40,7 @@ function textEntry(state) {
     }, 150);
   });
   document.getElementById('text-entry').append(
-    element('label', {for: 'text-field'}, 'Type another text: every panel but Backward follows.'), field, problem);
+    element('label', {for: 'text-field'}, 'Type another text: every panel follows but those of the report itself (Backward, Compare, Over training).'), field, problem);
 }
 
 // Between the page's own logits and folio's, of the report's text.
