@@ -39,8 +39,8 @@ class Pages:
             self.failures.append(what)
             print(f"    FAILED: {what}")
 
-    def open(self, path, width, scheme="light"):
-        """The page, whatever it complains about written down as a failure."""
+    def open(self, path, width, scheme="light", ready="window.folio !== undefined"):
+        """The page once it is `ready`, whatever it complains about written down as a failure."""
         context = self.browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
@@ -61,7 +61,7 @@ class Pages:
             or self.check(False, f"{name}: asks for {r.url}"),
         )
         page.goto(path.as_uri())
-        self.wait(page, "window.folio !== undefined")
+        self.wait(page, ready)
         return page
 
     def wait(self, page, condition):

@@ -7,8 +7,7 @@ function backwardPanel(state) {
   const panel = makePanel(
       'backward', 'Backward',
       'One training step on the text that the report was made of: the loss of predicting each ' +
-      'token ' +
-          'from those before it, its gradients, and what the optimiser then did.');
+          'token from those before it, its gradients, and what the optimiser then did.');
   const short = (name) => name.replace('transformer.', '').replace('.weight', '');
   panel.append(facts([
     ['loss', shortNumber(backward.loss, 5)],
@@ -72,37 +71,21 @@ function tapeList(panel, {tape}) {
                                      order < 0          ? 'constant' :
                                                           names.get(order) || '?')
                              .join(', ');
+  const row = (op) => element(
+      'tr', {}, element('td', {class: 'number'}, String(op.order - tape[0].order + 1)),
+      element('td', {class: 'mono'}, op.point ? `watch ${op.point}` : op.name),
+      element('td', {class: 'mono'}, `[${op.shape.join(', ')}]`), element('td', {}, inputs(op)));
   const list = element('div', {class: 'tape'});
   for (const {name, ops} of [...parts].reverse())
     list.append(element(
         'details', {}, element('summary', {}, `${name}: ${ops.length} ops`),
-        element(
-            'div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Ops of ${name}`},
-            element(
-                'table', {},
-                element(
-                    'thead', {},
-                    element(
-                        'tr', {},
-                        ...['#', 'op', 'result', 'of'].map(
-                            (h) => element('th', {scope: 'col'}, h)))),
-                element(
-                    'tbody', {},
-                    ...[...ops].reverse().map(
-                        (op) => element(
-                            'tr', {},
-                            element('td', {class: 'number'}, String(op.order - tape[0].order + 1)),
-                            element(
-                                'td', {class: 'mono'}, op.point ? `watch ${op.point}` : op.name),
-                            element('td', {class: 'mono'}, `[${op.shape.join(', ')}]`),
-                            element('td', {}, inputs(op)))))))));
+        scrollTable(`Ops of ${name}`, ['#', 'op', 'result', 'of'], [...ops].reverse().map(row))));
   panel.append(
       element('h3', {}, 'The tape'),
       element(
           'p', {class: 'muted'},
-          'Every op that the forward pass recorded, in the order in which backward undoes ' +
-          'them: the last ' +
-              'first. "watch" is where a tensor of the walk was shown.'),
+          'Every op that the forward pass recorded, in the order in which backward undoes them: ' +
+              'the last first. "watch" is where a tensor of the walk was shown.'),
       list);
 }
 
@@ -188,7 +171,8 @@ function gradientHistograms(panel, parameters, leastDecade) {
     rowLabel: 'parameter',
     caption:
         'For each parameter the share of its elements whose gradient has that magnitude (powers ' +
-        'of ten). Elements of gradient 0, such as rows of tokens that do not occur, are left out.',
+            'of ten). Elements of gradient 0, such as rows of tokens that do not occur, are ' +
+            'left out.',
     rows: parameters.length,
     columns: bins,
     values: Float32Array.from(shares),

@@ -44,8 +44,7 @@ function cachePanel(state) {
   const panel = makePanel(
       'cache', 'KV cache',
       'Keys and values of tokens that were read stay in the cache: a step reads one token, and ' +
-      'looks at ' +
-          'the rest there.');
+          'looks at the rest there.');
   const endless = config.attention_window > 0 && config.position !== 'learned';
   const modes = [
     ['block', 'block: restart from the last half'],
@@ -55,16 +54,14 @@ function cachePanel(state) {
   const words = {
     window:
         `A position sees the last ${config.attention_window}, so what leaves a ring of that many ` +
-        'is never looked at again: the cache stays the same size however long the text ' +
-        'becomes, and every ' +
-        'number is that of one pass over the whole text.',
+        'is never looked at again: the cache stays the same size however long the text becomes, ' +
+            'and every number is that of one pass over the whole text.',
     block: `When the window of ${block} is full, the last ${
                Math.max(1, Math.floor(block / 2))} tokens are ` +
         'computed again at positions 0 and up; then the cache grows again.',
     slide:
-        'With every token past the window each position moves by one, and with it every key ' +
-        'and value: ' +
-        'the whole window is computed again for each token, as nanoGPT does.',
+        'With every token past the window each position moves by one, and with it every key and ' +
+            'value: the whole window is computed again for each token, as nanoGPT does.',
     stop: `The text ends when the window of ${block} is full.`,
   };
   let mode = modes.some(([name]) => name === report.past_block) ? report.past_block : 'block',

@@ -15,20 +15,10 @@ function comparePanel(state) {
     ['mean loss of the second', `${shortNumber(mean(theirs.loss), 4)} nats`]
   ]));
   if (other.config.length)
-    panel.append(element(
-        'div',
-        {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Options that differ'},
-        element(
-            'table', {},
-            element(
-                'thead', {},
-                element(
-                    'tr', {},
-                    ...['option', 'first', 'second'].map((h) => element('th', {scope: 'col'}, h)))),
-            element(
-                'tbody', {},
-                ...other.config.map(
-                    (row) => element('tr', {}, ...row.map((text) => element('td', {}, text))))))));
+    panel.append(scrollTable(
+        'Options that differ', ['option', 'first', 'second'],
+        other.config.map(
+            (row) => element('tr', {}, ...row.map((text) => element('td', {}, text))))));
   lineChart(panel, {
     title: 'Loss on each token, of both',
     xLabel: 'position that predicts',
@@ -82,8 +72,7 @@ function comparePanel(state) {
     headGrid(
         left, 'How far apart the heads look', other.attention_distance, state.config.n_layer, 1,
         'Half the sum of the differences of a head\'s probabilities, mean over the text\'s ' +
-        'positions: 0 the ' +
-            'same, 1 nowhere alike.');
+            'positions: 0 the same, 1 nowhere alike.');
   const items = other.parameters.map(
       ({name, distance}) =>
           ({label: name.replace('transformer.', '').replace('.weight', ''), value: distance}));

@@ -10,16 +10,15 @@ function pointName(point) {
 function lensPanel(state) {
   const panel = makePanel(
       'lens', 'Logit lens',
-      'The residual stream, read by the final norm and the head before it is finished: what ' +
-      'the model ' +
-          'would say after the embedding, after each attention and after each MLP.');
+      'The residual stream, read by the final norm and the head before it is finished: what the ' +
+          'model would say after the embedding, after each attention and after each MLP.');
   const strip = tokenStrip(state, 'Text, shaded by the loss on each token');
   const map = element('div'), here = element('div'), loss = element('div');
   panel.append(
       element(
           'p', {class: 'muted'},
           'The deeper a token\'s colour, the harder it was to predict (loss in nats, full ' +
-          'colour from 6).'),
+              'colour from 6).'),
       strip.root, map, here, loss);
 
   function showRun() {
@@ -108,22 +107,8 @@ function lensTable(parent, state, position) {
             'td', {class: 'number'}, hasNext ? percentText(lens.nextProbability[p][position]) : ''),
         element('td', {class: 'number'}, hasNext ? String(lens.nextRank[p][position] + 1) : ''));
   });
-  parent.append(element(
-      'div', {
-        class: 'scroll',
-        tabindex: '0',
-        role: 'region',
-        'aria-label': 'Likeliest token after each part'
-      },
-      element(
-          'table', {},
-          element(
-              'thead', {},
-              element(
-                  'tr', {},
-                  ...['after', 'likeliest', 'true next', 'its rank'].map(
-                      (h) => element('th', {scope: 'col'}, h)))),
-          element('tbody', {}, ...rows))));
+  parent.append(scrollTable(
+      'Likeliest token after each part', ['after', 'likeliest', 'true next', 'its rank'], rows));
 }
 
 // What each part adds to the logit of the position's target: those that add most.

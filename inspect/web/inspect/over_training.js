@@ -6,9 +6,8 @@ function overTrainingPanel(state) {
   if (!states || states.length < 2) return;
   const panel = makePanel(
       'over-training', 'Over training',
-      'What the run kept at each of its evaluations: what kinds of head there were, the loss ' +
-      'by position, and how ' +
-          'far the activations spread.');
+      'What the run kept at each of its evaluations: what kinds of head there were, the loss by ' +
+          'position, and how far the activations spread.');
   const kinds = ['previous', 'same', 'first', 'induction'], {n_layer: L, n_head: H} = config;
   const best = (s, k) => Math.max(0, ...s.scores.map((head) => head[k]));
   lineChart(panel, {
@@ -18,8 +17,8 @@ function overTrainingPanel(state) {
     height: 240,
     caption:
         'The largest score of any head on random tokens that come twice, over training. Where ' +
-        'the curve of ' +
-        'induction rises, heads have begun to look for what came after the same token before.',
+            'the curve of induction rises, heads have begun to look for what came after the ' +
+            'same token before.',
     series: kinds.map((kind, k) => ({name: kind, points: states.map((s) => [s.iter, best(s, k)])}))
   });
   const slider = element('input', {
@@ -74,8 +73,8 @@ function overTrainingPanel(state) {
         valueName: 'standard deviation',
         width: 520,
         caption:
-            'How large what flows through the model is, after the embedding, each attention ' +
-            'and each MLP.',
+            'How large what flows through the model is, after the embedding, each attention and ' +
+                'each MLP.',
         items: now.spread.map((value, p) => ({label: points[p] || String(p), value}))
       });
   }

@@ -4,9 +4,8 @@
 function playPanel(state) {
   const panel = makePanel(
       'play', 'Play',
-      'Let the model go on with a text, here in the page. The same start, options and seed ' +
-      'give the text ' +
-          'of folio sample, token by token.');
+      'Let the model go on with a text, here in the page. The same start, options and seed give ' +
+          'the text of folio sample, token by token.');
   if (!state.model) {
     panel.append(notLive());
     return;

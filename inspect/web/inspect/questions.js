@@ -94,8 +94,7 @@ function lensQuestion({report}) {
   return {
     question:
         'After what does the model\'s final answer lead for the first time, at most positions ' +
-        'of the ' +
-        'report\'s text?',
+            'of the report\'s text?',
     options,
     reveal: () => ({
       answer: found.indexOf(Math.max(...found)),

@@ -55,8 +55,8 @@ function textEntry(state) {
               'label',
               {for: 'text-field'
               },
-              'Type another text: every panel follows but those of the report itself ' +
-              '(Backward, Compare, Over training).'),
+              'Type another text: every panel follows but those of the report itself (Backward, ' +
+                  'Compare, Over training).'),
           field, problem);
 }
 

@@ -157,6 +157,16 @@ function choice(label, options, onchange) {
   return {root: element('label', {}, label, select), select};
 }
 
+// A table that scrolls by itself where it is too wide: rows are <tr>.
+function scrollTable(label, head, rows) {
+  const columns = head.map((name) => element('th', {scope: 'col'}, name));
+  return element(
+      'div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label},
+      element(
+          'table', {}, element('thead', {}, element('tr', {}, ...columns)),
+          element('tbody', {}, ...rows)));
+}
+
 function facts(pairs) {
   return element(
       'dl', {class: 'facts'},

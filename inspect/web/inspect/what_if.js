@@ -7,8 +7,7 @@ function whatIfPanel(state) {
   const panel = makePanel(
       'what-if', 'What if',
       'Switch off heads or MLPs, or put in what the model had at some point of another text, ' +
-      'and see ' +
-          'what it would say next.');
+          'and see what it would say next.');
   if (!state.model) {
     panel.append(notLive());
     return;
@@ -60,8 +59,8 @@ function whatIfPanel(state) {
       element('h3', {}, 'Put in from another text'),
       element(
           'p', {class: 'muted'},
-          'At the position looked at, the residual stream at the chosen point ' +
-              'becomes what it is there in another text (activation patching).'),
+          'At the position looked at, the residual stream at the chosen point becomes what it ' +
+              'is there in another text (activation patching).'),
       element(
           'div', {class: 'controls'}, element('label', {}, 'Other text', patchText),
           patchPoint.root),
@@ -172,7 +171,6 @@ function whatIfPanel(state) {
 function notLive() {
   return element(
       'p', {},
-      'This report holds numbers, not the model: a report of a character model ' +
-          '(of up to 4 million parameters, or with --live=on) carries its weights, and ' +
-          'computes here.');
+      'This report holds numbers, not the model: a report of a character model (of up to 4 ' +
+          'million parameters, or with --live=on) carries its weights, and computes here.');
 }
