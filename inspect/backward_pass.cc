@@ -1,6 +1,7 @@
 #include "inspect/backward_pass.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "autograd/tape_observer.h"
@@ -57,15 +58,23 @@ double norm_of(std::span<const float> values) {
   return std::sqrt(sum);
 }
 
+// Where bin 1 and those after it begin: a search among them is several times faster than a
+// logarithm of each of GPT-2's gradients.
+std::array<float, ParameterStep::bins - 1> bin_starts() {
+  std::array<float, ParameterStep::bins - 1> starts;
+  for (size_t i = 0; i < starts.size(); ++i)
+    starts[i] = float(std::pow(10.0, ParameterStep::least_decade + double(i + 1) / 2));
+  return starts;
+}
+
 void count_magnitudes(ParameterStep& step, std::span<const float> gradient) {
+  static const auto starts = bin_starts();
   step.histogram.assign(ParameterStep::bins, 0);
   for (float x : gradient) {
-    if (x == 0) {
+    if (x == 0)
       ++step.zeros;
-      continue;
-    }
-    const double bin = 2 * (std::log10(std::abs(double(x))) - ParameterStep::least_decade);
-    ++step.histogram[size_t(std::clamp(bin, 0.0, double(ParameterStep::bins - 1)))];
+    else
+      ++step.histogram[size_t(std::ranges::upper_bound(starts, std::abs(x)) - starts.begin())];
   }
 }
 

@@ -64,10 +64,14 @@ Captures capture(Gpt& model, std::span<const int32_t> tokens) {
   Captures captures{
       .tokens = {tokens.begin(), tokens.end()}, .points = {}, .values = {}, .gradients = {}};
   PointRecorder recorder(captures);
-  Watching watching(model, recorder);
-  NoGrad no_grad;
-  model(batch_of(model, tokens));
+  watch_pass(model, batch_of(model, tokens), recorder);
   return captures;
+}
+
+void watch_pass(Gpt& model, const Array& tokens, Watcher& watcher) {
+  Watching watching(model, watcher);
+  NoGrad no_grad;
+  model(tokens);
 }
 
 Captures capture_step(Gpt& model, std::span<const int32_t> tokens) {

@@ -39,6 +39,9 @@ struct Captures {
 // One forward pass, nothing recorded. Error for more tokens than the model can read.
 Captures capture(Gpt& model, std::span<const int32_t> tokens);
 
+// One forward pass over tokens [B, T] that `watcher` sees: nothing is recorded, no dropout.
+void watch_pass(Gpt& model, const Array& tokens, Watcher& watcher);
+
 // A forward and a backward pass of the loss of predicting each token from those before it; the
 // gradients of the model's parameters are added to what they had. At least two tokens. `values`
 // have T - 1 rows.

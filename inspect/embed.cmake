@@ -1,5 +1,6 @@
 # folio_embed(TARGET FUNCTION FOLDER FILES...): the text files FILES, of FOLDER, become part of
-# TARGET, which then has `std::span<const EmbeddedFile> folio::FUNCTION()` (inspect/page/web_files.h).
+# TARGET, which then has `std::span<const EmbeddedFile> folio::FUNCTION()`, as
+# inspect/page/web_files.h declares them.
 # Run as a script, with -DOUTPUT, -DFUNCTION, -DFOLDER and -DFILES, it writes that source.
 if(CMAKE_SCRIPT_MODE_FILE)
   set(entries "")

@@ -31,25 +31,44 @@ double deviation_of(std::span<const float> values) {
   return std::sqrt(std::max(0.0, squares / double(values.size()) - mean * mean));
 }
 
-// `share`: of this text in the means.
-void add_text(Gpt& model, std::span<const int32_t> text, double share, InsideState& state) {
-  const auto T = std::ssize(text) - 1;
-  const Captures seen = capture(model, text.first(size_t(T)));
-  const auto bands = std::ssize(state.loss_by_position);
-  for (int64_t t = 0; t < T; ++t) {
-    const int64_t band = t * bands / T;
-    const auto in_band = double((band + 1) * T / bands - band * T / bands);
-    state.loss_by_position[size_t(band)] +=
-        loss_of(seen.at("logits").row(t), text[size_t(t + 1)]) / in_band * share;
+// Sums up, for the texts of one pass, `share` of each of which counts.
+class StateWatcher : public Watcher {
+ public:
+  StateWatcher(InsideState& state, std::span<const int32_t> texts, int64_t T, double share)
+      : state_(state), texts_(texts), T_(T), share_(share) {}
+  void value(const std::string& name, const Array& x) override {
+    const bool in_stream = name == "transformer.embedding" || name.ends_with(".residual") ||
+                           (name.ends_with(".output") && !name.ends_with("attn.output"));
+    if (in_stream) add_spread(on_host(x));
+    if (name == "transformer.logits") add_losses(on_host(x));
   }
-  size_t point = 0;
-  auto add = [&](const HostArray& x) { state.spread[point++] += deviation_of(x.values) * share; };
-  add(seen.at("embedding"));
-  for (int64_t layer = 0; layer < model.config().n_layer; ++layer) {
-    add(seen.at(layer, "residual"));
-    add(seen.at(layer, "output"));
+  void gradient(const std::string&, const Array&) override {}
+
+ private:
+  void add_spread(const HostArray& x) {
+    const size_t size = x.values.size() / size_t(x.dim(0));
+    for (int64_t text = 0; text < x.dim(0); ++text)
+      state_.spread[point_] +=
+          share_ * deviation_of(std::span(x.values).subspan(size_t(text) * size, size));
+    ++point_;
   }
-}
+  void add_losses(const HostArray& logits) {
+    const auto bands = std::ssize(state_.loss_by_position);
+    auto first = [&](int64_t band) { return (band * T_ + bands - 1) / bands; };  // its position
+    for (int64_t row = 0; row < logits.dim(0) * T_; ++row) {
+      const int64_t text = row / T_, t = row % T_, band = t * bands / T_;
+      const double loss = loss_of(logits.row(row), texts_[size_t(text * (T_ + 1) + t + 1)]);
+      state_.loss_by_position[size_t(band)] +=
+          share_ * loss / double(first(band + 1) - first(band));
+    }
+  }
+
+  InsideState& state_;
+  std::span<const int32_t> texts_;  // of T + 1 tokens each
+  const int64_t T_;
+  const double share_;
+  size_t point_ = 0;
+};
 
 std::string line_of(const InsideState& state) {
   nlohmann::ordered_json scores = nlohmann::ordered_json::array();
@@ -94,10 +113,23 @@ InsideState inside_state(Gpt& model, const TokenFile& val, int64_t iter) {
   if (last < 0) return state;
   state.loss_by_position.assign(size_t(std::min(most_bands, T)), 0);
   state.spread.assign(size_t(2 * model.config().n_layer + 1), 0);
-  std::vector<int32_t> text(size_t(T + 1));
-  for (int64_t i = 0, texts = texts_of(T); i < texts; ++i) {
-    val.read(last * i / texts, text);
-    add_text(model, text, 1 / double(texts), state);
+  // As many texts a pass as keep attention's [H, T, T] of all of them within 32 MB.
+  const int64_t texts = texts_of(T);
+  const int64_t at_once =
+      std::clamp<int64_t>((1 << 23) / (model.config().n_head * T * T), 1, texts);
+  for (int64_t begin = 0; begin < texts; begin += at_once) {
+    const int64_t n = std::min(at_once, texts - begin);
+    std::vector<int32_t> both(size_t(n * (T + 1))), read;
+    for (int64_t i = 0; i < n; ++i) {
+      const auto text = std::span(both).subspan(size_t(i * (T + 1)), size_t(T + 1));
+      val.read(last * (begin + i) / texts, text);
+      read.insert(read.end(), text.begin(), text.end() - 1);
+    }
+    StateWatcher watcher(state, both, T, 1 / double(texts));
+    watch_pass(
+        model,
+        token_ids(read, {n, T}, model.config().vocab_size, model.context().device, val.path()),
+        watcher);
   }
   return state;
 }

@@ -1,6 +1,6 @@
 'use strict';
-// A figure: an SVG with title, legend and caption, saved as SVG or CSV, and the numbers behind it as
-// a table for those who do not see it.
+// A figure: an SVG with title, legend and caption, saved as SVG or CSV, and the numbers behind it
+// as a table for those who do not see it.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -11,8 +11,8 @@ function svgElement(name, attributes = {}, text) {
   return made;
 }
 
-// The width of a drawing below `parent`: as much as there is, at most `most`, so that its letters are
-// as large on a phone as elsewhere.
+// The width of a drawing below `parent`: as much as there is, at most `most`, so that its letters
+// are as large on a phone as elsewhere.
 function fittedWidth(parent, most) {
   return parent.clientWidth > 0 ? Math.max(260, Math.min(most, parent.clientWidth)) : most;
 }
@@ -101,7 +101,8 @@ function tableDetails(figure) {
     details.append(element('div', {class: 'scroll', tabindex: '0', role: 'region',
                                    'aria-label': `Table: ${figure.title}`},
       element('table', {},
-        element('thead', {}, element('tr', {}, ...head.map((h) => element('th', {scope: 'col'}, h)))),
+        element('thead', {}, element('tr', {},
+          ...head.map((h) => element('th', {scope: 'col'}, h)))),
         element('tbody', {}, ...shown.map((row) => element('tr', {}, ...row.map(cell))))),
       shown.length < rows.length ?
         element('p', {class: 'muted'}, `${rows.length - shown.length} more rows are in the CSV.`) :
@@ -116,7 +117,8 @@ function figureTools(figure) {
     element('button', {type: 'button', 'aria-label': `Save as SVG: ${figure.title}`,
       onclick: () => saveFile(`${name}.svg`, 'image/svg+xml', svgText(figure))}, 'Save as SVG'),
     element('button', {type: 'button', 'aria-label': `Save as CSV: ${figure.title}`,
-      onclick: () => saveFile(`${name}.csv`, 'text/csv', csvText(tableOf(figure)))}, 'Save as CSV'));
+      onclick: () => saveFile(`${name}.csv`, 'text/csv', csvText(tableOf(figure)))},
+      'Save as CSV'));
 }
 
 function saveFile(name, type, text) {
@@ -156,8 +158,11 @@ function svgText(figure) {
   return '<?xml version="1.0" encoding="UTF-8"?>\n' + new XMLSerializer().serializeToString(copy);
 }
 
-// A canvas's cells (heat_map.js) as rectangles.
-function svgCells({x, y, width, height, rows, columns, color}) {
+// A canvas's cells (heat_map.js) as rectangles; very many as a picture.
+function svgCells({x, y, width, height, rows, columns, color, canvas}) {
+  if (rows * columns > 20000)
+    return svgElement('image', {x, y, width, height, preserveAspectRatio: 'none',
+                                style: 'image-rendering: pixelated', href: canvas.toDataURL()});
   const group = svgElement('g', {'shape-rendering': 'crispEdges'});
   const w = width / columns, h = height / rows;
   for (let row = 0; row < rows; ++row)

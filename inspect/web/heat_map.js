@@ -56,7 +56,8 @@ function heatMap(parent, options) {
   const left = Math.min(150, 22 + 7.4 * longest);
   const cell = Math.min(columns <= 8 ? 64 : 22, (width - left - 4) / columns);
   const frame = {left, top: columnNames ? 20 : 4, width: cell * columns,
-                 height: rows * (rowHeight || Math.max(Math.min(cell, 22), Math.min(8, 240 / rows)))};
+                 height: rows * (rowHeight ||
+                                 Math.max(Math.min(cell, 22), Math.min(8, 240 / rows)))};
   let at = [-1, -1], marker = null;
   const name = (names, i) => names ? names[i] : String(i);
   const canvas = element('canvas', {'aria-hidden': 'true'});
@@ -109,8 +110,9 @@ function heatMap(parent, options) {
   canvas.style.height = place(frame.height, figure.height);
   figure.plot.prepend(canvas);
   figure.cells = {x: frame.left, y: figure.top + frame.top, width: frame.width,
-                  height: frame.height, rows, columns,
-                  color: (r, c) => `rgb(${heatColor(values[r * columns + c], scale, heatColors())})`};
+                  height: frame.height, rows, columns, canvas,
+                  color: (r, c) =>
+                    `rgb(${heatColor(values[r * columns + c], scale, heatColors())})`};
   figure.mark = mark;
   figure.markedRow = () => at[0];
   const repaint = () => paintMatrix(canvas, {values, rows, columns, scale});

@@ -21,7 +21,14 @@ TokenFile split_of(const TemporaryFolder& folder, int64_t tokens) {
   return {folder / "val.bin", 11};
 }
 
-TEST(InsideState, HasTheLossOfItsTextsByPosition) {
+double deviation(const std::vector<float>& values) {
+  double mean = 0, squares = 0;
+  for (float x : values) mean += x / double(values.size());
+  for (float x : values) squares += (x - mean) * (x - mean) / double(values.size());
+  return std::sqrt(squares);
+}
+
+TEST(InsideState, HasTheLossAndTheSpreadOfItsTexts) {
   TemporaryFolder folder;
   const TokenFile val = split_of(folder, 100);
   for (const auto& [name, config] : inspected_models()) {
@@ -32,22 +39,32 @@ TEST(InsideState, HasTheLossOfItsTextsByPosition) {
     EXPECT_EQ(state.heads.size(), size_t(2 * config.n_head));
     ASSERT_EQ(state.loss_by_position.size(), 8u);
     ASSERT_EQ(state.spread.size(), 5u);
-    // The same texts as one batch.
+    // The same texts as one batch, and one by one.
     std::vector<int32_t> x, y, text(13);
+    double first = 0, last = 0;
     for (int64_t i = 0; i < 16; ++i) {
       val.read((100 - 13) * i / 16, text);
       x.insert(x.end(), text.begin(), text.end() - 1);
       y.insert(y.end(), text.begin() + 1, text.end());
+      const Captures seen = capture(model, std::span(text).first(12));
+      first += deviation(seen.at("embedding").values) / 16;
+      last += deviation(seen.at("h.1.output").values) / 16;
     }
+    EXPECT_NEAR(state.spread[0], first, 1e-5);
+    EXPECT_NEAR(state.spread[4], last, 1e-5);
     NoGrad no_grad;
     auto ids = [&](const std::vector<int32_t>& tokens) {
       return token_ids(tokens, {16, 12}, 11, test_device(), "test");
     };
-    const double loss = item(model.loss(ids(x), ids(y)).array());
-    double mean = 0;  // 12 positions in 8 bands: of one and of two in turn
+    const HostArray logits = on_host(model(ids(x)).array());
+    std::vector<double> sums(8, 0), counts(8, 0);
+    for (int64_t i = 0; i < 16 * 12; ++i) {
+      const auto band = size_t(i % 12 * 8 / 12);
+      sums[band] -= std::log(softmax_of(logits.row(i))[size_t(y[size_t(i)])]);
+      ++counts[band];
+    }
     for (size_t band = 0; band < 8; ++band)
-      mean += state.loss_by_position[band] * (band % 2 ? 2 : 1) / 12;
-    EXPECT_NEAR(mean, loss, 1e-5) << name;
+      EXPECT_NEAR(state.loss_by_position[band], sums[band] / counts[band], 1e-5) << name << band;
   }
 }
 

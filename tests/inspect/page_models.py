@@ -31,22 +31,40 @@ def prepare(folio, folder):
     draw = random.Random(1)
     text = "".join(draw.choice(words) for _ in range(4000))
     (folder / "input.txt").write_text(text, encoding="utf-8", newline="")
-    run(folio, "prepare", f"--input={folder / 'input.txt'}", "--name=words",
-        f"--data_dir={folder / 'datasets'}")
+    run(
+        folio,
+        "prepare",
+        f"--input={folder / 'input.txt'}",
+        "--name=words",
+        f"--data_dir={folder / 'datasets'}",
+    )
 
 
 def train(folio, folder, name, shape, iterations):
-    run(folio, "train", *shape, f"--max_iters={iterations}", f"--lr_decay_iters={iterations}",
-        "--dataset=words", f"--data_dir={folder / 'datasets'}", f"--out_dir={folder / name}",
-        "--batch_size=4", "--gradient_accumulation_steps=1", "--learning_rate=1e-3",
-        "--warmup_iters=5", f"--eval_interval={iterations}", "--eval_iters=1",
-        "--always_save_checkpoint=true", "--dropout=0")
+    run(
+        folio,
+        "train",
+        *shape,
+        f"--max_iters={iterations}",
+        f"--lr_decay_iters={iterations}",
+        "--dataset=words",
+        f"--data_dir={folder / 'datasets'}",
+        f"--out_dir={folder / name}",
+        "--batch_size=4",
+        "--gradient_accumulation_steps=1",
+        "--learning_rate=1e-3",
+        "--warmup_iters=5",
+        f"--eval_interval={iterations}",
+        "--eval_iters=1",
+        "--always_save_checkpoint=true",
+        "--dropout=0",
+    )
     return folder / name
 
 
 def random_gpt2(folder):
-    """A folder in Hugging Face's layout: GPT-2's shape, small, with random weights, and a byte-level
-    BPE tokenizer of the 256 bytes and a few merges."""
+    """A folder in Hugging Face's layout: GPT-2's shape, small, with random weights, and a
+    byte-level BPE tokenizer of the 256 bytes and a few merges."""
     layers, heads, C, T = 3, 4, 64, 96
     merges = ["t h", "th e", "Ġ the", "i n", "Ġ k"]
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -57,18 +75,31 @@ def random_gpt2(folder):
     draw = random.Random(2)
     tensors = {"wte.weight": [V, C], "wpe.weight": [T, C], "ln_f.weight": [C], "ln_f.bias": [C]}
     for layer in range(layers):
-        block = {"ln_1.weight": [C], "ln_1.bias": [C], "attn.c_attn.weight": [C, 3 * C],
-                 "attn.c_attn.bias": [3 * C], "attn.c_proj.weight": [C, C], "attn.c_proj.bias": [C],
-                 "ln_2.weight": [C], "ln_2.bias": [C], "mlp.c_fc.weight": [C, 4 * C],
-                 "mlp.c_fc.bias": [4 * C], "mlp.c_proj.weight": [4 * C, C], "mlp.c_proj.bias": [C]}
+        block = {
+            "ln_1.weight": [C],
+            "ln_1.bias": [C],
+            "attn.c_attn.weight": [C, 3 * C],
+            "attn.c_attn.bias": [3 * C],
+            "attn.c_proj.weight": [C, C],
+            "attn.c_proj.bias": [C],
+            "ln_2.weight": [C],
+            "ln_2.bias": [C],
+            "mlp.c_fc.weight": [C, 4 * C],
+            "mlp.c_fc.bias": [4 * C],
+            "mlp.c_proj.weight": [4 * C, C],
+            "mlp.c_proj.bias": [C],
+        }
         tensors |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
     header, data = {}, bytearray()
     for name, shape in tensors.items():
         size = shape[0] * (shape[1] if len(shape) > 1 else 1)
         middle = 1.0 if ".ln_" in f".{name}" and name.endswith("weight") else 0.0
         values = struct.pack(f"<{size}f", *(middle + draw.gauss(0, 0.15) for _ in range(size)))
-        header[name] = {"dtype": "F32", "shape": shape,
-                        "data_offsets": [len(data), len(data) + len(values)]}
+        header[name] = {
+            "dtype": "F32",
+            "shape": shape,
+            "data_offsets": [len(data), len(data) + len(values)],
+        }
         data += values
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -76,7 +107,18 @@ def random_gpt2(folder):
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
     (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
-    (folder / "config.json").write_text(json.dumps({
-        "model_type": "gpt2", "vocab_size": V, "n_positions": T, "n_embd": C, "n_layer": layers,
-        "n_head": heads, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}))
+    (folder / "config.json").write_text(
+        json.dumps(
+            {
+                "model_type": "gpt2",
+                "vocab_size": V,
+                "n_positions": T,
+                "n_embd": C,
+                "n_layer": layers,
+                "n_head": heads,
+                "activation_function": "gelu_new",
+                "layer_norm_epsilon": 1e-5,
+            }
+        )
+    )
     return folder

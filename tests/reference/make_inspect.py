@@ -87,15 +87,20 @@ def figures(case):
             states[f"h.{layer}.residual"], states[f"h.{layer}.output"] = middle, x
         lens = {n: head_of(model, s)[0].softmax(-1) for n, s in states.items()}
         losses = F.cross_entropy(head_of(model, x)[0, :-1], tokens[0, 1:], reduction="none")
-    kept = {n: make_parity.excerpt(torch.tensor(g), 3000 + i) for i, (n, g) in enumerate(gradients.items())}
+    kept = {
+        n: make_parity.excerpt(torch.tensor(g), 3000 + i)
+        for i, (n, g) in enumerate(gradients.items())
+    }
     return {
         **{k: case[k] for k in ("name", "model", "bias")},
         "gelu": case.get("gelu", "gelu_erf"),
         "weights": specs,
         "text": text,
         "attention": [p.detach().flatten().tolist() for p in attention],
-        "lens_next": {n: [p[t, tokens[0, t + 1]].item() for t in range(tokens.shape[1] - 1)]
-                      for n, p in lens.items()},
+        "lens_next": {
+            n: [p[t, tokens[0, t + 1]].item() for t in range(tokens.shape[1] - 1)]
+            for n, p in lens.items()
+        },
         "lens_best": {n: p.argmax(-1).tolist() for n, p in lens.items()},
         "losses": losses.tolist(),
         "loss": loss.item(),

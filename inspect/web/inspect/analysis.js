@@ -28,12 +28,18 @@ function reportedRun(report) {
     points.set(name, {shape: heat.shape, data: heatValues(heat)});
   const attention = arrayOf(report.attention), [L, H, T] = attention.shape;
   for (let layer = 0; layer < L; ++layer)
-    points.set(`h.${layer}.attn.probabilities`,
-               {shape: [H, T, T],
-                data: attention.data.subarray(layer * H * T * T, (layer + 1) * H * T * T)});
+    points.set(`h.${layer}.attn.probabilities`, {
+      shape: [H, T, T],
+      data: attention.data.subarray(layer * H * T * T, (layer + 1) * H * T * T)
+    });
   const {targets, parts, values, logits} = report.contributions;
-  return {tokens: report.tokens, points, attention, lens: reportedLens(report),
-          parts: {targets, parts, values: arrayOf(values).data, logits}};
+  return {
+    tokens: report.tokens,
+    points,
+    attention,
+    lens: reportedLens(report),
+    parts: {targets, parts, values: arrayOf(values).data, logits}
+  };
 }
 
 // 8 bits an element: value = i8 / 127 scale; -128 is not finite.
@@ -50,16 +56,21 @@ function reportedLens({lens, tokens}) {
   const T = tokens.length, top = arrayOf(lens.top).data, next = arrayOf(lens.next_probability).data;
   return {
     points: lens.points,
-    top: lens.points.map((_, p) => tokens.map((_, t) => Array.from({length: lens.most}, (_, i) => ({
-      id: lens.top_ids[p][t * lens.most + i],
-      probability: top[(p * T + t) * lens.most + i],
-    })))),
+    top: lens.points.map(
+        (_, p) => tokens.map(
+            (_, t) =>
+                Array.from({length: lens.most}, (_, i) => ({
+                                                  id: lens.top_ids[p][t * lens.most + i],
+                                                  probability: top[(p * T + t) * lens.most + i],
+                                                })))),
     nextProbability: lens.points.map((_, p) => next.slice(p * (T - 1), (p + 1) * (T - 1))),
     nextRank: lens.next_rank,
     leaders: lens.leaders.map(({ids, probability}) => {
       const values = arrayOf(probability).data;
-      return {ids, probability: lens.points.map((_, p) =>
-        values.slice(p * ids.length, (p + 1) * ids.length))};
+      return {
+        ids,
+        probability: lens.points.map((_, p) => values.slice(p * ids.length, (p + 1) * ids.length))
+      };
     }),
     loss: lens.loss,
   };
@@ -80,22 +91,26 @@ function lensOf(model, run, known) {
   return {
     points: names,
     top,
-    nextProbability: all.map((rows) =>
-      Float32Array.from({length: T - 1}, (_, t) => rows[t][tokens[t + 1]])),
-    nextRank: all.map((rows) => Array.from({length: T - 1}, (_, t) =>
-      rows[t].reduce((rank, p) => rank + (p > rows[t][tokens[t + 1]] ? 1 : 0), 0))),
+    nextProbability:
+        all.map((rows) => Float32Array.from({length: T - 1}, (_, t) => rows[t][tokens[t + 1]])),
+    nextRank: all.map(
+        (rows) => Array.from(
+            {length: T - 1},
+            (_, t) => rows[t].reduce((rank, p) => rank + (p > rows[t][tokens[t + 1]] ? 1 : 0), 0))),
     leaders: tokens.map((_, t) => {
       const ids = [...new Set(top.map((rows) => rows[t][0].id))].sort((a, b) => a - b);
       return {ids, probability: all.map((rows) => ids.map((id) => rows[t][id]))};
     }),
-    loss: Array.from({length: T - 1}, (_, t) =>
-      -Math.log(softmaxOf(last.subarray(t * V, (t + 1) * V))[tokens[t + 1]])),
+    loss: Array.from(
+        {length: T - 1},
+        (_, t) => -Math.log(softmaxOf(last.subarray(t * V, (t + 1) * V))[tokens[t + 1]])),
   };
 }
 
 function likeliest(p, most) {
   return Array.from(p, (probability, id) => ({id, probability}))
-    .sort((a, b) => b.probability - a.probability || a.id - b.id).slice(0, most);
+      .sort((a, b) => b.probability - a.probability || a.id - b.id)
+      .slice(0, most);
 }
 
 // inspect/contributions.h in the page: what each part adds to the logit of targets[t].
@@ -148,8 +163,12 @@ function partsOf(model, run, targets) {
   };
   if (bias) add('ln_f.bias', (t) => withHead(bias.data, t, 0));
   const ends = run.points.get('ln_f').data;
-  return {targets, parts, values: Float32Array.from(values),
-          logits: targets.map((_, t) => withHead(ends, t, t))};
+  return {
+    targets,
+    parts,
+    values: Float32Array.from(values),
+    logits: targets.map((_, t) => withHead(ends, t, t))
+  };
 }
 
 // For each position what the target's logit is a dot product of the residual stream with.
@@ -167,7 +186,7 @@ function logitDirections(model, run, targets, head) {
     for (let c = 0; c < C; ++c) squares += (x[t * C + c] - mean) ** 2 / C;
     for (let c = 0; c < C; ++c)
       directions[t * C + c] =
-        (w.data[c] * head[target * C + c] - meanDirection) / Math.sqrt(squares + eps);
+          (w.data[c] * head[target * C + c] - meanDirection) / Math.sqrt(squares + eps);
   });
   return directions;
 }

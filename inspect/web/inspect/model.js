@@ -44,12 +44,13 @@ function normed(x, width, kind, eps, weight, bias) {
   const y = new Float32Array(x.length);
   for (let at = 0; at < x.length; at += width) {
     let mean = 0, squares = 0;
-    if (kind === 'layer') for (let i = 0; i < width; ++i) mean += x[at + i] / width;
+    if (kind === 'layer')
+      for (let i = 0; i < width; ++i) mean += x[at + i] / width;
     for (let i = 0; i < width; ++i) squares += (x[at + i] - mean) ** 2 / width;
     const scale = 1 / Math.sqrt(squares + eps);
     for (let i = 0; i < width; ++i)
-      y[at + i] = (x[at + i] - mean) * scale * (weight ? weight.data[i] : 1) +
-        (bias ? bias.data[i] : 0);
+      y[at + i] =
+          (x[at + i] - mean) * scale * (weight ? weight.data[i] : 1) + (bias ? bias.data[i] : 0);
   }
   return y;
 }
@@ -104,9 +105,11 @@ class GptModel {
     const {n_embd: C, vocab_size: V, logit_softcap: cap, tie_weights: tied} = this.config;
     const n = x.length / C, y = this.norm(x, 'transformer.ln_f');
     show('ln_f', [n, C], y);
-    const logits =
-      linear(y, n, this.weights[tied ? 'transformer.wte.weight' : 'lm_head.weight']);
-    if (cap > 0) logits.forEach((logit, i) => { logits[i] = cap * Math.tanh(logit / cap); });
+    const logits = linear(y, n, this.weights[tied ? 'transformer.wte.weight' : 'lm_head.weight']);
+    if (cap > 0)
+      logits.forEach((logit, i) => {
+        logits[i] = cap * Math.tanh(logit / cap);
+      });
     show('logits', [n, V], logits);
     return logits;
   }
@@ -154,7 +157,7 @@ class GptModel {
     const past = cache.length, queries = [];
     for (let t = 0; t < n; ++t) {
       const part = (from, heads) =>
-        qkv.slice(t * columns + from * D, t * columns + (from + heads) * D);
+          qkv.slice(t * columns + from * D, t * columns + (from + heads) * D);
       queries.push(this.prepared(part(0, H), H, past + t, `${name}.q_norm`));
       k[past + t] = this.prepared(part(H, K), K, past + t, `${name}.k_norm`);
       v[past + t] = part(H + K, K);
@@ -200,10 +203,11 @@ class GptModel {
       hidden = new Float32Array(n * F);
       for (let t = 0; t < n; ++t)
         for (let i = 0; i < F; ++i)
-          hidden[t * F + i] =
-            ACTIVATIONS.silu(inner[2 * t * F + i]) * inner[(2 * t + 1) * F + i];
+          hidden[t * F + i] = ACTIVATIONS.silu(inner[2 * t * F + i]) * inner[(2 * t + 1) * F + i];
     } else {
-      hidden.forEach((value, i) => { hidden[i] = ACTIVATIONS[activation](value); });
+      hidden.forEach((value, i) => {
+        hidden[i] = ACTIVATIONS[activation](value);
+      });
     }
     show('mlp.hidden', [n, F], hidden);
     return this.affine(hidden, n, `${name}.c_proj`);

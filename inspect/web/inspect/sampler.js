@@ -10,8 +10,8 @@ function wideProduct(a, b) {
 
 // Philox4x32-10: block `number` of stream `stream`; seed is a BigInt.
 function philoxBlock(seed, stream, number) {
-  let counter = [number >>> 0, Math.floor(number / 2 ** 32), stream >>> 0,
-                 Math.floor(stream / 2 ** 32)];
+  let counter =
+      [number >>> 0, Math.floor(number / 2 ** 32), stream >>> 0, Math.floor(stream / 2 ** 32)];
   let k0 = Number(seed & 0xffffffffn), k1 = Number(seed >> 32n & 0xffffffffn);
   for (let round = 0; round < 10; ++round) {
     const [high0, low0] = wideProduct(0xD2511F53, counter[0]);

@@ -5,12 +5,12 @@ class Inspector {
   constructor(report) {
     this.report = report;
     this.config = report.config;
-    this.known = Math.min(report.config.vocab_size,
-                          report.live ? Object.keys(report.token_texts).length : Infinity);
+    this.known = Math.min(
+        report.config.vocab_size, report.live ? Object.keys(report.token_texts).length : Infinity);
     this.ids = new Map(Object.entries(report.token_texts).map(([id, text]) => [text, Number(id)]));
     if (report.live) {
       const weights = Object.fromEntries(
-        Object.entries(report.weights).map(([name, json]) => [name, arrayOf(json)]));
+          Object.entries(report.weights).map(([name, json]) => [name, arrayOf(json)]));
       this.model = new GptModel(report.config, weights);
       this.run = computedRun(this.model, report.tokens, this.known);
     } else {
@@ -88,10 +88,21 @@ function tokenStrip(state, label) {
     press(marked = position, true);
   };
   function build() {
-    buttons = state.run.tokens.map((id, i) => element('button', {
-      type: 'button', class: 'token', tabindex: '-1', 'aria-pressed': 'false', 'aria-label': `position ${i}: ${state.shown(id)}`,
-      onpointerenter: () => state.look(i), onfocus: () => { if (state.position !== i) state.look(i); },
-      onclick: () => state.look(i)}, state.shown(id)));
+    buttons = state.run.tokens.map(
+        (id, i) => element(
+            'button', {
+              type: 'button',
+              class: 'token',
+              tabindex: '-1',
+              'aria-pressed': 'false',
+              'aria-label': `position ${i}: ${state.shown(id)}`,
+              onpointerenter: () => state.look(i),
+              onfocus: () => {
+                if (state.position !== i) state.look(i);
+              },
+              onclick: () => state.look(i)
+            },
+            state.shown(id)));
     root.replaceChildren(...buttons);
     mark(state.position);
   }
@@ -130,8 +141,9 @@ function readableOn([r, g, b]) {
 
 // A panel with its heading, a sentence, and its place among the links at the top.
 function makePanel(id, title, sentence) {
-  const panel = element('section', {class: 'panel', id, 'aria-labelledby': `${id}-heading`},
-    element('h2', {id: `${id}-heading`}, title), element('p', {class: 'muted'}, sentence));
+  const panel = element(
+      'section', {class: 'panel', id, 'aria-labelledby': `${id}-heading`},
+      element('h2', {id: `${id}-heading`}, title), element('p', {class: 'muted'}, sentence));
   document.getElementById('panels').append(panel);
   document.getElementById('panel-links').append(element('a', {href: `#${id}`}, title));
   return panel;
@@ -139,14 +151,28 @@ function makePanel(id, title, sentence) {
 
 // A labelled <select>: options [[value, text]].
 function choice(label, options, onchange) {
-  const select = element('select', {onchange: () => onchange(select.value)},
-    ...options.map(([value, text]) => element('option', {value}, text)));
+  const select = element(
+      'select', {onchange: () => onchange(select.value)},
+      ...options.map(([value, text]) => element('option', {value}, text)));
   return {root: element('label', {}, label, select), select};
 }
 
+// A table that scrolls by itself where it is too wide: rows are <tr>.
+function scrollTable(label, head, rows) {
+  const columns = head.map((name) => element('th', {scope: 'col'}, name));
+  return element(
+      'div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label},
+      element(
+          'table', {}, element('thead', {}, element('tr', {}, ...columns)),
+          element('tbody', {}, ...rows)));
+}
+
 function facts(pairs) {
-  return element('dl', {class: 'facts'}, ...pairs.map(([name, value]) =>
-    element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+  return element(
+      'dl', {class: 'facts'},
+      ...pairs.map(
+          ([name, value]) =>
+              element('div', {}, element('dt', {}, name), element('dd', {}, value))));
 }
 
 // Horizontal bars: items [{label, value}]; negative ones to the left.
@@ -157,15 +183,25 @@ function barChart(parent, {title, caption, items, valueName = 'value', width: mo
   const high = Math.max(0, ...items.map(({value}) => value)) || (low < 0 ? 0 : 1);
   const x = (value) => left + 4 + (value - low) / (high - low) * (width - left - 70);
   return makeFigure(parent, {
-    title, caption, width, height: items.length * 20 + 4,
+    title,
+    caption,
+    width,
+    height: items.length * 20 + 4,
     draw: (g) => items.forEach(({label, value}, i) => {
       const y = i * 20 + 2;
-      g.append(svgElement('text', {x: left - 4, y: y + 13, 'text-anchor': 'end'}, label),
-               svgElement('rect', {class: `bar-row${value < 0 ? ' negative' : ''}`,
-                                   x: Math.min(x(0), x(value)), y: y + 2, height: 14, rx: 2,
-                                   width: Math.max(0.5, Math.abs(x(value) - x(0)))}),
-               svgElement('text', {class: 'muted', x: Math.max(x(0), x(value)) + 5, y: y + 13},
-                          shortNumber(value)));
+      g.append(
+          svgElement('text', {x: left - 4, y: y + 13, 'text-anchor': 'end'}, label),
+          svgElement('rect', {
+            class: `bar-row${value < 0 ? ' negative' : ''}`,
+            x: Math.min(x(0), x(value)),
+            y: y + 2,
+            height: 14,
+            rx: 2,
+            width: Math.max(0.5, Math.abs(x(value) - x(0)))
+          }),
+          svgElement(
+              'text', {class: 'muted', x: Math.max(x(0), x(value)) + 5, y: y + 13},
+              shortNumber(value)));
     }),
     table: {head: ['what', valueName], rows: items.map(({label, value}) => [label, value])},
   });
