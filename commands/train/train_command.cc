@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "checkpoint/model_file.h"
-#include "commands/inside_observer.h"
+#include "commands/train/inside_observer.h"
 #include "commands/train/train_report.h"
 #include "core/parallel.h"
 #include "core/process/stop.h"

@@ -1,4 +1,4 @@
-#include "commands/inside_observer.h"
+#include "commands/train/inside_observer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -60,6 +60,18 @@ TEST(InsideObserver, KeepsAStateAnEvaluationAndChangesNothingOfTheRun) {
   watched.model->parameters([&](const std::string& name, Parameter& p) {
     EXPECT_EQ(to_vector<float>(p.array()), weights.at(name)) << name;
   });
+}
+
+TEST(InsideObserver, KeepsNothingOfARunWithoutAReport) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  options.report = false;
+  folio::Run run(options, {});
+  Told told;
+  InsideObserver observer(told);
+  train(run, observer);
+  EXPECT_FALSE(told.evaluations.empty());
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(options.out_dir) / InsideLog::name));
 }
 
 TEST(InsideObserver, WhatCannotBeWrittenEndsNoRun) {

@@ -7,8 +7,8 @@
 namespace folio {
 
 // Keeps what the inside of the model is like at each evaluation (out_dir/inside.jsonl), for
-// `folio inspect` to show, and passes on all that it is told. What cannot be written is said once,
-// and ends no run.
+// `folio inspect` to show, unless the run has report=false, and passes on all that it is told. What
+// cannot be written is said once, and ends no run.
 class InsideObserver : public Observer {
  public:
   explicit InsideObserver(Observer& next) : next_(next) {}
@@ -21,6 +21,8 @@ class InsideObserver : public Observer {
   void finish(const Run& run, Finish finish) override { next_.finish(run, finish); }
 
  private:
+  void keep(const Run& run);
+
   Observer& next_;
   std::optional<InsideLog> log_;
   bool broken_ = false;
