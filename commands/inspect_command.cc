@@ -46,19 +46,13 @@ std::vector<Option> option_rows(InspectOptions& o) {
       {"model",
        model_rows(
            &o.init_from, &o.out_dir, &o.checkpoint,
-           {path_option(
-                "tokenizer", &o.tokenizer,
-                "for a model file without one: gpt2, or the path of Hugging Face's tokenizer "
-                "files or of a dataset's meta.json"),
-            {"dataset", &o.dataset,
-             "for a model file without a tokenizer: the prepared dataset that has it; none given: "
-             "the one it was trained on"},
-            path_option("data_dir", &o.data_dir,
-                        "folder of the prepared datasets; none given: the run's"),
-            window_option(&o.window),
-            path_option("compare", &o.compare,
-                        "a second model with the same tokens, shown beside the first: the folder "
-                        "of a run, or what init_from can name")})},
+           tokenizer_rows(
+               &o.tokenizer, &o.dataset, &o.data_dir,
+               {window_option(&o.window),
+                path_option(
+                    "compare", &o.compare,
+                    "a second model with the same tokens, shown beside the first: the folder "
+                    "of a run, or what init_from can name")}))},
       {"text",
        {path_option("start", &o.start, "the text that the model reads, or FILE:PATH of it",
                     "FILE:"),

@@ -8,18 +8,8 @@ namespace folio {
 
 std::vector<Option> option_rows(SampleOptions& o) {
   return in_groups({
-      {"model",
-       model_rows(
-           &o.init_from, &o.out_dir, &o.checkpoint,
-           {path_option(
-                "tokenizer", &o.tokenizer,
-                "for a model file without one: gpt2, or the path of Hugging Face's tokenizer "
-                "files or of a dataset's meta.json"),
-            {"dataset", &o.dataset,
-             "for a model file without a tokenizer: the prepared dataset that has it; none given: "
-             "the one it was trained on"},
-            path_option("data_dir", &o.data_dir,
-                        "folder of the prepared datasets; none given: the run's")})},
+      {"model", model_rows(&o.init_from, &o.out_dir, &o.checkpoint,
+                           tokenizer_rows(&o.tokenizer, &o.dataset, &o.data_dir))},
       {"text",
        {path_option("start", &o.start,
                     "the prompt, or FILE:PATH to read it from a file; none given: the end-of-text "
