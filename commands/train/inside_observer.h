@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 
+#include "commands/train/attempt.h"
 #include "inspect/over_training.h"
 #include "train/observer.h"
 
@@ -25,7 +26,7 @@ class InsideObserver : public Observer {
 
   Observer& next_;
   std::optional<InsideLog> log_;
-  bool broken_ = false;
+  Attempt attempt_;
 };
 
 }  // namespace folio
