@@ -136,8 +136,8 @@ class GradientSoFar {
   DType dtype_;
 };
 
-// One op as a node of the tape; `record` asks first whether there is need of it. A TapeObserver
-// hears of it by the function that calls.
+// Puts one op on the tape. `record` calls this only where some input needs a gradient; an active
+// TapeObserver is told of the op under the name of the function that called.
 std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> inputs,
                                 Backward backward, const Caller& caller = Caller::current());
 // The same of an op with one result.
