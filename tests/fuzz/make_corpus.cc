@@ -1,5 +1,5 @@
 // make_corpus FOLDER: writes the inputs that every fuzz target starts from, one folder a target.
-// FOLDER is tests/fuzz/corpus; the files there are what this wrote.
+// tests/fuzz/run calls it each time: files of an older layout would be refused at their first line.
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/hugging_face.h"
