@@ -50,6 +50,8 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"cuda", {"core/cuda"}},
     {"cublas", {"core/cuda"}},
     {"cudnn", {"core/cuda"}},
+    {"nccl", {"core/cuda"}},
+    {"mpi.h", {"core/ranks"}},
 };
 
 // a header of ours that prints -> who may include it: commands print their results and remarks, and
