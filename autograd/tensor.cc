@@ -47,6 +47,12 @@ RecordedOp recorded_op(const Node& node, const std::vector<Made>& results, const
 
 }  // namespace
 
+// Of an op whose backward nobody wanted.
+Node::~Node() {
+  for (const Place& input : inputs)
+    if (input.is_leaf()) --input->readers;
+}
+
 NoGrad::NoGrad() { ++no_grad_depth; }
 NoGrad::~NoGrad() { --no_grad_depth; }
 bool NoGrad::active() { return no_grad_depth > 0; }
@@ -65,6 +71,11 @@ const Array& Tensor::grad() const {
 
 void Tensor::zero_grad() {
   if (place_) place_->grad = {};
+}
+
+void Tensor::after_gradient(std::function<void()> hook) {
+  check(place_.is_leaf(), "after_gradient: this tensor of shape {} is no leaf", shape());
+  place_->hook = std::move(hook);
 }
 
 void Tensor::assign(const Array& values) {
@@ -133,10 +144,14 @@ void Tensor::walk(Gradient dy) const {
     from_one = false;
     std::vector<Array> grads = backward(std::move(dys));
     for (size_t i = 0; i < node->inputs.size(); ++i) {
-      const Place& input = node->inputs[i];
-      if (!input || !grads[i].defined()) continue;
-      add_grad(input, std::move(grads[i]));
-      if (!input.is_leaf() && queued.insert(input.node.get()).second) pending.push(input.node);
+      const Place input = std::exchange(node->inputs[i], {});
+      if (!input) continue;
+      if (input.is_leaf()) --input->readers;
+      if (grads[i].defined()) {
+        add_grad(input, std::move(grads[i]));
+        if (!input.is_leaf() && queued.insert(input.node.get()).second) pending.push(input.node);
+      }
+      if (input.is_leaf() && input->readers == 0 && input->hook) input->hook();
     }
     node->inputs.clear();
     for (Result& result : node->results) result.recompute = nullptr;
@@ -166,7 +181,10 @@ std::vector<Tensor> record_node(std::vector<Made> results, std::vector<Tensor> i
   auto node = std::make_shared<Node>();
   node->order = ++next_order;
   node->backward = std::move(backward);
-  for (const Tensor& input : inputs) node->inputs.push_back(input.place_);
+  for (const Tensor& input : inputs) {
+    node->inputs.push_back(input.place_);
+    if (input.place_.is_leaf()) ++input.place_->readers;
+  }
   if (TapeObserver* observer = TapeObserver::active()) [[unlikely]]
     observer->recorded(recorded_op(*node, results, caller));
   std::vector<Tensor> tensors;

@@ -54,6 +54,10 @@ class Tensor {
   // The gradient accumulated in this leaf since zero_grad(); undefined if there is none.
   const Array& grad() const;
   void zero_grad();
+  // To be called, from within backward(), each time that all ops which had read this leaf have added
+  // to its gradient (PyTorch's register_post_accumulate_grad_hook); it may take the gradient away
+  // with zero_grad(). Assigning another leaf to this tensor leaves the hook with the old one.
+  void after_gradient(std::function<void()> hook);
   // New values for a leaf, in place of the old: same shape.
   void assign(const Array& values);
 
@@ -89,12 +93,19 @@ struct Node {
   std::vector<Place> inputs;  // null where an input needs no gradient
   Backward backward;
   std::vector<Result> results;
+
+  Node() = default;
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
 };
 struct Result {
   Array grad;                        // summed as it arrives
   std::function<Array()> recompute;  // optional: makes the values again, see Saved
   Array copy;                        // of a leaf, in another dtype, see Tensor::in
   Array::State copied;               // the leaf's, when `copy` was made
+  int64_t readers = 0;               // of a leaf: inputs of recorded ops that wait for backward
+  std::function<void()> hook;        // of a leaf, see Tensor::after_gradient
 };
 inline Result* Place::operator->() const { return &node->results[result]; }
 inline bool Place::is_leaf() const { return node && node->order == 0; }

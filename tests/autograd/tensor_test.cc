@@ -32,6 +32,36 @@ TEST(Tape, ASharedInputGetsEveryPath) {
   EXPECT_EQ(item(x.grad()), 5);
 }
 
+TEST(Tape, AHookSeesTheWholeGradientOnceABackward) {
+  Tensor x = scalar(3), other = scalar(1);
+  std::vector<double> seen;
+  x.after_gradient([&] {
+    seen.push_back(item(x.grad()));
+    x.zero_grad();
+  });
+  auto square_and_more = [&] { return add(add(mul(x, x), mul(x, other)), x); };
+  square_and_more().backward();  // 2x + other + 1
+  EXPECT_EQ(seen, std::vector<double>{8});
+  { Tensor dropped = square_and_more(); }  // whose ops will not come
+  square_and_more().backward();
+  EXPECT_EQ(seen, (std::vector<double>{8, 8}));
+  EXPECT_FALSE(x.grad().defined());
+}
+
+TEST(Tape, AHookIsCalledForWhatRunsAgainInBackward) {
+  Tensor w = scalar(3), x = scalar(2);
+  int calls = 0;
+  w.after_gradient([&] { ++calls; });
+  recompute([&](const Tensor& input) { return mul(mul(input, w), w); }, x).backward();  // x w^2
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(item(w.grad()), 12);
+}
+
+TEST(Tape, OnlyALeafHasAHook) {
+  EXPECT_THAT([] { scale(scalar(3), 2).after_gradient([] {}); },
+              ThrowsMessage<Error>(HasSubstr("is no leaf")));
+}
+
 // Ops give gradients in bf16 or, where they add them to a parameter's, in f32: in either order.
 TEST(Tape, GradientsOfANarrowLeafAddUpWhateverTheirDtype) {
   for (bool linear_first : {true, false}) {
