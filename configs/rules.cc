@@ -28,6 +28,10 @@ Rule above_0() {
   return {"above 0", [](auto& value) { return as_number(value) > 0; }};
 }
 
+Rule zero_or_one() {
+  return {"0 or 1", [](auto& value) { return as_number(value) == 0 || as_number(value) == 1; }};
+}
+
 Rule above_0_up_to_1() {
   return {"above 0 and at most 1",
           [](auto& value) { return as_number(value) > 0 && as_number(value) <= 1; }};

@@ -21,6 +21,7 @@ struct Rule {
 Rule at_least(double low);
 Rule at_least_0_below_1();
 Rule above_0();
+Rule zero_or_one();
 Rule above_0_up_to_1();
 Rule one_of(std::vector<std::string> names, std::map<std::string, std::string> advice = {});
 

@@ -120,6 +120,15 @@ std::vector<Option> option_rows(TrainOptions& o) {
         {"recompute", &o.recompute,
          "gradient checkpointing: recompute activations in the backward pass; less memory, slower"},
         {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
+      {"many processes (mpirun)",
+       {{"zero_stage", &o.zero_stage,
+         "1: each process keeps its share of the optimizer's state and updates that; 0: all keep "
+         "and update everything, which hides more of a slow network",
+         zero_or_one()},
+        {"comm_timeout", &o.comm_timeout,
+         "seconds after which a process that does not answer ends the run; longer than a save "
+         "takes",
+         at_least(1)}}},
   });
 }
 

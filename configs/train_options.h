@@ -60,6 +60,9 @@ struct TrainOptions {
   bool recompute = false;
   int64_t seed = 1337;
   int64_t threads = 0;
+
+  int64_t zero_stage = 1;
+  int64_t comm_timeout = 300;
 };
 
 // The rows over `options`, for a command that adds its own to them.

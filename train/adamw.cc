@@ -2,13 +2,12 @@
 
 namespace folio {
 
-AdamW::AdamW(Module& module, const AdamWOptions& options, std::set<std::string> others)
-    : Optimizer(module), options_(options), others_(std::move(others)) {
-  module.parameters([&](const std::string& name, Parameter& p) {
-    if (others_.contains(name)) return;
-    for (const char* kind : {"adamw/m/", "adamw/v/"})
-      state[kind + name] = Array::shape_only(p.shape(), p.dtype());
-  });
+AdamW::AdamW(std::vector<Part> parts, const AdamWOptions& options, std::set<std::string> others)
+    : Optimizer(std::move(parts)), options_(options), others_(std::move(others)) {
+  for (const Part& part : parts_) {
+    if (others_.contains(part.name)) continue;
+    for (const char* kind : {"adamw/m/", "adamw/v/"}) add_state(kind + part.name, part);
+  }
 }
 
 void AdamW::step(const Rates& rates, const Array& grad_scale,
@@ -16,19 +15,17 @@ void AdamW::step(const Rates& rates, const Array& grad_scale,
   make_state();
   std::vector<AdamWSlot> slots;
   std::vector<Parameter*> parameters;
-  module_.parameters([&](const std::string& name, Parameter& p) {
-    if (others_.contains(name)) return;
-    check(p.defined() && p.grad().defined(),
-          "AdamW::step: parameter {} has no gradient; call backward() first", name);
-    bool decays = p.shape().rank() >= 2;
-    slots.push_back({.param = p.array(),
-                     .grad = p.grad(),
-                     .m = state.at("adamw/m/" + name),
-                     .v = state.at("adamw/v/" + name),
+  for (const Part& part : parts_) {
+    if (others_.contains(part.name)) continue;
+    const bool decays = part.parameter->shape().rank() >= 2;
+    slots.push_back({.param = part.of(part.parameter->array()),
+                     .grad = gradient_of(part, "AdamW::step"),
+                     .m = state.at("adamw/m/" + part.name),
+                     .v = state.at("adamw/v/" + part.name),
                      .weight_decay = decays ? rates.weight_decay : 0,
-                     .rounded = p.kept_copy()});
-    parameters.push_back(&p);
-  });
+                     .rounded = copy_of(part)});
+    parameters.push_back(part.parameter);
+  }
   ++steps;
   if (slots.empty()) return;
   backend(slots.front().param)

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "core/process/stop.h"
+#include "train/ranks/data_parallel.h"
 
 namespace folio {
 namespace {
@@ -29,14 +31,19 @@ double loss_of(Gpt& model, const Batch& batch) {
   return item(model.loss(batch.x, batch.y).array());
 }
 
-double mean_loss(Gpt& model, const TokenFile& tokens, const TrainOptions& options, uint64_t draw) {
+// The losses of a split's batches, those of other ranks 0.
+std::vector<double> batch_losses(Gpt& model, const TokenFile& tokens, const TrainOptions& options,
+                                 uint64_t draw, DataParallel* ranks) {
   BatchSampler sampler(tokens, Generator{uint64_t(options.seed) ^ 0x6576616c75617465, draw << 32});
   Interruptible scope;
-  double sum = 0;
-  for (int64_t i = 0; i < options.eval_iters; ++i)
-    sum += loss_of(
-        model, sampler.next(options.batch_size, options.model.block_size, model.context().device));
-  return sum / double(options.eval_iters);
+  const int64_t B = options.batch_size, T = options.model.block_size;
+  std::vector<double> losses;
+  for (int64_t i = 0; i < options.eval_iters; ++i) {
+    const bool mine = !ranks || ranks->has(i);
+    if (!mine) sampler.skip(B, T);
+    losses.push_back(mine ? loss_of(model, sampler.next(B, T, model.context().device)) : 0);
+  }
+  return losses;
 }
 
 // Windows of equal length whose starts are `stride` apart; the tokens that precede `fresh` in the
@@ -65,11 +72,25 @@ Batch batch_of(const TokenFile& tokens, const Windows& w, Gpt& model) {
 
 }  // namespace
 
-Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter) {
+Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter,
+                     DataParallel* ranks) {
   Evaluating scope(model);
-  auto draw = uint64_t(iter) * 2;
-  return {mean_loss(model, data.train, options, draw),
-          mean_loss(model, data.val, options, draw + 1)};
+  const auto draw = uint64_t(iter) * 2;
+  const auto n = size_t(options.eval_iters);
+  auto of_both_splits = [&] {
+    std::vector<double> losses = batch_losses(model, data.train, options, draw, ranks);
+    std::ranges::copy(batch_losses(model, data.val, options, draw + 1, ranks),
+                      std::back_inserter(losses));
+    return losses;
+  };
+  const std::vector<double> losses =
+      ranks ? ranks->sum_of_shares(2 * n, of_both_splits) : of_both_splits();
+  auto mean = [&](size_t begin) {
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i) sum += losses[begin + i];
+    return sum / double(n);
+  };
+  return {mean(0), mean(n)};
 }
 
 double perplexity(const SplitLoss& split) { return std::exp(split.loss); }

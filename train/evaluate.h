@@ -6,14 +6,18 @@
 
 namespace folio {
 
+class DataParallel;
+
 struct Losses {
   double train = 0, val = 0;
 };
 
 // nanoGPT's estimate: the mean loss of eval_iters random batches of each split, without dropout.
 // A pure function of the model, the options and `iter`: it draws from no generator of the run.
-// Interruptible (core/process/stop.h).
-Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter);
+// Interruptible (core/process/stop.h). With `ranks` each takes some of the batches, and the result
+// is the same; a stop that one rank was asked for is Interrupted on all.
+Losses estimate_loss(Gpt& model, const Dataset& data, const TrainOptions& options, int64_t iter,
+                     DataParallel* ranks = nullptr);
 
 struct SplitLoss {
   double loss = 0;     // mean cross-entropy, nats a token

@@ -2,14 +2,16 @@
 
 #include <cmath>
 #include <functional>
+#include <set>
 
 #include "checkpoint/model_file.h"
+#include "train/ranks/shared_state.h"
 
 namespace folio {
 namespace {
 
 void save_last(Run& run, const CheckpointFile& state) {
-  save(last_checkpoint(run.options.out_dir), state);
+  save_together(last_checkpoint(run.options.out_dir), state, run.ranks.get());
   run.saved_iter = run.iter;
 }
 
@@ -24,15 +26,22 @@ bool tried(Observer& observer, const std::function<void()>& attempt) {
   }
 }
 
+constexpr const char* all_finite = "Every parameter is finite.";
+
 // Where to look first. Forward, numbers spread from the first parameter on; backward, from the
 // last.
-std::string cause_of_not_finite(Gpt& model) {
+std::string cause_on_this_rank(const Run& run) {
   std::string first_parameter, last_gradient;
   auto finite = [](const Array& x) { return backend(x)->reductions.all_finite(x); };
-  model.parameters([&](const std::string& name, Parameter& parameter) {
+  std::set<std::string> gradients;  // that are not finite
+  if (run.ranks)
+    run.ranks->each_gradient([&](const std::string& name, const Array& gradient) {
+      if (!finite(gradient)) gradients.insert(name);
+    });
+  run.model->parameters([&](const std::string& name, Parameter& parameter) {
     if (first_parameter.empty() && !finite(parameter.array())) first_parameter = name;
     const Array& gradient = parameter.grad();
-    if (gradient.defined() && !finite(gradient)) last_gradient = name;
+    if ((gradient.defined() && !finite(gradient)) || gradients.contains(name)) last_gradient = name;
   });
   if (!first_parameter.empty())
     return fmt::format("The first parameter that is not finite is {}.", first_parameter);
@@ -41,7 +50,16 @@ std::string cause_of_not_finite(Gpt& model) {
         "Every parameter is finite; on the way back from the loss, the first gradient that is not "
         "is that of {}.",
         last_gradient);
-  return "Every parameter is finite.";
+  return all_finite;
+}
+
+// What the first rank found that found something.
+std::string cause_of_not_finite(const Run& run) {
+  const std::string own = cause_on_this_rank(run);
+  if (!run.ranks) return own;
+  for (const std::string& cause : run.ranks->ranks().gather(own))
+    if (cause != all_finite) return cause;
+  return own;
 }
 
 }  // namespace
@@ -51,7 +69,7 @@ void check_finite(const Run& run, const char* what, double value) {
   throw NotToSave(
       fmt::format("iteration {}: the {} is {}; stopped before the update. {} {} Try a "
                   "lower learning_rate.",
-                  run.iter, what, value, cause_of_not_finite(*run.model), last_good_state(run)));
+                  run.iter, what, value, cause_of_not_finite(run), last_good_state(run)));
 }
 
 std::string last_good_state(const Run& run) {
@@ -63,13 +81,13 @@ std::string last_good_state(const Run& run) {
 Losses evaluate(Run& run, Observer& observer) {
   std::optional<Average::InPlace> averaged;
   if (run.average) averaged.emplace(*run.average);
-  Losses losses = estimate_loss(*run.model, run.data, run.options, run.iter);
+  Losses losses = estimate_loss(*run.model, run.data, run.options, run.iter, run.ranks.get());
   observer.evaluated(run, losses);
   if (!std::isfinite(losses.train) || !std::isfinite(losses.val))
     throw NotToSave(fmt::format(
         "iteration {}: the estimated loss is not finite (train {}, val {}). {} {} Try a lower "
         "learning_rate.",
-        run.iter, losses.train, losses.val, cause_of_not_finite(*run.model), last_good_state(run)));
+        run.iter, losses.train, losses.val, cause_of_not_finite(run), last_good_state(run)));
   return losses;
 }
 
@@ -86,7 +104,7 @@ void keep(Run& run, const Losses& losses, Observer& observer) {
   if (losses.val < best_before) {
     std::filesystem::path path = best_checkpoint(run.options.out_dir);
     bool saved = tried(observer, [&] {
-      save(path, state);
+      save_together(path, state, run.ranks.get());
       observer.saved(path);
     });
     // A loss is the best only once its model is saved.

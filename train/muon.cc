@@ -11,14 +11,16 @@ std::set<std::string> names_of_hidden(const Module& module) {
 
 }  // namespace
 
-Muon::Muon(Module& module, const AdamWOptions& options, DType products)
-    : AdamW(module, options, names_of_hidden(module)), products_(products) {
+Muon::Muon(Module& module, std::vector<Part> parts, const AdamWOptions& options, DType products)
+    : AdamW(std::move(parts), options, names_of_hidden(module)), products_(products) {
   module.hidden_matrices(
       [&](const std::string& name, const std::vector<int64_t>& rows) { matrices_[name] = rows; });
-  module.parameters([&](const std::string& name, Parameter& p) {
-    if (matrices_.contains(name))
-      state["muon/momentum/" + name] = Array::shape_only(p.shape(), p.dtype());
-  });
+  for (const Part& part : parts_) {
+    if (!matrices_.contains(part.name)) continue;
+    check(part.is_whole(), "Muon: elements {} to {} of {}, but it updates whole matrices",
+          part.begin, part.end, part.name);
+    add_state("muon/momentum/" + part.name, part);
+  }
 }
 
 void Muon::step(const Rates& rates, const Array& grad_scale,
@@ -26,19 +28,17 @@ void Muon::step(const Rates& rates, const Array& grad_scale,
   make_state();
   std::vector<MuonSlot> slots;
   std::vector<Parameter*> parameters;
-  module_.parameters([&](const std::string& name, Parameter& p) {
-    auto matrix = matrices_.find(name);
-    if (matrix == matrices_.end()) return;
-    check(p.defined() && p.grad().defined(),
-          "Muon::step: parameter {} has no gradient; call backward() first", name);
-    slots.push_back({.param = p.array(),
-                     .grad = p.grad(),
-                     .momentum = state.at("muon/momentum/" + name),
+  for (const Part& part : parts_) {
+    auto matrix = matrices_.find(part.name);
+    if (matrix == matrices_.end()) continue;
+    slots.push_back({.param = part.parameter->array(),
+                     .grad = gradient_of(part, "Muon::step"),
+                     .momentum = state.at("muon/momentum/" + part.name),
                      .rows = matrix->second,
                      .weight_decay = rates.weight_decay,
-                     .rounded = p.kept_copy()});
-    parameters.push_back(&p);
-  });
+                     .rounded = copy_of(part)});
+    parameters.push_back(part.parameter);
+  }
   AdamW::step(rates, grad_scale, only_if_finite);
   if (slots.empty()) return;
   backend(slots.front().param)

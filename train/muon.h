@@ -8,8 +8,12 @@ namespace folio {
 // each of those, and AdamW's for the others.
 class Muon : public AdamW {
  public:
-  // `products`: MuonStep's.
-  Muon(Module& module, const AdamWOptions& options, DType products = DType::f32);
+  // `parts` are of the parameters of `module`; those of its hidden matrices are whole. `products`:
+  // MuonStep's.
+  Muon(Module& module, std::vector<Part> parts, const AdamWOptions& options,
+       DType products = DType::f32);
+  Muon(Module& module, const AdamWOptions& options, DType products = DType::f32)
+      : Muon(module, whole_parts(module), options, products) {}
 
   void step(const Rates& rates, const Array& grad_scale = {},
             const std::vector<Array>& only_if_finite = {}) override;

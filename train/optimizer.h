@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "configs/train_options.h"
-#include "nn/module.h"
+#include "train/part.h"
 
 namespace folio {
 
@@ -17,10 +17,9 @@ struct Rates {
   double weight_decay = 0.1;  // of tensors of two or more dimensions
 };
 
-// Updates the parameters of a module, which must outlive it, from their gradients.
+// Updates parameters, which must outlive it, from their gradients.
 class Optimizer {
  public:
-  explicit Optimizer(Module& module) : module_(module) {}
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
@@ -32,22 +31,37 @@ class Optimizer {
   void zero_grad();
 
   // What a checkpoint must keep, by the names that it has there: an optimiser's constructor adds
-  // its own, f32. At first shapes alone, which whoever resumes a run replaces by what it saved,
-  // without memory for both.
+  // its own, f32, of the shape of its part of a parameter. At first shapes alone, which whoever
+  // resumes a run replaces by what it saved, without memory for both.
   std::map<std::string, Array> state;
+  // The part of a parameter that a state belongs to.
+  const Part& part_of(const std::string& state_name) const { return *part_of_.at(state_name); }
   // Zeros where nothing has been put: before they are saved; `step` does so by itself.
   void make_state();
   int64_t steps = 0;
 
  protected:
-  Module& module_;
+  explicit Optimizer(std::vector<Part> parts) : parts_(std::move(parts)) {}
+  void add_state(const std::string& name, const Part& part);
+  // `part`'s gradient; Error, which begins with `what`, if it has none.
+  static Array gradient_of(const Part& part, const char* what);
+  // The copy of the parameter in another dtype that the update writes too; undefined if there is
+  // none, or if the update sees a part of it alone.
+  static Array copy_of(const Part& part);
+
+  const std::vector<Part> parts_;
+
+ private:
+  std::map<std::string, const Part*> part_of_;
 };
 
-// What options.optimizer names.
+// What options.optimizer names, for all of a module or for these parts of its parameters.
 std::unique_ptr<Optimizer> make_optimizer(Module& module, const TrainOptions& options);
+std::unique_ptr<Optimizer> make_optimizer(Module& module, std::vector<Part> parts,
+                                          const TrainOptions& options);
 
-// The L2 norm of the gradients of all parameters together, a scalar on the device. Error for a
-// parameter without one.
+// The L2 norm of all gradients together, a scalar on the device. Error for a parameter without one.
+Array grad_norm(const std::vector<Part>& parts);
 Array grad_norm(Module& module);
 
 }  // namespace folio

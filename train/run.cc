@@ -5,6 +5,8 @@
 #include "data/torch_file/torch_file.h"
 #include "train/check_fits.h"
 #include "train/nanogpt_run.h"
+#include "train/ranks/shared_state.h"
+#include "train/ranks/together.h"
 #include "train/resume.h"
 
 namespace folio {
@@ -49,21 +51,29 @@ struct Run::Start {
   std::vector<std::string> notes;
   std::unique_ptr<RunFolder> folder;
   std::optional<CheckpointFile> resumed;
+  Communicator* ranks = nullptr;  // null: one process
 };
 
-Run::Start Run::start_of(const TrainOptions& options, const OptionOrigins& given) {
-  if (options.init_from != "resume") return {options, given, {}, nullptr, {}};
+Run::Start Run::start_of(const TrainOptions& options, const OptionOrigins& given,
+                         Communicator* ranks) {
+  if (ranks && ranks->size() == 1) ranks = nullptr;
+  if (options.init_from != "resume") return {options, given, {}, nullptr, {}, ranks};
   Start start;
+  start.ranks = ranks;
   // Locked before it is read: nobody may save a newer state in between.
-  if (!options.eval_only && fs::exists(options.out_dir))
-    start.folder = std::make_unique<RunFolder>(options.out_dir);
+  together(ranks, [&] {
+    const bool locks = !ranks || ranks->rank() == 0;
+    if (locks && !options.eval_only && fs::exists(options.out_dir))
+      start.folder = std::make_unique<RunFolder>(options.out_dir);
+  });
   start.resumed = state_to_resume(options);
   check_full_weights(*start.resumed);
   start.options = resumed_options(*start.resumed, options, given, start.origins, start.notes);
   return start;
 }
 
-Run::Run(const TrainOptions& options, const OptionOrigins& given) : Run(start_of(options, given)) {}
+Run::Run(const TrainOptions& options, const OptionOrigins& given, Communicator* ranks)
+    : Run(start_of(options, given, ranks)) {}
 
 Run::Run(Start start)
     : options(std::move(start.options)),
@@ -98,17 +108,35 @@ Run::Run(Start start)
   context.training = true;
   context.recompute = options.recompute;
   context.dropout = options.model.dropout;
-  optimizer = make_optimizer(*model, options);
+  if (start.ranks) share_out(*start.ranks);
+  optimizer = make_optimizer(*model, ranks ? ranks->parts() : whole_parts(*model), options);
   if (options.ema > 0) average.emplace(*model, options.ema);
   if (resumed_) restore(*file);
   if (nanogpt) restore_training(*file);
+}
+
+void Run::share_out(Communicator& communicator) {
+  const int64_t micros = options.gradient_accumulation_steps, size = communicator.size();
+  check(
+      micros % size == 0,
+      "gradient_accumulation_steps={} is not divisible by the number of processes, {}: each takes "
+      "as many of an iteration's micro-batches as the others; start as many as divide it, or set "
+      "it to {}",
+      micros, size, (micros + size - 1) / size * size);
+  ranks = std::make_unique<DataParallel>(
+      communicator, *model,
+      DataParallel::Choices{.shard = options.zero_stage > 0,
+                            .whole_matrices = options.optimizer == "muon"});
 }
 
 CheckpointFile Run::snapshot() const {
   CheckpointFile file;
   put_parameters(file, *model);
   optimizer->make_state();
-  for (const auto& [name, values] : optimizer->state) file.tensors[name] = values;
+  if (ranks && ranks->shards())
+    put_shared_state(file, *ranks, *optimizer);
+  else
+    for (const auto& [name, values] : optimizer->state) file.tensors[name] = values;
   if (average) put_average(file, average->values);
   put_config(file, options.model);  // whose dropout is the run's own
   for (const auto& [key, value] : option_values(options))
@@ -162,9 +190,11 @@ void Run::restore_training(CheckpointFile& file) {
     // Of nanoGPT's, AdamW's: what another optimiser keeps besides starts at zero.
     if (!resumed_ && !file.has(name)) continue;
     const Array& saved = file.tensor(name);
-    check(saved.shape() == values.shape(), "{}: tensor {} is {}, expected {}", file.path.string(),
-          name, saved.shape(), values.shape());
-    values = to(saved, model->context().device);
+    const Part& part = optimizer->part_of(name);
+    check(saved.shape() == part.parameter->shape(), "{}: tensor {} is {}, expected {}",
+          file.path.string(), name, saved.shape(), part.parameter->shape());
+    values = to(part.of(saved), model->context().device);
+    if (!part.is_whole()) values = backend(values)->elementwise.cast(values, values.dtype());
   }
 }
 

@@ -10,6 +10,7 @@
 #include "train/average.h"
 #include "train/evaluate.h"
 #include "train/optimizer.h"
+#include "train/ranks/data_parallel.h"
 #include "train/run_folder.h"
 
 namespace folio {
@@ -22,10 +23,12 @@ struct Run {
   // are the keys that the user set (a model that exists keeps its own shape, and contradicting it
   // is an error, but for a shorter block_size to fine-tune with). A resumed run has the options
   // that it had, but for those given, and holds its folder from here on, unless it is to evaluate
-  // alone.
-  Run(const TrainOptions& options, const OptionOrigins& given);
+  // alone. With several `ranks`, which outlive it, it is made on all of them, and rank 0's holds
+  // the folder; what fails on one is an Error on all.
+  Run(const TrainOptions& options, const OptionOrigins& given, Communicator* ranks = nullptr);
 
-  // The state between two iterations, to go on from.
+  // The state between two iterations, to go on from. With ranks that share the optimiser's state
+  // out, its tensors come from them one by one as they are saved: see keep.h.
   CheckpointFile snapshot() const;
   bool resumed() const { return resumed_; }
 
@@ -35,6 +38,7 @@ struct Run {
   std::unique_ptr<RunFolder> folder;  // null until the run has it
   Dataset data;
   std::unique_ptr<Gpt> model;
+  std::unique_ptr<DataParallel> ranks;  // null: this process trains alone
   std::unique_ptr<Optimizer> optimizer;
   std::optional<Average> average;  // of the weights, with options.ema
   BatchSampler batches;
@@ -47,7 +51,9 @@ struct Run {
  private:
   struct Start;
   explicit Run(Start start);
-  static Start start_of(const TrainOptions& options, const OptionOrigins& given);
+  static Start start_of(const TrainOptions& options, const OptionOrigins& given,
+                        Communicator* ranks);
+  void share_out(Communicator& communicator);
   void restore(CheckpointFile& file);
   void restore_training(CheckpointFile& file);
 

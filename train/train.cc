@@ -1,8 +1,11 @@
 #include "train/train.h"
 
+#include <cmath>
+
 #include "autograd/ops.h"
 #include "core/process/stop.h"
 #include "train/keep.h"
+#include "train/ranks/together.h"
 #include "train/schedule.h"
 
 namespace folio {
@@ -40,6 +43,10 @@ class Iteration {
   bool kept_ = false;
 };
 
+bool is_to_save(Run& run) {
+  return run.ranks ? std::exchange(run.ranks->all_save, false) : take_save_request();
+}
+
 Finish run_to_the_end(Run& run, Observer& observer) {
   const TrainOptions& options = run.options;
   while (run.iter <= options.max_iters) {
@@ -48,45 +55,99 @@ Finish run_to_the_end(Run& run, Observer& observer) {
       if (out_of_patience(run)) return Finish::early_stop;
     }
     observer.stepped(run, train_step(run));
-    if (take_save_request()) save_now(run, observer);
-    throw_if_stopped();
+    if (is_to_save(run)) save_now(run, observer);
+    if (!run.ranks) throw_if_stopped();  // ranks stop together, in a step
   }
   return Finish::done;
 }
 
 // Before anything is written: an earlier run's files make room.
 void take_folder(Run& run) {
-  if (run.folder) return;
+  if (run.folder || (run.ranks && run.ranks->rank() > 0)) return;
   run.folder = std::make_unique<RunFolder>(run.options.out_dir);
   if (auto aside = run.folder->set_earlier_run_aside())
     run.notes.push_back(fmt::format("moved the files of an earlier run to {}", aside->string()));
 }
 
-// As update(), which see, but the gradients stay.
-Array apply_gradients(Run& run, const Array& losses) {
+// Clips and applies the gradients, whose norm that is, unless one of `figures` is not finite.
+void apply_gradients(Run& run, const Array& norm, const std::vector<Array>& figures) {
   const TrainOptions& options = run.options;
-  Array norm = grad_norm(*run.model), clip;  // clip: what every gradient is multiplied by
+  Array clip;  // what every gradient is multiplied by
   if (options.grad_clip > 0) clip = backend(norm)->optimizer.clip_scale(norm, options.grad_clip);
-  std::vector<Array> figures{norm};
-  if (losses.defined()) figures.push_back(losses);
   try {
     run.optimizer->step(rates(run.iter, options), clip, figures);
+    if (run.ranks) run.ranks->gather_parameters();
     if (run.average) run.average->update(run.optimizer->steps, figures);
   } catch (const std::exception& error) {
     throw NotToSave(fmt::format("iteration {}: stopped in the middle of the update: {}. {}",
                                 run.iter, error.what(), last_good_state(run)));
   }
-  return norm;
+}
+
+// What each rank says of its part of an iteration, in one row of numbers on the device: the share
+// of the norm, NaN from one that was asked to stop, so that no rank's update does anything then;
+// whether it was asked to stop, and to save; its micro-batches' losses, among zeros.
+constexpr int64_t norm_column = 0, stop_column = 1, save_column = 2, loss_columns = 3;
+
+Array row_of_this_rank(Run& run) {
+  DataParallel& ranks = *run.ranks;
+  const int64_t micros = run.options.gradient_accumulation_steps;
+  std::vector<float> row(size_t(loss_columns + micros));
+  Array losses;
+  try {
+    throw_if_stopped();
+    losses = accumulate_gradients(run);
+  } catch (const Interrupted&) {
+    row[norm_column] = NAN;
+    row[stop_column] = 1;
+    ranks.send_from_now_on();
+  }
+  ranks.finish_gradients(losses.defined());
+  row[save_column] = take_save_request();
+  Array on_device = to_array(row, {int64_t(row.size())}, run.model->context().device);
+  if (!losses.defined()) return on_device;
+  const Array share = ranks.share_of_norm().reshape({1});
+  backend(share)->layout.copy_block(share, 0, on_device, norm_column, 1, 0);
+  backend(losses)->layout.copy_block(losses, 0, on_device, loss_columns, micros, 0);
+  return on_device;
+}
+
+// An iteration that every rank has a part of: all finish it, or all stop before its update.
+Step step_of_ranks(Run& run) {
+  DataParallel& ranks = *run.ranks;
+  const Array rows = ranks.gather(row_of_this_rank(run));  // [size, columns]
+  Array shares({ranks.size(), 1}, DType::f32, rows.device());
+  backend(rows)->layout.copy_block(rows, norm_column, shares, 0, 1, 1);
+  const Array norm = backend(shares)->optimizer.norm(std::vector{shares});
+  apply_gradients(run, norm, {norm, rows});
+  Step step{.iter = run.iter, .grad_norm = item(norm)};
+  const std::vector<float> values = to_vector<float>(rows);
+  const int64_t columns = rows.dim(1);
+  auto sum = [&](int64_t column) {
+    double sum = 0;
+    for (int64_t rank = 0; rank < ranks.size(); ++rank)
+      sum += double(values[size_t(rank * columns + column)]);
+    return sum;
+  };
+  if (sum(stop_column) > 0) DataParallel::stop_with_others();
+  for (int64_t column = loss_columns; column < columns; ++column) step.loss += sum(column);
+  run.ranks->all_save = sum(save_column) > 0;
+  return step;
 }
 
 }  // namespace
 
 Step train_step(Run& run) {
   Iteration iteration(run);
-  const Array losses = accumulate_gradients(run), norm = apply_gradients(run, losses);
   Step step{.iter = run.iter};
-  for (float loss : to_vector<float>(losses)) step.loss += double(loss);
-  step.grad_norm = item(norm);
+  if (run.ranks) {
+    step = step_of_ranks(run);
+  } else {
+    const Array losses = accumulate_gradients(run), norm = grad_norm(*run.model);
+    apply_gradients(run, norm, {norm, losses});
+    for (float loss : to_vector<float>(losses)) step.loss += double(loss);
+    step.grad_norm = item(norm);
+  }
   check_finite(run, "loss", step.loss);
   check_finite(run, "gradient's norm", step.grad_norm);
   iteration.keep();
@@ -96,11 +157,20 @@ Step train_step(Run& run) {
 Array accumulate_gradients(Run& run) {
   Interruptible scope;
   const TrainOptions& options = run.options;
+  DataParallel* ranks = run.ranks.get();
   const Device device = run.model->context().device;
-  const int64_t micros = options.gradient_accumulation_steps;
+  const int64_t micros = options.gradient_accumulation_steps, B = options.batch_size,
+                T = options.model.block_size;
   Array losses({micros}, DType::f32, device);
+  if (ranks) ranks->begin(), backend(losses)->elementwise.fill(losses, 0);
   for (int64_t micro = 0; micro < micros; ++micro) {
-    Batch batch = run.batches.next(options.batch_size, options.model.block_size, device);  // [B, T]
+    if (ranks && !ranks->has(micro)) {  // another draws these sequences and masks
+      run.batches.skip(B, T);
+      run.model->context().random.drawn += ranks->draws_of_a_pass();
+      continue;
+    }
+    if (ranks && micro + ranks->size() >= micros) ranks->send_from_now_on();
+    Batch batch = run.batches.next(B, T, device);  // [B, T]
     Tensor loss = run.model->loss(batch.x, batch.y, 1.0 / double(micros));
     loss.backward();
     backend(losses)->layout.copy_block(loss.array().reshape({1}), 0, losses, micro, 1, 0);
@@ -109,19 +179,22 @@ Array accumulate_gradients(Run& run) {
 }
 
 Array update(Run& run, const Array& losses) {
-  Array norm = apply_gradients(run, losses);
+  Array norm = grad_norm(*run.model);
+  std::vector<Array> figures{norm};
+  if (losses.defined()) figures.push_back(losses);
+  apply_gradients(run, norm, figures);
   run.optimizer->zero_grad();
   return norm;
 }
 
 Finish train(Run& run, Observer& observer) {
-  throw_if_stopped();
+  if (!run.ranks) throw_if_stopped();
   if (run.options.eval_only) {
     observer.start(run);
     evaluate(run, observer);
     return Finish::done;
   }
-  take_folder(run);
+  together(run.ranks ? &run.ranks->ranks() : nullptr, [&] { take_folder(run); });
   observer.start(run);
   const int64_t first = run.iter;
   Finish finish = Finish::done;
@@ -132,7 +205,7 @@ Finish train(Run& run, Observer& observer) {
   } catch (const NotToSave&) {
     throw;
   } catch (const std::exception&) {
-    save_now(run, observer);
+    if (!run.ranks) save_now(run, observer);  // the other ranks may know nothing of it
     throw;
   }
   const bool saved = run.iter == first || run.saved_iter == run.iter;

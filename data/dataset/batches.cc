@@ -29,7 +29,8 @@ int64_t BatchSampler::next_window(uint64_t starts, int64_t block_size) {
   return int64_t(first + window * T);
 }
 
-Batch BatchSampler::next(int64_t batch_size, int64_t block_size, Device device) {
+// The number of places where a row can start.
+uint64_t BatchSampler::starts(int64_t batch_size, int64_t block_size) const {
   check(batch_size > 0 && block_size > 0,
         "a batch needs batch_size and block_size of at least 1, got {} and {}", batch_size,
         block_size);
@@ -37,7 +38,19 @@ Batch BatchSampler::next(int64_t batch_size, int64_t block_size, Device device) 
         "{} has {} tokens, which is not more than block_size = {}; use a longer text or a smaller "
         "block_size",
         tokens_->path(), tokens_->size(), block_size);
-  const auto starts = uint64_t(tokens_->size() - block_size);
+  return uint64_t(tokens_->size() - block_size);
+}
+
+void BatchSampler::skip(int64_t batch_size, int64_t block_size) {
+  const uint64_t starts = this->starts(batch_size, block_size);
+  if (order_ == BatchOrder::random)
+    place_.generator.next();
+  else
+    for (int64_t b = 0; b < batch_size; ++b) next_window(starts, block_size);
+}
+
+Batch BatchSampler::next(int64_t batch_size, int64_t block_size, Device device) {
+  const uint64_t starts = this->starts(batch_size, block_size);
   RandomStream stream;
   if (order_ == BatchOrder::random) stream = place_.generator.next();
   row_.resize(size_t(block_size) + 1);

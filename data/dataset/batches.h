@@ -34,10 +34,14 @@ class BatchSampler {
   // Error if the split is not longer than block_size.
   Batch next(int64_t batch_size, int64_t block_size, Device device);
 
+  // As if `next` had been called.
+  void skip(int64_t batch_size, int64_t block_size);
+
   const Place& place() const { return place_; }
   void set_place(const Place& place) { place_ = place; }
 
  private:
+  uint64_t starts(int64_t batch_size, int64_t block_size) const;
   // Where the next window of an epoch starts: below `starts`, as every row does.
   int64_t next_window(uint64_t starts, int64_t block_size);
 

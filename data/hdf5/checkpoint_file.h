@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <variant>
@@ -16,6 +17,9 @@ using Attribute = std::variant<bool, int64_t, double, std::string>;
 // "model/transformer.wte.weight" is the dataset transformer.wte.weight in the group model.
 struct CheckpointFile {
   std::map<std::string, Array> tensors;
+  // Of a file to be saved: the values of a tensor that is a shape alone (Array::shape_only). Called
+  // once for each, in the order of their names, and held no longer than that one is written.
+  std::function<Array(const std::string& name)> fetch;
   std::map<std::string, Attribute> attributes;  // of the root group
   std::filesystem::path path;                   // where it was loaded from, for messages
 

@@ -123,7 +123,8 @@ void write_hdf5(Hdf5Channel& channel, const CheckpointFile& file) {
     check(channel.error == 0, "the write failed");
     check_name(name, "tensor");
     make_groups(hdf5, name, groups);
-    write_tensor(hdf5, name, array, buffer);
+    const bool is_elsewhere = !array.defined() && file.fetch;
+    write_tensor(hdf5, name, is_elsewhere ? file.fetch(name) : array, buffer);
   }
   hdf5.close("cannot finish the HDF5 file");
 }
