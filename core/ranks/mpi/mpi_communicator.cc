@@ -1,10 +1,10 @@
 #include "core/ranks/mpi/mpi_communicator.h"
 
 #include <fmt/ranges.h>
-#include <time.h>
 
 #include <algorithm>
 #include <list>
+#include <thread>
 
 #include "core/check.h"
 #include "core/ranks/mpi/collectives.h"
@@ -15,8 +15,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // A wait for others that ends with an Error if nothing has come for `timeout`. It asks MPI again
-// and again: at first at once, for what is about to come; later it leaves the core to other ranks
-// in between.
+// and again: at first at once, for what is about to come, then whenever no other rank has use for
+// the core, and where it takes longer, as for rank 0's save, now and then.
 class Wait {
  public:
   explicit Wait(std::chrono::seconds timeout) : timeout_(timeout) {}
@@ -24,10 +24,10 @@ class Wait {
   void came() { last_ = Clock::now(); }
   bool over() {
     auto silent = Clock::now() - last_;
-    if (silent > std::chrono::microseconds(50)) {
-      timespec pause{0, silent > std::chrono::milliseconds(5) ? 200'000 : 20'000};
-      nanosleep(&pause, nullptr);
-    }
+    if (silent > std::chrono::milliseconds(2))
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    else if (silent > std::chrono::microseconds(20))
+      std::this_thread::yield();
     return silent > timeout_;
   }
 
