@@ -1,0 +1,27 @@
+#include "core/check.h"
+#include "core/ranks/communicator.h"
+#include "core/ranks/launch.h"
+#if defined(FOLIO_MPI)
+#include "core/ranks/mpi/mpi_communicator.h"
+#endif
+
+namespace folio {
+
+std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Options& options) {
+  Launch launch = launch_of(process_environment());
+  if (!launch.by_mpi || launch.size == 1) return one_process(device);
+  check(device.type != Device::Type::cuda,
+        "several processes on GPUs need NCCL, which this build of folio lacks; train with "
+        "--device=cpu, or in one process");
+#if defined(FOLIO_MPI)
+  return mpi_ranks(device, options);
+#else
+  (void)options;
+  fail(
+      "MPI started this process as one of several, and this build of folio has no MPI; install "
+      "libopenmpi-dev and openmpi-bin (scripts/install-packages does), then configure and build "
+      "again: cmake --preset release && cmake --build --preset release");
+#endif
+}
+
+}  // namespace folio
