@@ -45,8 +45,9 @@ const Array& saved_parameter(const CheckpointFile& file, const std::string& name
 Parameter take_parameter(CheckpointFile& file, const std::string& name, const Shape& shape,
                          Device device);
 
-// The average of the parameters over the steps of a run (train/average.h), by name: tensors
-// "ema/NAME". Both of the latter throw Error for a file that has it of some parameters alone.
+// The average of the parameters over the steps of a run (train/optimizer/average.h), by name:
+// tensors "ema/NAME". Both of the latter throw Error for a file that has it of some parameters
+// alone.
 void put_average(CheckpointFile& file, const std::map<std::string, Array>& values);
 // On the model's device, and from then on no longer in `file`; empty if it has none.
 std::map<std::string, Array> take_average(CheckpointFile& file, Gpt& model);

@@ -17,7 +17,7 @@
 #include "inspect/report.h"
 #include "sample/past_block.h"
 #include "sample/start.h"
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 
 namespace folio {
 namespace {

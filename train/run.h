@@ -7,9 +7,9 @@
 
 #include "configs/train_options.h"
 #include "data/hdf5/checkpoint_file.h"
-#include "train/average.h"
 #include "train/evaluate.h"
-#include "train/optimizer.h"
+#include "train/optimizer/average.h"
+#include "train/optimizer/optimizer.h"
 #include "train/ranks/data_parallel.h"
 #include "train/run_folder.h"
 

@@ -5,8 +5,8 @@
 #include "autograd/ops.h"
 #include "core/process/stop.h"
 #include "train/keep.h"
+#include "train/optimizer/schedule.h"
 #include "train/ranks/together.h"
-#include "train/schedule.h"
 
 namespace folio {
 namespace {

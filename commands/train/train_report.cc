@@ -4,7 +4,7 @@
 
 #include "commands/train/training_sample.h"
 #include "data/tokenizer/char_tokenizer.h"
-#include "train/schedule.h"
+#include "train/optimizer/schedule.h"
 
 namespace folio {
 namespace {

@@ -10,7 +10,7 @@
 #include "autograd/ops.h"
 #include "nn/module.h"
 #include "tests/examples/text.h"
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 
 using namespace folio;
 

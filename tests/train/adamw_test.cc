@@ -1,5 +1,5 @@
 // What the optimiser keeps beside the weights: under bf16 their rounded values, for the next pass.
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 
 #include <gtest/gtest.h>
 

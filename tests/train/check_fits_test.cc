@@ -6,7 +6,7 @@
 #include "core/process/memory_limit.h"
 #include "tests/device.h"
 #include "tests/message.h"
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 
 namespace folio {
 namespace {

@@ -12,7 +12,7 @@
 #include "tests/device.h"
 #include "tests/paths.h"
 #include "tests/reference/model_of.h"
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 
 namespace folio {
 namespace {

@@ -6,7 +6,7 @@
 #include "tests/device.h"
 #include "tests/message.h"
 #include "tests/train/tiny_run.h"
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 #include "train/train.h"
 
 namespace folio {

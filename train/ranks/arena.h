@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "train/part.h"
+#include "train/optimizer/part.h"
 
 namespace folio {
 

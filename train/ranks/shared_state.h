@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "data/hdf5/checkpoint_file.h"
-#include "train/optimizer.h"
+#include "train/optimizer/optimizer.h"
 #include "train/ranks/data_parallel.h"
 
 namespace folio {

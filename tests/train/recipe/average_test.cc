@@ -1,4 +1,4 @@
-#include "train/average.h"
+#include "train/optimizer/average.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Muon against PyTorch's figures (tests/reference/make_muon.py): single matrices, and twenty
 // losses.
-#include "train/muon.h"
+#include "train/optimizer/muon.h"
 
 #include <gtest/gtest.h>
 

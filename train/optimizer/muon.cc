@@ -1,4 +1,4 @@
-#include "train/muon.h"
+#include "train/optimizer/muon.h"
 
 namespace folio {
 namespace {

@@ -1,5 +1,5 @@
 #pragma once
-#include "train/adamw.h"
+#include "train/optimizer/adamw.h"
 
 namespace folio {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <numbers>
 
-#include "train/optimizer.h"
+#include "train/optimizer/optimizer.h"
 
 namespace folio {
 

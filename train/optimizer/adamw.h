@@ -1,7 +1,7 @@
 #pragma once
 #include <set>
 
-#include "train/optimizer.h"
+#include "train/optimizer/optimizer.h"
 
 namespace folio {
 

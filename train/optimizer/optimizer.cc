@@ -1,7 +1,7 @@
-#include "train/optimizer.h"
+#include "train/optimizer/optimizer.h"
 
-#include "train/adamw.h"
-#include "train/muon.h"
+#include "train/optimizer/adamw.h"
+#include "train/optimizer/muon.h"
 
 namespace folio {
 

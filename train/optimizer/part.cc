@@ -1,4 +1,4 @@
-#include "train/part.h"
+#include "train/optimizer/part.h"
 
 namespace folio {
 

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "configs/train_options.h"
-#include "train/part.h"
+#include "train/optimizer/part.h"
 
 namespace folio {
 
-// What a schedule decides for one step (train/schedule.h).
+// What a schedule decides for one step (train/optimizer/schedule.h).
 struct Rates {
   double learning_rate = 0;  // AdamW's
   double muon_lr = 0;
