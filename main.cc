@@ -19,6 +19,7 @@
 #include "core/backend.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
+#include "core/ranks/leave.h"
 
 namespace {
 
@@ -53,14 +54,15 @@ int main(int argc, char** argv) {
   } catch (const folio::Interrupted& interrupted) {
     return 128 + interrupted.signal;
   } catch (const std::bad_alloc&) {
-    folio::note("folio: out of memory: {} bytes are left; make what is asked for smaller\n",
-                folio::backend(folio::cpu)->memory.available());
+    folio::leave_together(
+        fmt::format("out of memory: {} bytes are left; make what is asked for smaller",
+                    folio::backend(folio::cpu)->memory.available()));
     return 1;
   } catch (const std::length_error& error) {
-    folio::note("folio: a size that was asked for is too large ({})\n", error.what());
+    folio::leave_together(fmt::format("a size that was asked for is too large ({})", error.what()));
     return 1;
   } catch (const std::exception& error) {
-    folio::note("folio: {}\n", error.what());
+    folio::leave_together(error.what());
     return 1;
   }
 }

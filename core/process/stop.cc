@@ -24,6 +24,7 @@ std::atomic<int> asks_later = 0;
 std::atomic<bool> save_requested = false;
 std::mutex answering;
 std::string stop_answer = "stopping";
+std::atomic<bool> answers = true;
 
 std::string_view name_of(int signal) {
   switch (signal) {
@@ -36,7 +37,9 @@ std::string_view name_of(int signal) {
   }
 }
 
-void answer(const std::string& line) { note("\nfolio: {}\n", line); }
+void answer(const std::string& line) {
+  if (answers) note("\nfolio: {}\n", line);
+}
 
 std::string current_answer() {
   std::lock_guard lock(answering);
@@ -90,6 +93,8 @@ void set_stop_answer(std::string what_will_happen) {
   std::lock_guard lock(answering);
   stop_answer = std::move(what_will_happen);
 }
+
+void answer_no_stop() { answers = false; }
 
 int stop_signal() { return std::max(0, asked.load(std::memory_order_relaxed)); }
 

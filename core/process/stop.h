@@ -18,6 +18,7 @@ void listen_for_signals();
 
 // What the answer to a request says will happen; at first, that the command stops.
 void set_stop_answer(std::string what_will_happen);
+void answer_no_stop();  // from here on: of several processes one answers for all
 
 bool stop_requested();
 int stop_signal();              // the first one that asked; 0: nobody did

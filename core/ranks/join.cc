@@ -1,6 +1,8 @@
 #include "core/check.h"
 #include "core/ranks/communicator.h"
+#include "core/ranks/facts.h"
 #include "core/ranks/launch.h"
+#include "core/ranks/leave.h"
 #if defined(FOLIO_MPI)
 #include "core/ranks/mpi/mpi_communicator.h"
 #endif
@@ -14,7 +16,12 @@ std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Opti
         "several processes on GPUs need NCCL, which this build of folio lacks; train with "
         "--device=cpu, or in one process");
 #if defined(FOLIO_MPI)
-  return mpi_ranks(device, options);
+  std::unique_ptr<Communicator> ranks = mpi_ranks(device, options);
+  if (ranks->size() == 1) return ranks;
+  std::vector<RankFacts> facts = gather_facts(*ranks);
+  watch_ranks(*ranks, facts, options);
+  check_same_build(facts);
+  return ranks;
 #else
   (void)options;
   fail(

@@ -23,8 +23,15 @@ Environment process_environment() {
   };
 }
 
+int launched_rank(const Environment& environment) {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
+    if (environment(name)) return count(environment, name);
+  return 0;
+}
+
 Launch launch_of(const Environment& environment) {
-  if (int size = count(environment, "OMPI_COMM_WORLD_SIZE")) return {true, size};  // Open MPI's
+  if (int size = count(environment, "OMPI_COMM_WORLD_SIZE"))  // Open MPI's mpirun
+    return {true, size};
   int slurm = count(environment, "SLURM_STEP_NUM_TASKS");
   if (environment("PMIX_RANK")) return {true, slurm};
   if (int size = count(environment, "PMI_SIZE"); size > 1 && environment("PMI_RANK")) {

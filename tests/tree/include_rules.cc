@@ -55,10 +55,12 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
 };
 
 // a header of ours that prints -> who may include it: commands print their results and remarks, and
-//   main what ends them; an OptionTable says which of nanoGPT's options it ignores, and wraps its
+//   main what ends them; of several ranks one says so, from the thread that watches over the others
+//   or for all of them; an OptionTable says which of nanoGPT's options it ignores, and wraps its
 //   help to the terminal; whatever reads or writes gigabytes in data/ shows how far it has come
 const std::map<std::string, std::set<std::string>> printing_rules = {
-    {"core/process/output.h", {"commands", "core/process", "configs/command_line.cc", "main.cc"}},
+    {"core/process/output.h",
+     {"commands", "core/process", "core/ranks/leave.cc", "configs/command_line.cc", "main.cc"}},
     {"core/process/progress_line.h", {"commands", "core/process", "data"}},
 };
 

@@ -182,8 +182,11 @@ void MpiCommunicator::wait(Collective& collective) {
     if (through > 0)
       wait.came();
     else
-      check(!wait.over(), "{}: nothing has come from rank {} for {} s", collective.name,
-            fmt::join(collective.exchange.waiting_for(), ", "), options_.timeout.count());
+      check(!wait.over(),
+            "{}: nothing has come from rank {} for {} s; if it is not stuck, allow for longer "
+            "(comm_timeout)",
+            collective.name, fmt::join(collective.exchange.waiting_for(), ", "),
+            options_.timeout.count());
   }
 }
 
@@ -194,7 +197,10 @@ void MpiCommunicator::wait(MPI_Request request, const char* call) {
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
     if (done) return;
     advance();
-    check(!wait.over(), "gather: not every rank has come for {} s", options_.timeout.count());
+    check(!wait.over(),
+          "gather: not every rank has given its part for {} s; if none is stuck, allow for longer "
+          "(comm_timeout)",
+          options_.timeout.count());
   }
 }
 

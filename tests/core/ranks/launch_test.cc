@@ -14,12 +14,15 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-Launch launched(std::map<std::string, std::string> variables) {
-  return launch_of([&](const char* name) -> std::optional<std::string> {
+Environment environment_of(std::map<std::string, std::string> variables) {
+  return [variables](const char* name) -> std::optional<std::string> {
     auto found = variables.find(name);
     if (found == variables.end()) return std::nullopt;
     return found->second;
-  });
+  };
+}
+Launch launched(const std::map<std::string, std::string>& variables) {
+  return launch_of(environment_of(variables));
 }
 
 TEST(Launch, AProcessByItselfIsOneRank) {
@@ -31,7 +34,8 @@ TEST(Launch, AProcessByItselfIsOneRank) {
 }
 
 TEST(Launch, MpirunAndPmixAreSeen) {
-  Launch open_mpi = launched({{"OMPI_COMM_WORLD_SIZE", "4"}, {"PMIX_RANK", "1"}});
+  Launch open_mpi =
+      launched({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}, {"PMIX_RANK", "3"}});
   EXPECT_TRUE(open_mpi.by_mpi);
   EXPECT_EQ(open_mpi.size, 4);
   Launch slurm = launched({{"SLURM_JOB_ID", "7"},
@@ -41,6 +45,13 @@ TEST(Launch, MpirunAndPmixAreSeen) {
   EXPECT_TRUE(slurm.by_mpi);
   EXPECT_EQ(slurm.size, 3);
   EXPECT_EQ(launched({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}}).size, 2);
+}
+
+TEST(Launch, ARankIsKnownBeforeTheRanksJoin) {
+  EXPECT_EQ(launched_rank(environment_of({})), 0);
+  EXPECT_EQ(launched_rank(environment_of({{"OMPI_COMM_WORLD_RANK", "3"}})), 3);
+  EXPECT_EQ(launched_rank(environment_of({{"PMIX_RANK", "12"}})), 12);
+  EXPECT_EQ(launched_rank(environment_of({{"PMI_RANK", "1"}})), 1);
 }
 
 TEST(Launch, SlurmsTasksThatMpiDoesNotJoinAreRefused) {

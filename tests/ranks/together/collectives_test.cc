@@ -6,7 +6,7 @@
 #include "core/backend.h"
 #include "core/random.h"
 #include "tests/message.h"
-#include "tests/ranks/ranks.h"
+#include "tests/ranks/together/ranks.h"
 
 namespace folio {
 namespace {

@@ -1,5 +1,5 @@
-// The test program of what several processes do together: mpirun -n N test_ranks.
-#include "tests/ranks/ranks.h"
+// What several processes do together: mpirun -n N test_together.
+#include "tests/ranks/together/ranks.h"
 
 #include <gmock/gmock.h>
 
