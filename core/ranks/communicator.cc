@@ -21,7 +21,8 @@ class OneProcess : public Communicator {
 
  private:
   static Pending copy(const Array& from, Array& to) {
-    if (!from.shares_storage_with(to)) backend(to)->layout.copy_block(from, 0, to, 0, from.dim(0), 0);
+    if (!from.shares_storage_with(to))
+      backend(to)->layout.copy_block(from, 0, to, 0, from.dim(0), 0);
     return {};
   }
 
