@@ -6,6 +6,7 @@
 #include "core/cuda/staging.h"
 #include "core/cuda/status.h"
 #include "core/cuda/stream.h"
+#include "core/cuda/visible_gpu.h"
 #include "core/devices/allocator.h"
 
 namespace folio {
@@ -86,7 +87,10 @@ class CudaMemory final : public Memory {
 }  // namespace
 
 Memory& cuda_memory() {
-  static auto& operations = *new CudaMemory;  // outlives every Array, static ones included
+  static auto& operations = *[] {
+    cuda::take_own_gpu();
+    return new CudaMemory;  // outlives every Array, static ones included
+  }();
   return operations;
 }
 

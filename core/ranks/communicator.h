@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,6 +69,10 @@ class Communicator {
 
   // What each rank gave, by rank; waits. Of small things that lie on the host.
   virtual std::vector<std::string> gather(const std::string& mine) = 0;
+
+  // `lost` is called, on a thread of its own and once, when another rank is found gone: `why` names
+  // it. Only where somebody watches beside the collectives; who does not never calls it.
+  virtual void on_lost(std::function<void(const std::string& why)> lost) { (void)lost; }
 };
 
 // One rank alone.

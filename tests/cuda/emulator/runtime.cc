@@ -21,6 +21,7 @@ cudaError_t last_error = cudaSuccess;
 std::map<const void*, size_t> opted_in;  // kernel -> bytes of dynamic shared memory
 std::map<const char*, size_t> pinned;    // host memory -> bytes
 std::set<CUevent_st*> events;
+std::mutex events_mutex;  // held besides the runtime's by who changes them
 
 cudaError_t result(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
@@ -91,6 +92,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidDevice";
     case cudaErrorInvalidResourceHandle:
       return "cudaErrorInvalidResourceHandle";
+    case cudaErrorNotReady:
+      return "cudaErrorNotReady";
     case cudaErrorStreamCaptureUnsupported:
       return "cudaErrorStreamCaptureUnsupported";
   }
@@ -111,6 +114,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid device ordinal";
     case cudaErrorInvalidResourceHandle:
       return "invalid resource handle";
+    case cudaErrorNotReady:
+      return "device not ready";
     case cudaErrorStreamCaptureUnsupported:
       return "operation not permitted when stream is capturing";
   }
@@ -250,12 +255,14 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   std::scoped_lock lock(runtime_mutex());
+  std::scoped_lock changing(events_mutex);
   *event = *events.insert(new CUevent_st).first;
   return cudaSuccess;
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   std::scoped_lock lock(runtime_mutex());
+  std::scoped_lock changing(events_mutex);
   if (events.erase(event) == 0) return result(cudaErrorInvalidResourceHandle);
   delete event;
   return cudaSuccess;
@@ -265,8 +272,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   std::scoped_lock lock(runtime_mutex());
   if (!is_stream(stream) || !events.contains(event)) return result(cudaErrorInvalidResourceHandle);
   if (stream->captures()) return result(cudaErrorStreamCaptureUnsupported);
-  stream->add([event] {
-    if (events.contains(event)) event->reached = std::chrono::steady_clock::now();
+  stream->add([event, record = ++event->records] {
+    if (!events.contains(event)) return;
+    event->reached = std::chrono::steady_clock::now();
+    event->records_reached = record;
   });
   event->stream = stream;
   event->position = stream->added();
@@ -280,6 +289,13 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     if (is_stream(other)) other->run_to(position);
   });
   return cudaSuccess;
+}
+
+// Does no work, and answers while another thread waits for some.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  std::scoped_lock lock(events_mutex);
+  if (!events.contains(event)) return cudaErrorInvalidResourceHandle;
+  return event->records_reached == event->records ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

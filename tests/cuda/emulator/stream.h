@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -35,6 +36,7 @@ struct CUstream_st {
 struct CUevent_st {
   CUstream_st* stream = nullptr;  // in which it was recorded last, after that much work
   uint64_t position = 0;
+  std::atomic<uint64_t> records = 0, records_reached = 0;
   std::chrono::steady_clock::time_point reached;
 };
 

@@ -1,0 +1,41 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace folio {
+
+// A TCP socket of which no call waits longer than to its deadline.
+class Socket {
+ public:
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  Socket() = default;
+  explicit Socket(int fd);  // takes it over, and makes it non-blocking
+  ~Socket();
+  Socket(Socket&& other) noexcept;
+  Socket& operator=(Socket&& other) noexcept;
+
+  // On every address of this machine; Error where the port is taken.
+  static Socket listening(int port);
+  // Tries again until somebody listens there; Error where nobody does by the deadline.
+  static Socket connected(const std::string& host, int port, Deadline deadline);
+  // A connection that waits to be taken, if there is one.
+  std::optional<Socket> accept();
+
+  int fd() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+  // All of the bytes. Returns "", or what the other side did instead: "has ended", or "took no part
+  // in time".
+  std::string send(const void* bytes, size_t size, Deadline deadline);
+  std::string receive(void* bytes, size_t size, Deadline deadline);
+  // Up to `size` bytes that are there already; 0: none; -1: it has ended.
+  long receive_some(void* bytes, size_t size, bool leave_there = false);
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace folio

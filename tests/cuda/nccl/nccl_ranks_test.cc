@@ -1,0 +1,254 @@
+// The Communicator over NCCL: on the emulated GPU its stand-in, with several ranks of one GPU; on
+// GPUs NCCL itself, with one rank and with one a GPU.
+#include "core/cuda/nccl/nccl_ranks.h"
+
+#include <cuda_runtime.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <future>
+
+#include "core/cuda/nccl/library.h"
+#include "core/ranks/rendezvous_ranks.h"
+#include "tests/collectives.h"
+#include "tests/message.h"
+#include "tests/on_ranks.h"
+#if defined(FOLIO_HAS_EMULATOR)
+#include "tests/emulated_backend.h"
+#endif
+
+namespace folio {
+namespace {
+
+using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
+
+#if defined(FOLIO_HAS_EMULATOR)
+Device gpu() { return emulated_device(); }
+constexpr bool emulated = true;
+int gpus() { return 3; }  // of one GPU there are as many as one likes
+#else
+Device gpu() { return device_named("cuda"); }
+constexpr bool emulated = false;
+int gpus() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+#endif
+
+std::unique_ptr<Communicator> join(const Rendezvous::Place& place, seconds timeout = seconds(120)) {
+  const Communicator::Options options{.timeout = timeout};
+  const Device device = gpu();  // is this process's before NCCL is asked
+  return nccl_ranks(device, rendezvous_ranks(device, place, options), options);
+}
+
+class NcclRanks : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (gpus() == 0) GTEST_SKIP() << "no CUDA GPU";
+    const std::string without = error_of([] { cuda::nccl(); });
+    if (!without.empty()) GTEST_SKIP() << without;
+  }
+
+  // With one rank, and with several where there are as many GPUs.
+  static void on_communicators(const std::function<void(Communicator&)>& body) {
+    auto run = [&](const Rendezvous::Place& place) {
+      const auto ranks = join(place);
+      EXPECT_EQ(ranks->rank(), place.rank);
+      EXPECT_EQ(ranks->size(), place.size);
+      EXPECT_EQ(ranks->device(), gpu());
+      body(*ranks);
+    };
+    if (gpus() == 1)
+      on_ranks({1}, run);
+    else
+      on_ranks({1, gpus()}, run);
+  }
+
+  void need_several() {
+    if (gpus() < 2) GTEST_SKIP() << "needs two GPUs";
+  }
+};
+
+TEST_F(NcclRanks, AllReduce) {
+  on_communicators([](Communicator& ranks) {
+    collectives::all_reduce<float>(ranks);
+    collectives::all_reduce<double>(ranks);
+  });
+}
+
+TEST_F(NcclRanks, ReduceScatter) {
+  on_communicators([](Communicator& ranks) {
+    collectives::reduce_scatter<float>(ranks);
+    collectives::reduce_scatter<double>(ranks);
+  });
+}
+
+TEST_F(NcclRanks, AllGather) {
+  on_communicators([](Communicator& ranks) {
+    collectives::all_gather<float>(ranks);
+    collectives::all_gather<int32_t>(ranks);
+  });
+}
+
+TEST_F(NcclRanks, Broadcast) {
+  on_communicators([](Communicator& ranks) {
+    collectives::broadcast<double>(ranks);
+    collectives::broadcast<int32_t>(ranks);
+  });
+}
+
+TEST_F(NcclRanks, OtherWorkOfTheDeviceTakesItsTurn) {
+  on_communicators(collectives::between_other_work);
+}
+
+TEST_F(NcclRanks, SeveralArePendingAtOnce) { on_communicators(collectives::several_pending); }
+
+TEST_F(NcclRanks, MemoryOfAPendingThatWasDroppedIsNotUsedBeforeItIsDone) {
+  on_communicators(collectives::dropped);
+}
+
+TEST_F(NcclRanks, TheSameBytesTwiceAndOnAllRanks) {
+  on_communicators([](Communicator& ranks) {
+    collectives::same_bytes<float>(ranks);
+    collectives::same_bytes<double>(ranks);
+  });
+}
+
+TEST_F(NcclRanks, Gather) { on_communicators(collectives::gather); }
+
+// The host asks for a collective and goes on; only who reads the result waits.
+TEST_F(NcclRanks, TheHostDoesNotWait) {
+  if (!emulated) GTEST_SKIP() << "a GPU may be faster than the host";
+  on_ranks({2}, [](const Rendezvous::Place& place) {
+    const auto ranks = join(place);
+    Array x = full({1000}, 1, DType::f32, gpu());
+    Pending pending = ranks->all_reduce(x);
+    EXPECT_FALSE(pending.done());
+    pending.wait();
+    Pending other = ranks->all_reduce(x);
+    EXPECT_FALSE(other.done());
+    other.wait();
+    EXPECT_EQ(to_vector<float>(x), std::vector<float>(1000, 4));
+  });
+}
+
+// What a call says after the others have failed it; the array's values are worth nothing then.
+std::string failure_of(Communicator& ranks) {
+  Array x = full({1000}, 1, DType::f32, gpu());
+  return message_of([&] {
+    ranks.all_reduce(x).wait();
+    to_vector<float>(x);  // waits for the device, which waits for the other ranks
+    ranks.progress();
+  });
+}
+
+TEST_F(NcclRanks, ARankThatHangsEndsTheWaitOfTheOthers) {
+  need_several();
+  if (const auto place = this_rank()) {
+    const auto ranks = join(*place, seconds(place->rank == 1 ? 120 : 2));
+    if (place->rank == 1) {  // takes no part, until all others have ended
+      std::promise<std::string> others;
+      Rendezvous again({place->rank, place->size, place->host, place->port}, seconds(120));
+      again.gather("");
+      raise(SIGKILL);
+    }
+    const std::string message = failure_of(*ranks);
+    EXPECT_THAT(message, AllOf(HasSubstr(fmt::format("rank {} of {}", place->rank, place->size)),
+                               HasSubstr("all_reduce of float32 [1000]"),
+                               HasSubstr("took no part for 2 s"), HasSubstr("comm_timeout")));
+    for (auto& call : std::vector<std::function<void()>>{
+             [&] { ranks->progress(); }, [&] { ranks->gather(""); },
+             [&] { ranks->broadcast(full({1}, 1, DType::f32, gpu()), 0); }})
+      EXPECT_EQ(message_of(call), message) << "every call from then on";
+    Rendezvous again({place->rank, place->size, place->host, place->port}, seconds(120));
+    again.gather("");
+    return;
+  }
+  const std::vector<RankEnd> ends = run_ranks(gpus());
+  for (size_t rank = 0; rank < ends.size(); ++rank)
+    EXPECT_TRUE(rank == 1 || ends[rank].ok()) << ends[rank].output;
+}
+
+TEST_F(NcclRanks, ARankThatIsKilledIsFoundLongBeforeTheTimeout) {
+  need_several();
+  if (const auto place = this_rank()) {
+    const auto ranks = join(*place, seconds(600));
+    if (place->rank == 1) raise(SIGKILL);
+    // NCCL says that a connection broke, the rendezvous whose it was; one of them is the first.
+    EXPECT_THAT(failure_of(*ranks), testing::AnyOf(HasSubstr("remote process exited"),
+                                                   HasSubstr("has ended"), HasSubstr("gave up")));
+    return;
+  }
+  const std::vector<RankEnd> ends = run_ranks(gpus());
+  for (size_t rank = 0; rank < ends.size(); ++rank)
+    EXPECT_TRUE(rank == 1 || ends[rank].ok()) << ends[rank].output;
+}
+
+TEST_F(NcclRanks, ARankThatGivesUpDoesNotWaitForTheOthers) {
+  need_several();
+  if (const auto place = this_rank()) {
+    if (place->rank == 1) {
+      EXPECT_EQ(message_of([&] {
+                  const auto ranks = join(*place, seconds(600));
+                  Array x = full({1000}, 1, DType::f32, gpu());
+                  Pending pending = ranks->all_reduce(x);
+                  fail("the disk is full");
+                }),
+                "the disk is full");
+      return;
+    }
+    const auto ranks = join(*place, seconds(600));
+    EXPECT_NE(failure_of(*ranks), "");
+    return;
+  }
+  for (const RankEnd& end : run_ranks(gpus())) EXPECT_TRUE(end.ok()) << end.output;
+}
+
+TEST_F(NcclRanks, ARankThatDoesNotComeIsWaitedForNoLongerThanTheTimeout) {
+  need_several();
+  if (const auto place = this_rank()) {
+    const Communicator::Options options{.timeout = seconds(place->rank == 1 ? 120 : 2)};
+    auto host = rendezvous_ranks(gpu(), *place, options);
+    if (place->rank == 1) {  // as if it had begun: it has NCCL, and is given the id
+      host->gather("NCCL " + cuda::nccl_version());
+      host->gather("");
+      message_of([&] { host->gather(""); });  // until another gives up
+      return;
+    }
+    EXPECT_THAT(message_of([&] { nccl_ranks(gpu(), std::move(host), options); }),
+                AllOf(HasSubstr("making a communicator"), HasSubstr("took no part for 2 s")));
+    return;
+  }
+  for (const RankEnd& end : run_ranks(2)) EXPECT_TRUE(end.ok()) << end.output;
+}
+
+TEST_F(NcclRanks, AnotherNcclOrNoneIsNamedOnAllRanks) {
+  need_several();
+  if (const auto place = this_rank()) {
+    auto host = rendezvous_ranks(gpu(), *place, {});
+    if (place->rank == 1) {
+      host->gather("no NCCL: libnccl.so.2: cannot open");
+      return;
+    }
+    EXPECT_THAT(message_of([&] { nccl_ranks(gpu(), std::move(host), {}); }),
+                HasSubstr("rank 1 no NCCL: libnccl.so.2: cannot open: all need the same"));
+    return;
+  }
+  for (const RankEnd& end : run_ranks(2)) EXPECT_TRUE(end.ok()) << end.output;
+}
+
+TEST_F(NcclRanks, ARecordingHasNoPartOfOtherRanks) {
+  on_ranks({1}, [](const Rendezvous::Place& place) {
+    const auto ranks = join(place);
+    Array x = full({10}, 1, DType::f32, gpu());
+    EXPECT_THAT(
+        message_of([&] { backend(x)->recorder.record([&] { ranks->all_reduce(x).wait(); }); }),
+        HasSubstr("all_reduce of float32 [10]: a recording has no part"));
+  });
+}
+
+}  // namespace
+}  // namespace folio
