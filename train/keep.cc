@@ -5,6 +5,7 @@
 #include <set>
 
 #include "checkpoint/model_file.h"
+#include "core/ranks/leave.h"
 #include "train/ranks/shared_state.h"
 
 namespace folio {
@@ -13,6 +14,9 @@ namespace {
 void save_last(Run& run, const CheckpointFile& state) {
   save_together(last_checkpoint(run.options.out_dir), state, run.ranks.get());
   run.saved_iter = run.iter;
+  if (run.ranks)
+    set_last_words(last_good_state(run) +
+                   " Go on with --init_from=resume, on any number of ranks.");
 }
 
 // Calls `attempt`; what fails, a full disk say, is said and no more.

@@ -94,13 +94,13 @@ Array row_of_this_rank(Run& run) {
   const int64_t micros = run.options.gradient_accumulation_steps;
   std::vector<float> row(size_t(loss_columns + micros));
   Array losses;
+  ranks.begin();
   try {
     throw_if_stopped();
     losses = accumulate_gradients(run);
   } catch (const Interrupted&) {
     row[norm_column] = NAN;
     row[stop_column] = 1;
-    ranks.send_from_now_on();
   }
   ranks.finish_gradients(losses.defined());
   row[save_column] = take_save_request();
@@ -162,7 +162,7 @@ Array accumulate_gradients(Run& run) {
   const int64_t micros = options.gradient_accumulation_steps, B = options.batch_size,
                 T = options.model.block_size;
   Array losses({micros}, DType::f32, device);
-  if (ranks) ranks->begin(), backend(losses)->elementwise.fill(losses, 0);
+  if (ranks) backend(losses)->elementwise.fill(losses, 0);  // other ranks' micro-batches
   for (int64_t micro = 0; micro < micros; ++micro) {
     if (ranks && !ranks->has(micro)) {  // another draws these sequences and masks
       run.batches.skip(B, T);

@@ -100,7 +100,7 @@ int compare_command(int argc, char** argv) {
     runs.push_back(read_run(folder));
     head.values.push_back(folder);
   }
-  if (options.plot == "on" || (options.plot == "auto" && isatty(STDOUT_FILENO) == 1))
+  if (options.plot == "on" || (options.plot == "auto" && output_is_terminal()))
     say("{}", plot_of(runs));
   say("{}", table(result_rows(runs), head));
   if (const std::vector<ComparedRow> differing = differing_rows(runs); !differing.empty()) {

@@ -60,7 +60,7 @@ double epochs(const Run& run, int64_t iterations) {
 
 }  // namespace
 
-TrainTerminal::TrainTerminal() : live_(isatty(STDOUT_FILENO) == 1) {}
+TrainTerminal::TrainTerminal() : live_(output_is_terminal()) {}
 
 void TrainTerminal::print(const std::string& text) {
   output_([&] { write_output(text); });

@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <string>
 
 #include "core/process/stop.h"
 
@@ -37,6 +40,16 @@ void write_output(std::string_view text) {
 }
 
 void write_aside(std::string_view text) noexcept { write_to(STDERR_FILENO, text); }
+
+bool output_is_terminal() {
+  if (isatty(STDOUT_FILENO) != 1) return false;
+  if (!getenv("OMPI_COMM_WORLD_SIZE")) return true;
+  // Its parent, on this host, is mpirun, or mpirun's helper, whose output is no terminal.
+  const std::string output = fmt::format("/proc/{}/fd/1", getppid());
+  std::error_code none;
+  const std::string file = std::filesystem::read_symlink(output, none);
+  return file.starts_with("/dev/pts/") || file.starts_with("/dev/tty");
+}
 
 int terminal_width(int fd) {
   winsize size{};

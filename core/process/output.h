@@ -23,6 +23,10 @@ void note(fmt::format_string<Args...> text, Args&&... args) {
   write_aside(fmt::format(text, std::forward<Args>(args)...));
 }
 
+// Whether what is written to standard output is seen on a terminal. mpirun lends its processes one
+// and passes on what they write there, so that its own output counts.
+bool output_is_terminal();
+
 // The columns of the terminal that `fd` is; 80 where it is none, or does not tell.
 int terminal_width(int fd);
 

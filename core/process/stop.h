@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <utility>
 
 namespace folio {
 
@@ -46,7 +47,20 @@ class Interruptible {
   }
 
  private:
+  friend class Uninterruptible;
   inline static thread_local int depth_ = 0;
+};
+
+// While one lives, this thread's loops run to their end again: around what others wait for.
+class Uninterruptible {
+ public:
+  Uninterruptible() : depth_(std::exchange(Interruptible::depth_, 0)) {}
+  ~Uninterruptible() { Interruptible::depth_ = depth_; }
+  Uninterruptible(const Uninterruptible&) = delete;
+  Uninterruptible& operator=(const Uninterruptible&) = delete;
+
+ private:
+  const int depth_;
 };
 
 }  // namespace folio

@@ -78,6 +78,7 @@ void DataParallel::send_from_now_on() { sending_ = true; }
 
 // The gradient of one backward is whole.
 void DataParallel::arrived(size_t i) {
+  Uninterruptible scope;  // the others wait for what is sent here
   const Arena::Segment& segment = arena_.segments[i];
   if (const Array& grad = segment.parameter->grad(); grad.defined()) {
     Array place = gradient_at(segment);
