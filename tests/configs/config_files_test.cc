@@ -89,7 +89,8 @@ std::map<std::string, OptionValues> nanogpts() {
 // folio's recipe -> the file whose model and batch it trains.
 const std::map<std::string, std::string> kRecipes{
     {"shakespeare_fast.toml", "train_shakespeare_char_cpu.toml"},
-    {"shakespeare_best.toml", "train_shakespeare_char_cpu.toml"}};
+    {"shakespeare_best.toml", "train_shakespeare_char_cpu.toml"},
+    {"shakespeare_char_best.toml", "train_shakespeare_char.toml"}};
 
 OptionValues read_config(const std::string& name) {
   std::vector<std::string> args{source_path("configs/" + name)};
