@@ -151,6 +151,7 @@ inline void dropped(Communicator& ranks) {
     Array y = full({3000}, 2, DType::f32, ranks.device());  // x's memory
     Array z = backend(y)->elementwise.add(y, y);
     EXPECT_EQ(to_vector<float>(z), std::vector<float>(3000, 4));
+    ranks.gather("");  // behind all collectives
     EXPECT_EQ(to_vector<float>(y), std::vector<float>(3000, 2));
   }
 }

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <future>
+#include <cstdlib>
 
 #include "core/cuda/nccl/library.h"
 #include "core/ranks/rendezvous_ranks.h"
@@ -33,6 +33,10 @@ int gpus() { return 3; }  // of one GPU there are as many as one likes
 Device gpu() { return device_named("cuda"); }
 constexpr bool emulated = false;
 int gpus() {
+  if (const auto place = this_rank()) {
+    gpu();  // takes its own, which is to be CUDA's first call
+    return place->size;
+  }
   int count = 0;
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
@@ -150,7 +154,6 @@ TEST_F(NcclRanks, ARankThatHangsEndsTheWaitOfTheOthers) {
   if (const auto place = this_rank()) {
     const auto ranks = join(*place, seconds(place->rank == 1 ? 120 : 2));
     if (place->rank == 1) {  // takes no part, until all others have ended
-      std::promise<std::string> others;
       Rendezvous again({place->rank, place->size, place->host, place->port}, seconds(120));
       again.gather("");
       raise(SIGKILL);
@@ -238,6 +241,11 @@ TEST_F(NcclRanks, AnotherNcclOrNoneIsNamedOnAllRanks) {
     return;
   }
   for (const RankEnd& end : run_ranks(2)) EXPECT_TRUE(end.ok()) << end.output;
+}
+
+TEST_F(NcclRanks, TheSwitchTakesNoSums) {
+  ASSERT_EQ(cuda::nccl_version().substr(0, 2), "2.");
+  EXPECT_STREQ(std::getenv("NCCL_NVLS_ENABLE"), "0");
 }
 
 TEST_F(NcclRanks, ARecordingHasNoPartOfOtherRanks) {
