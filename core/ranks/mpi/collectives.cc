@@ -51,7 +51,7 @@ class Sum : public std::enable_shared_from_this<Sum> {
         mine_(mine),
         sum_(sum),
         bytes_(bytes),
-        slots_(std::min(pieces_of(bytes), most_slots)),
+        slots_(std::min(pieces_of(bytes), std::max<int64_t>(2, all_slots / (place.size - 1)))),
         missing_(size_t(slots_)) {}
   void start() {
     slot_bytes_ = std::min(bytes_, piece_bytes);
@@ -61,7 +61,9 @@ class Sum : public std::enable_shared_from_this<Sum> {
   std::function<void(Piece piece, int64_t p)> summed;  // called for each, if set
 
  private:
-  static constexpr int64_t most_slots = 4;
+  // What may be on its way to one rank at once, in pieces: 8 MiB, for a request for the next piece
+  // waits behind what its own side has queued for the network, often some 20 ms of 1 Gbit/s.
+  static constexpr int64_t all_slots = 16;
 
   char* slot(int64_t p, int rank) {
     return collective_.scratch.data() + ((p % slots_) * place_.size + rank) * slot_bytes_;
