@@ -31,35 +31,39 @@ double activations(const GptConfig& c, const TrainOptions& o) {
 }
 
 // Weights and, to train them, gradients, both moments (Muon's matrices have one), their average.
-double state(const GptConfig& c, const TrainOptions& o) {
+// Ranks that share the moments out have their part of the gradients' sums besides.
+double state(const GptConfig& c, const TrainOptions& o, int ranks) {
   if (o.eval_only) return 4 * parameters(c);
-  double hidden = double(c.n_layer) * 12 * double(c.n_embd) * double(c.n_embd);
-  return (4 + 4 + 8 + (o.ema > 0 ? 4 : 0)) * parameters(c) -
-         (o.optimizer == "muon" ? 4 * hidden : 0);
+  const double hidden = double(c.n_layer) * 12 * double(c.n_embd) * double(c.n_embd);
+  const double moments = 8 * parameters(c) - (o.optimizer == "muon" ? 4 * hidden : 0);
+  const bool shared = ranks > 1 && o.zero_stage > 0;
+  return (4 + 4 + (o.ema > 0 ? 4 : 0)) * parameters(c) +
+         (shared ? (moments + 4 * parameters(c)) / ranks : moments);
 }
 
 }  // namespace
 
-double training_bytes(const GptConfig& model, const TrainOptions& options) {
-  double all = state(model, options);
+double training_bytes(const GptConfig& model, const TrainOptions& options, int ranks) {
+  double all = state(model, options, ranks);
   if (options.eval_only) return all;
   double batch = activations(model, options), gradients = 4 * parameters(model);
   // Unless earlier micro-batches left some, gradients come as the activations go.
-  bool together = options.gradient_accumulation_steps > 1;
+  bool together = options.gradient_accumulation_steps > 1 || ranks > 1;
   return all + batch - (together ? 0 : std::min(batch, gradients));
 }
 
-void check_fits(const GptConfig& model, const TrainOptions& options) {
-  std::string what = fmt::format(
-      "n_layer={}, n_embd={} and a vocabulary of {}: {:.2f}M parameters take {}", model.n_layer,
-      model.n_embd, model.vocab_size, parameters(model) / 1e6, in_megabytes(state(model, options)));
+void check_fits(const GptConfig& model, const TrainOptions& options, int ranks) {
+  std::string what =
+      fmt::format("n_layer={}, n_embd={} and a vocabulary of {}: {:.2f}M parameters take {}",
+                  model.n_layer, model.n_embd, model.vocab_size, parameters(model) / 1e6,
+                  in_megabytes(state(model, options, ranks)));
   if (!options.eval_only)
     what += fmt::format(" in training, batch_size={} of block_size={} tokens {}; together they",
                         options.batch_size, options.model.block_size,
                         in_megabytes(activations(model, options)));
   const Device device = device_named(options.device);
   double held = double(backend(device)->memory.use().live);
-  check_memory(device, std::max(0.0, training_bytes(model, options) - held), what,
+  check_memory(device, std::max(0.0, training_bytes(model, options, ranks) - held), what,
                "make one of them smaller, or try --dtype=bfloat16 or --recompute=true");
 }
 

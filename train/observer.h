@@ -8,6 +8,7 @@ struct Step {
   int64_t iter = 0;
   double loss = 0;       // the mean of its micro-batches
   double grad_norm = 0;  // L2, before clipping
+  double waited = 0;     // seconds of it in which this process waited for the other ranks
 };
 
 enum class Finish { done, interrupted, early_stop };

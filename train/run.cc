@@ -85,6 +85,7 @@ Run::Run(Start start)
       data_digest_(dataset_digest(data)),
       resumed_(start.resumed.has_value()) {
   const Device device = device_named(options.device);
+  const int processes = start.ranks ? start.ranks->size() : 1;
   bool nanogpt = !resumed_ && is_torch_file(options.init_from);
   std::optional<CheckpointFile> file = std::move(start.resumed);
   if (nanogpt) {
@@ -97,12 +98,12 @@ Run::Run(Start start)
     model->context().random = {uint64_t(options.seed)};
   } else if (options.init_from == "scratch") {
     options.model.vocab_size = data.meta.tokenizer->vocab_size();
-    check_fits(options.model, options);
+    check_fits(options.model, options, processes);
     model = std::make_unique<Gpt>(options.model, device, uint64_t(options.seed));
   } else {
     model = pretrained(options, origins, data.meta, notes);
   }
-  check_fits(model->config(), options);
+  check_fits(model->config(), options, processes);
   Context& context = model->context();
   context.dtype = dtype_named(options.dtype);
   context.training = true;

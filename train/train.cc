@@ -120,7 +120,7 @@ Step step_of_ranks(Run& run) {
   backend(rows)->layout.copy_block(rows, norm_column, shares, 0, 1, 1);
   const Array norm = backend(shares)->optimizer.norm(std::vector{shares});
   apply_gradients(run, norm, {norm, rows});
-  Step step{.iter = run.iter, .grad_norm = item(norm)};
+  Step step{.iter = run.iter, .grad_norm = item(norm), .waited = ranks.waited()};
   const std::vector<float> values = to_vector<float>(rows);
   const int64_t columns = rows.dim(1);
   auto sum = [&](int64_t column) {

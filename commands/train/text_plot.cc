@@ -174,8 +174,8 @@ PlotStyle style_of_output() {
     style.unicode = false;
   }
   const char *no_color = std::getenv("NO_COLOR"), *term = std::getenv("TERM");
-  style.color = output_is_terminal() && (!no_color || !*no_color) && term &&
-                std::string_view(term) != "dumb";
+  style.color =
+      output_is_terminal() && (!no_color || !*no_color) && term && std::string_view(term) != "dumb";
   return style;
 }
 

@@ -33,6 +33,7 @@ void Report::start(Run& run) {
   const TrainOptions& o = run.options;
   tokens_per_iteration_ = double(o.gradient_accumulation_steps * o.batch_size * o.model.block_size);
   flops_per_iteration_ = run.model->training_flops_per_token() * tokens_per_iteration_;
+  ranks_ = run.ranks ? run.ranks->size() : 1;
   first_ = run.iter;
   writes_ = !o.eval_only;
   shows_text_ = o.plot == "on" || (o.plot == "auto" && terminal_.live());
@@ -106,9 +107,10 @@ void Report::not_saved(const std::exception& error) {
 }
 
 Pace Report::pace() const {
-  Pace pace{step_seconds_, tokens_per_iteration_ / step_seconds_, {}};
+  Pace pace{step_seconds_, tokens_per_iteration_ / step_seconds_};
+  if (ranks_ > 1) pace.share_waited = waited_seconds_ / step_seconds_;
   if (peak_flops_ > 0 && steps_ >= 5)
-    pace.share_of_peak = flops_per_iteration_ / step_seconds_ / peak_flops_;
+    pace.share_of_peak = flops_per_iteration_ / step_seconds_ / peak_flops_ / ranks_;
   return pace;
 }
 
@@ -116,7 +118,9 @@ void Report::stepped(const Run& run, const Step& step) {
   const Clock::time_point now = Clock::now();
   const double taken = seconds(now - last_step_);
   last_loss_ = step.loss;
-  step_seconds_ = steps_++ < 5 ? taken : 0.9 * step_seconds_ + 0.1 * taken;
+  const double smooth = steps_++ < 5 ? 0 : 0.9;
+  step_seconds_ = smooth * step_seconds_ + (1 - smooth) * taken;
+  waited_seconds_ = smooth * waited_seconds_ + (1 - smooth) * step.waited;
   const bool logged = step.iter % run.options.log_interval == 0;
   if (logged) {
     LogRow row{.iter = step.iter,

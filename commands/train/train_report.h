@@ -50,6 +50,8 @@ class Report : public Observer {
   int64_t steps_ = 0;          // by this process
   double last_loss_ = 0;       // of the last of them
   double step_seconds_ = 0;    // smoothed, evaluations not counted
+  double waited_seconds_ = 0;  // of these, for the other ranks
+  int ranks_ = 1;
   double seconds_before_ = 0;  // that the run took in earlier processes
   Clock::time_point started_, last_step_, last_shown_;
 };

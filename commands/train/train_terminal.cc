@@ -49,6 +49,11 @@ std::string best_loss(const Run& run) {
                                           : "no val loss after iteration 0";
 }
 
+// ", 12 % of peak"; empty where there is no share.
+std::string percent(const std::optional<double>& share, const char* what) {
+  return share ? fmt::format(", {:.0f} % {}", 100 * *share, what) : "";
+}
+
 int64_t tokens_per_iteration(const TrainOptions& o) {
   return o.gradient_accumulation_steps * o.batch_size * o.model.block_size;
 }
@@ -114,10 +119,9 @@ void TrainTerminal::saved(const std::filesystem::path& path) {
 
 void TrainTerminal::stepped(const Run& run, const Step& step, const Pace& pace) {
   if (live_) return print("\r\033[K" + progress(run, step, pace));
-  std::string share =
-      pace.share_of_peak ? fmt::format(", {:.0f} % of peak", 100 * *pace.share_of_peak) : "";
-  print(fmt::format("iter {}: loss {:.4f}, time {:.2f}ms, {:.0f} tokens/s{}\n", step.iter,
-                    step.loss, pace.step_seconds * 1e3, pace.tokens_per_second, share));
+  print(fmt::format("iter {}: loss {:.4f}, time {:.2f}ms, {:.0f} tokens/s{}{}\n", step.iter,
+                    step.loss, pace.step_seconds * 1e3, pace.tokens_per_second,
+                    percent(pace.share_of_peak, "of peak"), percent(pace.share_waited, "waiting")));
 }
 
 // What fits the terminal, the least important left out first.
@@ -132,8 +136,8 @@ std::string TrainTerminal::progress(const Run& run, const Step& step, const Pace
   std::vector<Part> parts{{0, fmt::format("iter {}: loss {:.4f}", step.iter, step.loss)},
                           {5, fmt::format(", time {:.2f}ms", pace.step_seconds * 1e3)},
                           {4, fmt::format(", {:.0f} tokens/s", pace.tokens_per_second)}};
-  if (pace.share_of_peak)
-    parts.push_back({6, fmt::format(", {:.0f} % of peak", 100 * *pace.share_of_peak)});
+  parts.push_back({6, percent(pace.share_of_peak, "of peak")});
+  parts.push_back({6, percent(pace.share_waited, "waiting")});
   parts.push_back({2, fmt::format(", epoch {:.2f}", epochs(run, step.iter + 1))});
   if (next <= o.max_iters)
     parts.push_back({3, fmt::format(", evaluates and saves in {}", in(next))});

@@ -13,6 +13,7 @@ struct Pace {
   double step_seconds = 0;  // of an iteration, smoothed
   double tokens_per_second = 0;
   std::optional<double> share_of_peak = {};  // of the machine's measured multiply-adds
+  std::optional<double> share_waited = {};   // of the time, for the other ranks
 };
 
 // What a run says on standard output: nanoGPT's lines and, on a terminal, a line that is rewritten

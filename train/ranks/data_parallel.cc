@@ -1,13 +1,17 @@
 #include "train/ranks/data_parallel.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
+#include <limits>
 
 #include "core/process/stop.h"
 
 namespace folio {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 void copy(const Array& from, Array to) {
   const int64_t n = from.size();
@@ -72,6 +76,7 @@ void DataParallel::begin() {
   for (const Arena::Bucket& bucket : arena_.buckets) waits_for_.push_back(bucket.segments);
   sending_ = false;
   sent_ = 0;
+  waited_ = 0;
 }
 
 void DataParallel::send_from_now_on() { sending_ = true; }
@@ -116,8 +121,27 @@ void DataParallel::finish_gradients(bool whole) {
     check(has_gradient_[i], "parameter {} got no gradient; is it used in the loss?",
           arena_.segments[i].name);
   while (sent_ < arena_.buckets.size()) send(arena_.buckets[sent_++]);
+  wait_for_all();
+}
+
+void DataParallel::wait_for_all() {
+  const auto begin = Clock::now();
   for (Pending& pending : pending_) pending.wait();
   pending_.clear();
+  waited_ += std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double DataParallel::time_exchange() {
+  double shortest = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 3; ++i) {
+    ranks_.gather("");  // all begin together
+    begin();
+    finish_gradients(false);
+    gather_parameters();
+    ranks_.gather("");
+    shortest = std::min(shortest, waited());
+  }
+  return shortest;
 }
 
 Array DataParallel::share_of_norm() const {
@@ -136,8 +160,7 @@ void DataParallel::gather_parameters() {
     pending_.push_back(ranks_.all_gather(parameters_.slice(begin, begin + piece),
                                          parameters_.slice(bucket.begin, bucket.end)));
   }
-  for (Pending& pending : pending_) pending.wait();
-  pending_.clear();
+  wait_for_all();
 }
 
 const Arena::Segment& DataParallel::segment_of(const std::string& parameter) const {
@@ -166,7 +189,8 @@ Array DataParallel::whole(const std::string& parameter, const Array& part) {
 
 Array DataParallel::gather(const Array& row) {
   Array rows({int64_t(size()), row.size()}, row.dtype(), row.device());
-  ranks_.all_gather(row, rows.reshape({rows.size()})).wait();
+  pending_.push_back(ranks_.all_gather(row, rows.reshape({rows.size()})));
+  wait_for_all();
   return rows;
 }
 

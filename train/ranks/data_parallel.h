@@ -64,6 +64,11 @@ class DataParallel {
   // The sums over the ranks of the n numbers that `compute` gives: exact where no two ranks have
   // one that is not 0. If one was asked to stop on the way, Interrupted on all.
   std::vector<double> sum_of_shares(size_t n, const std::function<std::vector<double>()>& compute);
+  // Seconds since `begin` in which the host waited for the others.
+  double waited() const { return waited_; }
+  // Seconds that an iteration's exchange takes when nothing hides it: the shortest of three.
+  double time_exchange();
+
   // What the last step found: one rank was asked to save (SIGUSR1), so all do.
   bool all_save = false;
   // What a rank throws once it knows that another was asked to stop.
@@ -76,6 +81,7 @@ class DataParallel {
  private:
   void arrived(size_t segment);
   void send_ready();
+  void wait_for_all();
   void send(const Arena::Bucket& bucket);
   const Arena::Segment& segment_of(const std::string& parameter) const;
   Array gradient_at(const Arena::Segment& segment) const;
@@ -94,6 +100,7 @@ class DataParallel {
   bool sending_ = false;
   size_t sent_ = 0;  // buckets
   std::vector<Pending> pending_;
+  double waited_ = 0;
 };
 
 }  // namespace folio
