@@ -58,18 +58,22 @@ void all_reduce(Communicator& ranks) {
   }
 }
 
+// Apart, and in place.
 template <class T>
 void reduce_scatter(Communicator& ranks) {
   for (int64_t n : sizes) {
     const int64_t all = n * ranks.size();
-    const std::vector<T> mine = whole_numbers<T>(all, ranks.rank());
-    Array x = to_array(mine, {all}, ranks.device());
-    Array shard = full({n}, -1, dtype_of<T>, ranks.device());
-    ranks.reduce_scatter(x, shard).wait();
-    EXPECT_EQ(to_vector<T>(shard),
-              part(sum_of_all<T>(all, ranks.size()), n * ranks.rank(), n * (ranks.rank() + 1)))
-        << n;
-    EXPECT_EQ(to_vector<T>(x), mine) << "x is left as it is";
+    std::vector<T> mine = whole_numbers<T>(all, ranks.rank());
+    const int64_t begin = n * ranks.rank(), end = begin + n;
+    const std::vector<T> sum = part(sum_of_all<T>(all, ranks.size()), begin, end);
+    for (bool in_place : {false, true}) {
+      Array x = to_array(mine, {all}, ranks.device());
+      Array shard = in_place ? x.slice(begin, end) : full({n}, -1, dtype_of<T>, ranks.device());
+      ranks.reduce_scatter(x, shard).wait();
+      EXPECT_EQ(to_vector<T>(shard), sum) << n << (in_place ? ", in place" : "");
+      if (in_place) std::ranges::copy(sum, mine.begin() + begin);
+      EXPECT_EQ(to_vector<T>(x), mine) << "the rest of x is left as it is";
+    }
   }
 }
 

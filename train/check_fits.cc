@@ -31,14 +31,14 @@ double activations(const GptConfig& c, const TrainOptions& o) {
 }
 
 // Weights and, to train them, gradients, both moments (Muon's matrices have one), their average.
-// Ranks that share the moments out have their part of the gradients' sums besides.
+// Ranks may share the moments out.
 double state(const GptConfig& c, const TrainOptions& o, int ranks) {
   if (o.eval_only) return 4 * parameters(c);
   const double hidden = double(c.n_layer) * 12 * double(c.n_embd) * double(c.n_embd);
   const double moments = 8 * parameters(c) - (o.optimizer == "muon" ? 4 * hidden : 0);
   const bool shared = ranks > 1 && o.zero_stage > 0;
   return (4 + 4 + (o.ema > 0 ? 4 : 0)) * parameters(c) +
-         (shared ? (moments + 4 * parameters(c)) / ranks : moments);
+         (shared ? moments / ranks : moments);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "core/process/stop.h"
@@ -28,6 +29,19 @@ int write_to(int fd, std::string_view text) {
   return 0;
 }
 
+// Where the standard output of a process of this user goes; "" if that cannot be seen.
+std::string output_of(const std::string& process) {
+  std::error_code none;
+  return std::filesystem::read_symlink("/proc/" + process + "/fd/1", none);
+}
+
+std::string parent_of(const std::string& process) {
+  std::ifstream file("/proc/" + process + "/status");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("PPid:")) return line.substr(line.find_first_of("0123456789"));
+  return "0";
+}
+
 }  // namespace
 
 void write_output(std::string_view text) {
@@ -44,10 +58,11 @@ void write_aside(std::string_view text) noexcept { write_to(STDERR_FILENO, text)
 bool output_is_terminal() {
   if (isatty(STDOUT_FILENO) != 1) return false;
   if (!getenv("OMPI_COMM_WORLD_SIZE")) return true;
-  // Its parent, on this host, is mpirun, or mpirun's helper, whose output is no terminal.
-  const std::string output = fmt::format("/proc/{}/fd/1", getppid());
-  std::error_code none;
-  const std::string file = std::filesystem::read_symlink(output, none);
+  // The nearest process above that writes to another place is mpirun, or its helper on this host.
+  const std::string own = output_of("self");
+  std::string process = std::to_string(getppid());
+  while (output_of(process) == own) process = parent_of(process);
+  const std::string file = output_of(process);
   return file.starts_with("/dev/pts/") || file.starts_with("/dev/tty");
 }
 

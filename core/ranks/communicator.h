@@ -56,8 +56,8 @@ class Communicator {
 
   // x, f32 or f64 = the sum over the ranks of x
   virtual Pending all_reduce(Array x) = 0;
-  // x [size n], shard [n], f32 or f64: shard = elements [rank n, (rank + 1) n) of the sum of x; x
-  // is left as it is
+  // x [size n], shard [n], f32 or f64: shard = elements [rank n, (rank + 1) n) of the sum of x. It
+  // may be that part of x itself; the rest of x is left as it is.
   virtual Pending reduce_scatter(Array x, Array shard) = 0;
   // shard [n], x [size n], any dtype: elements [r n, (r + 1) n) of x = rank r's shard, which may be
   // that part of x itself

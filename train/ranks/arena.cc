@@ -119,9 +119,7 @@ std::vector<Part> parts_of(const Arena& arena, int rank, const Array& gradients)
     const auto [begin, end] = part_range(arena, segment, rank);
     if (begin >= end) continue;
     Part part{segment.name, segment.parameter, begin, end};
-    const Arena::Bucket& bucket = arena.buckets[segment.bucket];
-    const int64_t in_piece = segment.begin + begin - bucket.begin - rank * arena.piece(bucket);
-    const int64_t at = bucket.begin / arena.ranks + in_piece;  // behind the pieces of those before
+    const int64_t at = segment.begin + begin;
     part.gradient = gradients.slice(at, at + end - begin).reshape(part.shape());
     parts.push_back(std::move(part));
   }

@@ -38,8 +38,8 @@ Arena arrange(Module& module, int ranks, int64_t bucket_size, bool whole);
 
 // The elements [first, second) of a parameter that lie in the piece of `rank`; none: not in order.
 std::pair<int64_t, int64_t> part_range(const Arena& arena, const Arena::Segment& segment, int rank);
-// What rank `rank` updates of each parameter, whose gradients are at their place in `gradients`:
-// the pieces of that rank, one behind the other.
+// What rank `rank` updates of each parameter, whose gradients are at their place in `gradients`,
+// the arena's.
 std::vector<Part> parts_of(const Arena& arena, int rank, const Array& gradients);
 
 }  // namespace folio

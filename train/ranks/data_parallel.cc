@@ -50,8 +50,7 @@ DataParallel::DataParallel(Communicator& ranks, Gpt& model, const Choices& choic
   }
   ranks_.broadcast(parameters_, 0).wait();
   if (shards()) {
-    pieces_ = zeros({arena_.size() / size()}, DType::f32, device);
-    parts_ = parts_of(arena_, rank(), pieces_);
+    parts_ = parts_of(arena_, rank(), gradients_);
   } else {
     for (const Arena::Segment& s : arena_.segments)
       parts_.push_back({s.name, s.parameter, 0, s.parameter->shape().size(), gradient_at(s)});
@@ -111,9 +110,13 @@ void DataParallel::send(const Arena::Bucket& bucket) {
     pending_.push_back(ranks_.all_reduce(gradients));
     return;
   }
-  const int64_t begin = bucket.begin / size();  // the pieces of all buckets before
-  pending_.push_back(
-      ranks_.reduce_scatter(gradients, pieces_.slice(begin, begin + arena_.piece(bucket))));
+  pending_.push_back(ranks_.reduce_scatter(gradients, piece_of(gradients_, bucket)));
+}
+
+// What of the bucket belongs to this rank.
+Array DataParallel::piece_of(const Array& arena, const Arena::Bucket& bucket) const {
+  const int64_t piece = arena_.piece(bucket), begin = bucket.begin + rank() * piece;
+  return arena.slice(begin, begin + piece);
 }
 
 void DataParallel::finish_gradients(bool whole) {
@@ -156,8 +159,7 @@ Array DataParallel::share_of_norm() const {
 void DataParallel::gather_parameters() {
   if (!shards()) return;
   for (const Arena::Bucket& bucket : arena_.buckets) {
-    const int64_t piece = arena_.piece(bucket), begin = bucket.begin + rank() * piece;
-    pending_.push_back(ranks_.all_gather(parameters_.slice(begin, begin + piece),
+    pending_.push_back(ranks_.all_gather(piece_of(parameters_, bucket),
                                          parameters_.slice(bucket.begin, bucket.end)));
   }
   wait_for_all();

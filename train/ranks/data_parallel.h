@@ -84,6 +84,7 @@ class DataParallel {
   void wait_for_all();
   void send(const Arena::Bucket& bucket);
   const Arena::Segment& segment_of(const std::string& parameter) const;
+  Array piece_of(const Array& arena, const Arena::Bucket& bucket) const;
   Array gradient_at(const Arena::Segment& segment) const;
 
   Communicator& ranks_;
@@ -91,7 +92,6 @@ class DataParallel {
   const Choices choices_;
   Arena arena_;
   Array parameters_, gradients_;  // [arena_.size()]
-  Array pieces_;                  // of the sums of the gradients, this rank's
   std::vector<Part> parts_;
   uint64_t draws_ = 0;
 

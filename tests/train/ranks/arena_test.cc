@@ -30,7 +30,7 @@ struct Layout {
       : model(config, test_device()), arena(arrange(model, ranks, bucket, whole)) {}
 
   std::vector<Part> parts(int rank) const {
-    return parts_of(arena, rank, zeros({arena.size() / arena.ranks}, DType::f32, test_device()));
+    return parts_of(arena, rank, zeros({arena.size()}, DType::f32, test_device()));
   }
 
   Gpt model;
