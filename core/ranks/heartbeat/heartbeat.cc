@@ -133,8 +133,8 @@ class Heartbeat::Watch {
       }
       if (meeting_) welcome_callers();
       for (Peer& peer : peers_)
-        if (hear(peer, now)) return end_.leave();
-      if (rank_ == 0 ? judge_all(now) : judge_rank_0(now)) return end_.leave();
+        if (hear(peer, now)) return end_.leave(silent_);
+      if (rank_ == 0 ? judge_all(now) : judge_rank_0(now)) return end_.leave(silent_);
       if (now < next_beat) continue;
       next_beat = now + options_.beat;
       for (Peer& peer : peers_)
@@ -150,7 +150,9 @@ class Heartbeat::Watch {
       if (peer.watched())
         waits.push_back(
             {peer.link->fd(), short(POLLIN | (peer.link->has_unsent() ? POLLOUT : 0)), 0});
-    auto left = std::chrono::ceil<milliseconds>(next_beat - Clock::now());
+    // Soon enough to see that this process has been asked to stop.
+    auto left =
+        std::min(std::chrono::ceil<milliseconds>(next_beat - Clock::now()), milliseconds(250));
     if (first_error_) left = std::min(left, options_.collect / 4);
     poll(waits.data(), waits.size(), int(std::max(left, milliseconds(0)).count()));
     uint64_t count = 0;
@@ -196,15 +198,24 @@ class Heartbeat::Watch {
     return false;
   }
 
+  // For how long another rank may be silent.
+  milliseconds patience() const {
+    milliseconds limit = options_.timeout * (15 + std::min(rank_, 2)) / 20;
+    return end_.hurried() ? std::min(limit, 5 * options_.beat) : limit;
+  }
+
   // Rank 0: whether the job is to end, which all have been told then.
   bool judge_all(Clock::time_point now) {
+    const milliseconds limit = patience();
     std::vector<std::string> troubles;
     for (size_t rank = 1; rank < peers_.size(); ++rank) {
       const Peer& peer = peers_[rank];
       if (peer.gone())
         troubles.push_back(gone_text(int(rank)));
-      else if (peer.watched() && now - peer.heard > options_.timeout * 4 / 5)
-        troubles.push_back(silent_text(int(rank), options_.timeout * 4 / 5));
+      else if (peer.watched() && now - peer.heard > limit) {
+        troubles.push_back(silent_text(int(rank), now - peer.heard));
+        silent_ = true;
+      }
     }
     if (troubles.empty() && first_error_) {
       size_t reported = own_error_ ? 1 : 0;
@@ -218,7 +229,7 @@ class Heartbeat::Watch {
       troubles.push_back(fmt::format("and {} more", more - 4));
     }
     end_.say(fmt::format("{}", fmt::join(troubles, "; ")));
-    dismiss(now - options_.timeout * 4 / 5);
+    dismiss(now - limit);
     return true;
   }
 
@@ -245,12 +256,14 @@ class Heartbeat::Watch {
       if (rank_ == 1) end_.say(gone_text(0));
       return true;
     }
-    if (first.watched() && now - first.heard > options_.timeout * 9 / 10) {
+    if (first.watched() && now - first.heard > patience()) {
       auto on_my_host = [&](const RankFacts& facts) {
         return facts.host == ranks_[size_t(rank_)].host;
       };
       auto lowest = std::find_if(ranks_.begin() + 1, ranks_.end(), on_my_host);
-      if (lowest - ranks_.begin() == rank_) end_.say(silent_text(0, options_.timeout * 9 / 10));
+      if (lowest - ranks_.begin() == rank_ && !end_.hurried())
+        end_.say(silent_text(0, now - first.heard));
+      silent_ = true;
       dismiss(now);
       return true;
     }
@@ -270,10 +283,11 @@ class Heartbeat::Watch {
         "says whether for want of memory)",
         named(rank, ranks_[size_t(rank)]), ranks_[size_t(rank)].host);
   }
-  std::string silent_text(int rank, milliseconds silence) const {
+  std::string silent_text(int rank, Clock::duration silence) const {
     return fmt::format(
         "{} has been silent for {} s: it hangs or is stopped, or the network to {} is cut",
-        named(rank, ranks_[size_t(rank)]), silence.count() / 1000, ranks_[size_t(rank)].host);
+        named(rank, ranks_[size_t(rank)]),
+        std::chrono::floor<std::chrono::seconds>(silence).count(), ranks_[size_t(rank)].host);
   }
   // Of the lowest rank that has reported one.
   std::string error_text(size_t reported) {
@@ -310,6 +324,7 @@ class Heartbeat::Watch {
   std::vector<Peer> peers_;  // rank 0's: by rank, its own without a link; the others': rank 0
   std::optional<Clock::time_point> first_error_;
   bool reported_ = false;
+  bool silent_ = false;  // somebody is silent
   int wake_ = -1;
   std::mutex mutex_;  // of what follows
   std::optional<std::string> own_error_;
