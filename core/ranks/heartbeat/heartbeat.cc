@@ -102,7 +102,10 @@ class Heartbeat::Watch {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+      run();
+      peers_.clear();  // closes their connections
+    });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   void wake() {
