@@ -132,8 +132,9 @@ class Heartbeat::Watch {
       {
         std::lock_guard lock(mutex_);
         if (stopping_) return say_farewell();
-        if (own_error_ && !first_error_) first_error_ = now;
+        own_ = own_error_;
       }
+      if (own_ && !first_error_) first_error_ = now;
       if (meeting_) welcome_callers();
       for (Peer& peer : peers_)
         if (hear(peer, now)) return end_.leave(silent_);
@@ -221,7 +222,7 @@ class Heartbeat::Watch {
       }
     }
     if (troubles.empty() && first_error_) {
-      size_t reported = own_error_ ? 1 : 0;
+      size_t reported = own_ ? 1 : 0;
       for (const Peer& peer : peers_) reported += peer.error ? 1 : 0;
       if (reported < ranks_.size() && now - *first_error_ < options_.collect) return false;
       troubles.push_back(error_text(reported));
@@ -250,11 +251,6 @@ class Heartbeat::Watch {
   // The others: whether to leave because of rank 0, or for want of it.
   bool judge_rank_0(Clock::time_point now) {
     Peer& first = peers_[0];
-    std::optional<std::string> own;
-    {
-      std::lock_guard lock(mutex_);
-      own = own_error_;
-    }
     if (first.gone()) {
       if (rank_ == 1) end_.say(gone_text(0));
       return true;
@@ -270,12 +266,12 @@ class Heartbeat::Watch {
       dismiss(now);
       return true;
     }
-    if (!own) return false;
-    if (first.watched() && !reported_) first.link->send(says::error, *own);
+    if (!own_) return false;
+    if (first.watched() && !reported_) first.link->send(says::error, *own_);
     reported_ = true;
     // Rank 0 speaks; unless it has left, or is in no state to.
     if (first.watched() && now - *first_error_ < options_.collect + 5 * parting) return false;
-    end_.say(fmt::format("{}: {}", named(rank_, ranks_[size_t(rank_)]), *own));
+    end_.say(fmt::format("{}: {}", named(rank_, ranks_[size_t(rank_)]), *own_));
     return true;
   }
 
@@ -293,12 +289,9 @@ class Heartbeat::Watch {
         std::chrono::floor<std::chrono::seconds>(silence).count(), ranks_[size_t(rank)].host);
   }
   // Of the lowest rank that has reported one.
-  std::string error_text(size_t reported) {
+  std::string error_text(size_t reported) const {
     std::vector<std::pair<int, std::string>> errors;
-    {
-      std::lock_guard lock(mutex_);
-      if (own_error_) errors.emplace_back(0, *own_error_);
-    }
+    if (own_) errors.emplace_back(0, *own_);
     for (size_t rank = 1; rank < peers_.size(); ++rank)
       if (peers_[rank].error) errors.emplace_back(int(rank), *peers_[rank].error);
     const auto& [rank, text] = errors.front();
@@ -325,6 +318,7 @@ class Heartbeat::Watch {
   std::optional<Meeting> meeting_;  // rank 0's
   std::vector<Link> callers_;       // who has not said who it is
   std::vector<Peer> peers_;  // rank 0's: by rank, its own without a link; the others': rank 0
+  std::optional<std::string> own_;  // error
   std::optional<Clock::time_point> first_error_;
   bool reported_ = false;
   bool silent_ = false;  // somebody is silent
