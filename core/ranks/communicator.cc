@@ -31,6 +31,13 @@ class OneProcess : public Communicator {
 
 }  // namespace
 
+Pending Communicator::send(Array, int to) {
+  fail("rank {} of {} has no way to send to rank {} alone", rank(), size(), to);
+}
+Pending Communicator::receive(Array, int from) {
+  fail("rank {} of {} has no way to receive from rank {} alone", rank(), size(), from);
+}
+
 std::unique_ptr<Communicator> one_process(Device device) {
   return std::make_unique<OneProcess>(device);
 }

@@ -64,6 +64,10 @@ class Communicator {
   virtual Pending all_gather(Array shard, Array x) = 0;
   // x, any dtype = rank root's
   virtual Pending broadcast(Array x, int root) = 0;
+  // x to one other rank, which receives into an array of the same dtype and size; between two ranks
+  // in the order of the calls. For measuring: not every implementation has them (Error).
+  virtual Pending send(Array x, int to);
+  virtual Pending receive(Array x, int from);
   // Moves on what is under way: MPI does nothing by itself.
   virtual void progress() = 0;
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include "core/process/stop.h"
 #include "core/ranks/heartbeat/heartbeat.h"
 #include "core/ranks/launch.h"
+#include "core/ranks/launcher.h"
 
 namespace folio {
 namespace {
@@ -26,7 +28,11 @@ void say_end(const std::string& reason) {
 }
 
 // No destructor runs: they would wait for calls of MPI that never end.
-void leave_now() { _exit(1); }
+void leave_now(bool silent, std::chrono::seconds timeout) {
+  using std::chrono::seconds;
+  if (silent) end_launcher_after(std::clamp(timeout / 10, seconds(1), seconds(5)));
+  _exit(1);
+}
 
 }  // namespace
 
@@ -35,7 +41,10 @@ void watch_ranks(Communicator& ranks, const std::vector<RankFacts>& facts,
   if (ranks.rank() > 0) answer_no_stop();
   heartbeat = std::make_unique<Heartbeat>(
       ranks.rank(), facts, [&](const std::string& mine) { return ranks.gather(mine); },
-      Heartbeat::Options{.timeout = options.timeout}, Heartbeat::End{say_end, leave_now});
+      Heartbeat::Options{.timeout = options.timeout},
+      Heartbeat::End{say_end,
+                     [timeout = options.timeout](bool silent) { leave_now(silent, timeout); },
+                     stop_requested});
 }
 
 void set_last_words(std::string words) {

@@ -102,7 +102,10 @@ class Heartbeat::Watch {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+      run();
+      peers_.clear();  // closes their connections
+    });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   void wake() {
@@ -129,12 +132,13 @@ class Heartbeat::Watch {
       {
         std::lock_guard lock(mutex_);
         if (stopping_) return say_farewell();
-        if (own_error_ && !first_error_) first_error_ = now;
+        own_ = own_error_;
       }
+      if (own_ && !first_error_) first_error_ = now;
       if (meeting_) welcome_callers();
       for (Peer& peer : peers_)
-        if (hear(peer, now)) return end_.leave();
-      if (rank_ == 0 ? judge_all(now) : judge_rank_0(now)) return end_.leave();
+        if (hear(peer, now)) return end_.leave(silent_);
+      if (rank_ == 0 ? judge_all(now) : judge_rank_0(now)) return end_.leave(silent_);
       if (now < next_beat) continue;
       next_beat = now + options_.beat;
       for (Peer& peer : peers_)
@@ -150,7 +154,9 @@ class Heartbeat::Watch {
       if (peer.watched())
         waits.push_back(
             {peer.link->fd(), short(POLLIN | (peer.link->has_unsent() ? POLLOUT : 0)), 0});
-    auto left = std::chrono::ceil<milliseconds>(next_beat - Clock::now());
+    // Soon enough to see that this process has been asked to stop.
+    auto left =
+        std::min(std::chrono::ceil<milliseconds>(next_beat - Clock::now()), milliseconds(250));
     if (first_error_) left = std::min(left, options_.collect / 4);
     poll(waits.data(), waits.size(), int(std::max(left, milliseconds(0)).count()));
     uint64_t count = 0;
@@ -196,18 +202,27 @@ class Heartbeat::Watch {
     return false;
   }
 
+  // For how long another rank may be silent.
+  milliseconds patience() const {
+    milliseconds limit = options_.timeout * (15 + std::min(rank_, 2)) / 20;
+    return end_.hurried() ? std::min(limit, 5 * options_.beat) : limit;
+  }
+
   // Rank 0: whether the job is to end, which all have been told then.
   bool judge_all(Clock::time_point now) {
+    const milliseconds limit = patience();
     std::vector<std::string> troubles;
     for (size_t rank = 1; rank < peers_.size(); ++rank) {
       const Peer& peer = peers_[rank];
       if (peer.gone())
         troubles.push_back(gone_text(int(rank)));
-      else if (peer.watched() && now - peer.heard > options_.timeout * 4 / 5)
-        troubles.push_back(silent_text(int(rank), options_.timeout * 4 / 5));
+      else if (peer.watched() && now - peer.heard > limit) {
+        troubles.push_back(silent_text(int(rank), now - peer.heard));
+        silent_ = true;
+      }
     }
     if (troubles.empty() && first_error_) {
-      size_t reported = own_error_ ? 1 : 0;
+      size_t reported = own_ ? 1 : 0;
       for (const Peer& peer : peers_) reported += peer.error ? 1 : 0;
       if (reported < ranks_.size() && now - *first_error_ < options_.collect) return false;
       troubles.push_back(error_text(reported));
@@ -218,7 +233,7 @@ class Heartbeat::Watch {
       troubles.push_back(fmt::format("and {} more", more - 4));
     }
     end_.say(fmt::format("{}", fmt::join(troubles, "; ")));
-    dismiss(now - options_.timeout * 4 / 5);
+    dismiss(now - limit);
     return true;
   }
 
@@ -236,30 +251,27 @@ class Heartbeat::Watch {
   // The others: whether to leave because of rank 0, or for want of it.
   bool judge_rank_0(Clock::time_point now) {
     Peer& first = peers_[0];
-    std::optional<std::string> own;
-    {
-      std::lock_guard lock(mutex_);
-      own = own_error_;
-    }
     if (first.gone()) {
       if (rank_ == 1) end_.say(gone_text(0));
       return true;
     }
-    if (first.watched() && now - first.heard > options_.timeout * 9 / 10) {
+    if (first.watched() && now - first.heard > patience()) {
       auto on_my_host = [&](const RankFacts& facts) {
         return facts.host == ranks_[size_t(rank_)].host;
       };
       auto lowest = std::find_if(ranks_.begin() + 1, ranks_.end(), on_my_host);
-      if (lowest - ranks_.begin() == rank_) end_.say(silent_text(0, options_.timeout * 9 / 10));
+      if (lowest - ranks_.begin() == rank_ && !end_.hurried())
+        end_.say(silent_text(0, now - first.heard));
+      silent_ = true;
       dismiss(now);
       return true;
     }
-    if (!own) return false;
-    if (first.watched() && !reported_) first.link->send(says::error, *own);
+    if (!own_) return false;
+    if (first.watched() && !reported_) first.link->send(says::error, *own_);
     reported_ = true;
     // Rank 0 speaks; unless it has left, or is in no state to.
     if (first.watched() && now - *first_error_ < options_.collect + 5 * parting) return false;
-    end_.say(fmt::format("{}: {}", named(rank_, ranks_[size_t(rank_)]), *own));
+    end_.say(fmt::format("{}: {}", named(rank_, ranks_[size_t(rank_)]), *own_));
     return true;
   }
 
@@ -270,18 +282,16 @@ class Heartbeat::Watch {
         "says whether for want of memory)",
         named(rank, ranks_[size_t(rank)]), ranks_[size_t(rank)].host);
   }
-  std::string silent_text(int rank, milliseconds silence) const {
+  std::string silent_text(int rank, Clock::duration silence) const {
     return fmt::format(
         "{} has been silent for {} s: it hangs or is stopped, or the network to {} is cut",
-        named(rank, ranks_[size_t(rank)]), silence.count() / 1000, ranks_[size_t(rank)].host);
+        named(rank, ranks_[size_t(rank)]),
+        std::chrono::floor<std::chrono::seconds>(silence).count(), ranks_[size_t(rank)].host);
   }
   // Of the lowest rank that has reported one.
-  std::string error_text(size_t reported) {
+  std::string error_text(size_t reported) const {
     std::vector<std::pair<int, std::string>> errors;
-    {
-      std::lock_guard lock(mutex_);
-      if (own_error_) errors.emplace_back(0, *own_error_);
-    }
+    if (own_) errors.emplace_back(0, *own_);
     for (size_t rank = 1; rank < peers_.size(); ++rank)
       if (peers_[rank].error) errors.emplace_back(int(rank), *peers_[rank].error);
     const auto& [rank, text] = errors.front();
@@ -308,8 +318,10 @@ class Heartbeat::Watch {
   std::optional<Meeting> meeting_;  // rank 0's
   std::vector<Link> callers_;       // who has not said who it is
   std::vector<Peer> peers_;  // rank 0's: by rank, its own without a link; the others': rank 0
+  std::optional<std::string> own_;  // error
   std::optional<Clock::time_point> first_error_;
   bool reported_ = false;
+  bool silent_ = false;  // somebody is silent
   int wake_ = -1;
   std::mutex mutex_;  // of what follows
   std::optional<std::string> own_error_;

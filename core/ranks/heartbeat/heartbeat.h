@@ -17,17 +17,22 @@ class Heartbeat {
  public:
   struct Options {
     std::chrono::milliseconds beat{1000};
-    // For how long a rank may be silent. Rank 0 judges after 4/5 of it and the others judge rank 0
-    // after 9/10, so that the job has ended by then and one speaks for all.
+    // For how long a rank may be silent. Rank 0 judges after 15/20 of it, rank 1 judges rank 0
+    // after 16/20 and the others do after 17/20, so that one speaks and the job has ended by then.
     std::chrono::milliseconds timeout{300'000};
     // For how long rank 0 collects what others have to say once one has reported an error.
     std::chrono::milliseconds collect{300};
   };
   // What the end of the job is to this rank, on the heartbeat's thread: `say` is called on the one
-  // that speaks for all (where rank 0 is silent, one on each host), then `leave` on each.
+  // that speaks for all, then `leave` on each, which is told whether somebody is silent: then the
+  // network may be cut.
   struct End {
     std::function<void(const std::string& message)> say;
-    std::function<void()> leave;
+    std::function<void(bool silent)> leave;
+    // Whether this process has been asked to stop, perhaps by a launcher that has lost a host or
+    // another rank: then who has been silent for five beats is judged at once, before this rank is
+    // killed; by rank 0 aloud.
+    std::function<bool()> hurried = [] { return false; };
   };
   // Brings every rank what each gave, by rank.
   using Gather = std::function<std::vector<std::string>(const std::string& mine)>;

@@ -186,4 +186,18 @@ void start_broadcast(Collective& collective, Place place, char* x, int64_t bytes
   }
 }
 
+void start_send(Collective& collective, const char* x, int64_t bytes, int to, int tag) {
+  for (int64_t p = 0; p < pieces_of(bytes); ++p) {
+    Piece piece(p, bytes);
+    collective.exchange.send(x + piece.begin, piece.size(), to, tag);
+  }
+}
+
+void start_receive(Collective& collective, char* x, int64_t bytes, int from, int tag) {
+  for (int64_t p = 0; p < pieces_of(bytes); ++p) {
+    Piece piece(p, bytes);
+    collective.exchange.receive(x + piece.begin, piece.size(), from, tag);
+  }
+}
+
 }  // namespace folio

@@ -49,4 +49,9 @@ void start_all_gather(Collective& collective, Place place, const char* shard, ch
 // x = root's. Uses pieces_of(bytes) tags.
 void start_broadcast(Collective& collective, Place place, char* x, int64_t bytes, int root);
 
+// x between this rank and one other. The tag is the same for all of them: the order of the calls
+// tells them apart.
+void start_send(Collective& collective, const char* x, int64_t bytes, int to, int tag);
+void start_receive(Collective& collective, char* x, int64_t bytes, int from, int tag);
+
 }  // namespace folio

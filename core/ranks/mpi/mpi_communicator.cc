@@ -101,6 +101,20 @@ class MpiCommunicator : public Communicator {
     });
   }
 
+  Pending send(Array x, int to) override {
+    check_peer("send", to);
+    return start("send", {x}, 0, [&](Collective& it, Place) {
+      start_send(it, address(x), int64_t(x.bytes()), to, tags_);
+    });
+  }
+  Pending receive(Array x, int from) override {
+    check_peer("receive", from);
+    x.begin_write("receive");
+    return start("receive", {x}, 0, [&](Collective& it, Place) {
+      start_receive(it, address(x), int64_t(x.bytes()), from, tags_);
+    });
+  }
+
   void progress() override { advance(); }
 
   std::vector<std::string> gather(const std::string& mine) override;
@@ -129,6 +143,11 @@ class MpiCommunicator : public Communicator {
           x.dtype(), x.shape());
   }
 
+  void check_peer(const char* op, int peer) const {
+    check(peer >= 0 && peer < size_ && peer != rank_, "{}: rank {} is not another one of the {}",
+          op, peer, size_);
+  }
+
   template <class Start>
   Pending start(const char* op, std::vector<Array> arrays, int64_t tags, Start&& begin) {
     const Array& x = arrays[0];
@@ -149,7 +168,7 @@ class MpiCommunicator : public Communicator {
   const Options options_;
   MPI_Comm ranks_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
-  int tags_ = 32767, next_tag_ = 0;
+  int tags_ = 32767, next_tag_ = 0;  // those of collectives are below tags_
   std::list<std::shared_ptr<Collective>> under_way_;
 };
 
