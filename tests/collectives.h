@@ -64,7 +64,7 @@ void reduce_scatter(Communicator& ranks) {
     const int64_t all = n * ranks.size();
     const std::vector<T> mine = whole_numbers<T>(all, ranks.rank());
     Array x = to_array(mine, {all}, ranks.device());
-    Array shard = full({n}, -1, dtype_of<T>, ranks.device());
+    Array shard = to_array(std::vector<T>(size_t(n), T(-1)), {n}, ranks.device());
     ranks.reduce_scatter(x, shard).wait();
     EXPECT_EQ(to_vector<T>(shard),
               part(sum_of_all<T>(all, ranks.size()), n * ranks.rank(), n * (ranks.rank() + 1)))
@@ -82,7 +82,8 @@ void all_gather(Communicator& ranks) {
       for (T value : whole_numbers<T>(n, rank)) expected.push_back(value);
     const std::vector<T> mine = whole_numbers<T>(n, ranks.rank());
     for (bool in_place : {false, true}) {
-      Array x = full({n * ranks.size()}, -1, dtype_of<T>, ranks.device());
+      Array x =
+          to_array(std::vector<T>(expected.size(), T(-1)), {n * ranks.size()}, ranks.device());
       Array shard = in_place ? x.slice(n * ranks.rank(), n * (ranks.rank() + 1))
                              : Array({n}, dtype_of<T>, ranks.device());
       if (n > 0) backend(shard)->memory.write(mine.data(), shard);
