@@ -123,6 +123,16 @@ inline void between_other_work(Communicator& ranks) {
   }
 }
 
+// A collective begins behind what was asked for before, though nothing else makes that happen.
+inline void behind_other_work(Communicator& ranks) {
+  Array x = full({1000}, 1, DType::f32, ranks.device());
+  x = backend(x)->elementwise.add(x, x);
+  Pending pending = ranks.all_reduce(x);
+  ranks.gather("");  // waits for the collective
+  pending.wait();
+  EXPECT_EQ(to_vector<float>(x), std::vector<float>(1000, float(2 * ranks.size())));
+}
+
 // Several at once, waited for in another order than that in which they were asked for.
 inline void several_pending(Communicator& ranks) {
   constexpr int count = 6;

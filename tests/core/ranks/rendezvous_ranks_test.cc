@@ -43,7 +43,10 @@ TEST(RendezvousRanks, AllGather) {
 TEST(RendezvousRanks, Broadcast) { on_communicators({1, 3}, collectives::broadcast<float>); }
 
 TEST(RendezvousRanks, OtherWorkOfTheDeviceTakesItsTurn) {
-  on_communicators({1, 3}, collectives::between_other_work);
+  on_communicators({1, 3}, [](Communicator& ranks) {
+    collectives::between_other_work(ranks);
+    collectives::behind_other_work(ranks);
+  });
 }
 
 TEST(RendezvousRanks, Several) {
