@@ -77,7 +77,7 @@ TEST(RendezvousRanks, WhatDoesNotFitIsNamedBeforeAnythingIsSent) {
   EXPECT_THAT(message_of([&] { ranks->broadcast(f32, 1); }), HasSubstr("root 1 is none of 1"));
 }
 
-#if !defined(FOLIO_CUDA)
+#if !defined(FOLIO_NCCL)
 TEST(CudaRanks, ABuildWithoutThemSaysWhatToInstall) {
   on_ranks({2}, [](const Rendezvous::Place& place) {
     EXPECT_THAT(message_of([&] {
