@@ -98,9 +98,9 @@ std::vector<RankEnd> run_ranks(int size, const std::vector<std::string>& set) {
   std::vector<std::FILE*> outputs;
   for (int rank = 0; rank < size; ++rank) {
     std::vector<std::string> variables = {
-        fmt::format("{}={}", marker, test_name()),    fmt::format("RANK={}", rank),
-        fmt::format("WORLD_SIZE={}", size),           "MASTER_ADDR=127.0.0.1",
-        fmt::format("MASTER_PORT={}", port.number()), fmt::format("LOCAL_RANK={}", rank)};
+        fmt::format("{}={}", marker, test_name()), fmt::format("RANK={}", rank),
+        fmt::format("WORLD_SIZE={}", size), "MASTER_ADDR=127.0.0.1",
+        fmt::format("MASTER_PORT={}", port.number())};
     variables.insert(variables.end(), set.begin(), set.end());
     outputs.push_back(std::tmpfile());
     ranks.push_back(

@@ -1,5 +1,6 @@
 #include "core/check.h"
 #include "core/ranks/communicator.h"
+#include "core/ranks/cuda_ranks.h"
 #include "core/ranks/facts.h"
 #include "core/ranks/launch.h"
 #include "core/ranks/leave.h"
@@ -12,16 +13,14 @@ namespace folio {
 std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Options& options) {
   Launch launch = launch_of(process_environment());
   if (!launch.by_mpi || launch.size == 1) return one_process(device);
-  check(device.type != Device::Type::cuda,
-        "several processes on GPUs need NCCL, which this build of folio lacks; train with "
-        "--device=cpu, or in one process");
 #if defined(FOLIO_MPI)
-  std::unique_ptr<Communicator> ranks = mpi_ranks(device, options);
-  if (ranks->size() == 1) return ranks;
+  const bool on_gpus = device.type == Device::Type::cuda;
+  std::unique_ptr<Communicator> ranks = mpi_ranks(on_gpus ? cpu : device, options);
+  if (ranks->size() == 1) return one_process(device);
   std::vector<RankFacts> facts = gather_facts(*ranks);
   watch_ranks(*ranks, facts, options);
   check_same_build(facts);
-  return ranks;
+  return on_gpus ? cuda_ranks(device, std::move(ranks), options) : std::move(ranks);
 #else
   (void)options;
   fail(

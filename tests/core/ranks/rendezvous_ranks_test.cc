@@ -43,7 +43,10 @@ TEST(RendezvousRanks, AllGather) {
 TEST(RendezvousRanks, Broadcast) { on_communicators({1, 3}, collectives::broadcast<float>); }
 
 TEST(RendezvousRanks, OtherWorkOfTheDeviceTakesItsTurn) {
-  on_communicators({1, 3}, collectives::between_other_work);
+  on_communicators({1, 3}, [](Communicator& ranks) {
+    collectives::between_other_work(ranks);
+    collectives::behind_other_work(ranks);
+  });
 }
 
 TEST(RendezvousRanks, Several) {
@@ -74,7 +77,7 @@ TEST(RendezvousRanks, WhatDoesNotFitIsNamedBeforeAnythingIsSent) {
   EXPECT_THAT(message_of([&] { ranks->broadcast(f32, 1); }), HasSubstr("root 1 is none of 1"));
 }
 
-#if !defined(FOLIO_CUDA)
+#if !defined(FOLIO_NCCL)
 TEST(CudaRanks, ABuildWithoutThemSaysWhatToInstall) {
   on_ranks({2}, [](const Rendezvous::Place& place) {
     EXPECT_THAT(message_of([&] {

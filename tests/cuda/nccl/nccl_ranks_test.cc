@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <thread>
 
 #include "core/cuda/nccl/library.h"
 #include "core/ranks/rendezvous_ranks.h"
@@ -34,6 +35,7 @@ Device gpu() { return device_named("cuda"); }
 constexpr bool emulated = false;
 int gpus() {
   if (const auto place = this_rank()) {
+    setenv("LOCAL_RANK", std::to_string(place->rank).c_str(), 1);
     gpu();  // takes its own, which is to be CUDA's first call
     return place->size;
   }
@@ -43,10 +45,12 @@ int gpus() {
 #endif
 
 std::unique_ptr<Communicator> join(const Rendezvous::Place& place, seconds timeout = seconds(120)) {
-  const Communicator::Options options{.timeout = timeout};
   const Device device = gpu();  // is this process's before NCCL is asked
-  return nccl_ranks(device, rendezvous_ranks(device, place, options), options);
+  return nccl_ranks(device, rendezvous_ranks(device, place, {}), {.timeout = timeout});
 }
+
+// Longer than all ranks take to make a communicator.
+constexpr seconds soon{emulated ? 2 : 20};
 
 class NcclRanks : public testing::Test {
  protected:
@@ -105,7 +109,10 @@ TEST_F(NcclRanks, Broadcast) {
 }
 
 TEST_F(NcclRanks, OtherWorkOfTheDeviceTakesItsTurn) {
-  on_communicators(collectives::between_other_work);
+  on_communicators([](Communicator& ranks) {
+    collectives::between_other_work(ranks);
+    collectives::behind_other_work(ranks);
+  });
 }
 
 TEST_F(NcclRanks, SeveralArePendingAtOnce) { on_communicators(collectives::several_pending); }
@@ -152,27 +159,68 @@ std::string failure_of(Communicator& ranks) {
 TEST_F(NcclRanks, ARankThatHangsEndsTheWaitOfTheOthers) {
   need_several();
   if (const auto place = this_rank()) {
-    const auto ranks = join(*place, seconds(place->rank == 1 ? 120 : 2));
+    const auto ranks = join(*place, place->rank == 1 ? seconds(600) : soon);
     if (place->rank == 1) {  // takes no part, until all others have ended
-      Rendezvous again({place->rank, place->size, place->host, place->port}, seconds(120));
+      Rendezvous again(*place, seconds(120));
       again.gather("");
       raise(SIGKILL);
     }
     const std::string message = failure_of(*ranks);
     EXPECT_THAT(message, AllOf(HasSubstr(fmt::format("rank {} of {}", place->rank, place->size)),
                                HasSubstr("all_reduce of float32 [1000]"),
-                               HasSubstr("took no part for 2 s"), HasSubstr("comm_timeout")));
+                               HasSubstr(fmt::format("took no part for {} s", soon.count())),
+                               HasSubstr("comm_timeout")));
     for (auto& call : std::vector<std::function<void()>>{
              [&] { ranks->progress(); }, [&] { ranks->gather(""); },
              [&] { ranks->broadcast(full({1}, 1, DType::f32, gpu()), 0); }})
       EXPECT_EQ(message_of(call), message) << "every call from then on";
-    Rendezvous again({place->rank, place->size, place->host, place->port}, seconds(120));
+    Rendezvous again(*place, seconds(120));
     again.gather("");
     return;
   }
   const std::vector<RankEnd> ends = run_ranks(gpus());
   for (size_t rank = 0; rank < ends.size(); ++rank)
     EXPECT_TRUE(rank == 1 || ends[rank].ok()) << ends[rank].output;
+}
+
+// A host that is told when a rank is lost, by whoever has `lost`.
+class ToldHost : public Communicator {
+ public:
+  explicit ToldHost(std::unique_ptr<Communicator> host) : host_(std::move(host)) {}
+  int rank() const override { return host_->rank(); }
+  int size() const override { return host_->size(); }
+  Device device() const override { return host_->device(); }
+  Pending all_reduce(Array x) override { return host_->all_reduce(x); }
+  Pending reduce_scatter(Array x, Array shard) override { return host_->reduce_scatter(x, shard); }
+  Pending all_gather(Array shard, Array x) override { return host_->all_gather(shard, x); }
+  Pending broadcast(Array x, int root) override { return host_->broadcast(x, root); }
+  void progress() override { host_->progress(); }
+  std::vector<std::string> gather(const std::string& mine) override { return host_->gather(mine); }
+  void on_lost(std::function<void(const std::string& why)> told) override { lost = told; }
+
+  std::function<void(const std::string& why)> lost;
+
+ private:
+  std::unique_ptr<Communicator> host_;
+};
+
+TEST_F(NcclRanks, WhatTheHostSaysOfALostRankEndsTheWait) {
+  need_several();
+  if (const auto place = this_rank()) {
+    const Communicator::Options options{.timeout = seconds(600)};
+    auto host = std::make_unique<ToldHost>(rendezvous_ranks(gpu(), *place, options));
+    ToldHost& told = *host;
+    const auto ranks = nccl_ranks(gpu(), std::move(host), options);
+    if (place->rank == 0) {  // the others take no part
+      std::jthread heartbeat([&] { told.lost("rank 1 of 9 (on there) has ended"); });
+      EXPECT_EQ(failure_of(*ranks), "rank 1 of 9 (on there) has ended");
+    }
+    Rendezvous again(*place, seconds(120));
+    again.gather("");
+    if (place->rank != 0) told.lost("over");
+    return;
+  }
+  for (const RankEnd& end : run_ranks(gpus())) EXPECT_TRUE(end.ok()) << end.output;
 }
 
 TEST_F(NcclRanks, ARankThatIsKilledIsFoundLongBeforeTheTimeout) {
@@ -213,16 +261,15 @@ TEST_F(NcclRanks, ARankThatGivesUpDoesNotWaitForTheOthers) {
 TEST_F(NcclRanks, ARankThatDoesNotComeIsWaitedForNoLongerThanTheTimeout) {
   need_several();
   if (const auto place = this_rank()) {
-    const Communicator::Options options{.timeout = seconds(place->rank == 1 ? 120 : 2)};
-    auto host = rendezvous_ranks(gpu(), *place, options);
+    auto host = rendezvous_ranks(gpu(), *place, {});
     if (place->rank == 1) {  // as if it had begun: it has NCCL, and is given the id
       host->gather("NCCL " + cuda::nccl_version());
       host->gather("");
       message_of([&] { host->gather(""); });  // until another gives up
       return;
     }
-    EXPECT_THAT(message_of([&] { nccl_ranks(gpu(), std::move(host), options); }),
-                AllOf(HasSubstr("making a communicator"), HasSubstr("took no part for 2 s")));
+    EXPECT_THAT(message_of([&] { nccl_ranks(gpu(), std::move(host), {.timeout = soon}); }),
+                AllOf(HasSubstr("making a communicator"), HasSubstr("took no part for")));
     return;
   }
   for (const RankEnd& end : run_ranks(2)) EXPECT_TRUE(end.ok()) << end.output;
