@@ -128,7 +128,10 @@ std::vector<Option> option_rows(TrainOptions& o) {
         {"comm_timeout", &o.comm_timeout,
          "seconds after which a process that does not answer ends the run; longer than a save "
          "takes",
-         at_least(1)}}},
+         at_least(1)},
+        {"check_network", &o.check_network,
+         "measure how fast the processes exchange, and what the model needs of it; train "
+         "nothing"}}},
   });
 }
 

@@ -63,6 +63,7 @@ struct TrainOptions {
 
   int64_t zero_stage = 1;
   int64_t comm_timeout = 300;
+  bool check_network = false;
 };
 
 // The rows over `options`, for a command that adds its own to them.

@@ -37,8 +37,7 @@ double state(const GptConfig& c, const TrainOptions& o, int ranks) {
   const double hidden = double(c.n_layer) * 12 * double(c.n_embd) * double(c.n_embd);
   const double moments = 8 * parameters(c) - (o.optimizer == "muon" ? 4 * hidden : 0);
   const bool shared = ranks > 1 && o.zero_stage > 0;
-  return (4 + 4 + (o.ema > 0 ? 4 : 0)) * parameters(c) +
-         (shared ? moments / ranks : moments);
+  return (4 + 4 + (o.ema > 0 ? 4 : 0)) * parameters(c) + (shared ? moments / ranks : moments);
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ std::string in_words(const OptionValue& value) {
 }
 
 // Says how the run is started, not what it is: never taken from the run so far.
-bool of_this_start(const std::string& key) { return key == "out_dir" || key == "eval_only"; }
+bool of_this_start(const std::string& key) {
+  return key == "out_dir" || key == "eval_only" || key == "check_network";
+}
 
 }  // namespace
 

@@ -7,6 +7,9 @@
 #include "commands/train/train_report.h"
 #include "core/parallel.h"
 #include "core/process/stop.h"
+#include "core/ranks/network_report.h"
+#include "core/text/numbers.h"
+#include "data/text/visible.h"
 #include "train/ranks/start.h"
 #include "train/ranks/together.h"
 #include "train/train.h"
@@ -20,10 +23,34 @@ std::vector<std::string> settle(Communicator& ranks, const TrainOptions& options
   set_parallel_threads(int(options.threads));
   if (ranks.size() == 1) return {};
   check_same_options(ranks, options);
-  if (!options.eval_only) check_shared_folder(ranks, options.out_dir);
+  if (!options.eval_only && !options.check_network) check_shared_folder(ranks, options.out_dir);
   const std::vector<RankFacts> facts = gather_facts(ranks);
   if (options.threads == 0) set_parallel_threads(threads_of_a_rank(ranks.rank(), facts));
   return describe_ranks(facts, options, parallel_threads());
+}
+
+std::string in_words(const NetworkReport::Pair& pair) {
+  return fmt::format("ranks {} and {}: {:.2f} GB/s one way, {:.0f} us", pair.a, pair.b,
+                     pair.bandwidth / 1e9, pair.latency * 1e6);
+}
+
+// What --check_network says; every rank calls it.
+void check_network(Run& run, Communicator& ranks) {
+  const NetworkReport report = measure_network(ranks);
+  const double exchange = run.ranks->time_exchange();
+  if (ranks.rank() > 0) return;
+  for (const std::string& note : run.notes) say("{}\n", visible(note));
+  say("all-reduce of {}: {:.2f} ms, {:.2f} GB/s ({:.2f} GB/s each way on a rank's link); of a few "
+      "bytes: {:.0f} us\n",
+      in_megabytes(double(report.bytes)), report.seconds * 1e3, report.algorithm_bandwidth / 1e9,
+      report.bus_bandwidth / 1e9, report.latency * 1e6);
+  if (report.slowest() && ranks.size() > 2)
+    say("slowest pair: {}; fastest: {}\n", in_words(*report.slowest()),
+        in_words(*report.fastest()));
+  say("gradients and parameters of this model ({}, zero_stage={}): {:.2f} ms an iteration, where "
+      "nothing hides it\n",
+      in_megabytes(4 * double(run.model->num_params(false))), run.options.zero_stage,
+      exchange * 1e3);
 }
 
 // Of a rank that has nothing to say: the first one says it.
@@ -53,7 +80,12 @@ int train_command(int argc, char** argv) {
   if (run.options.threads > 0) set_parallel_threads(int(run.options.threads));
   run.notes.insert(run.notes.begin(), notes.begin(), notes.end());
   int status = 0;
-  if (ranks->rank() > 0) {
+  if (options.check_network) {
+    check(run.ranks != nullptr,
+          "--check_network measures what several processes exchange, and this is one: start it by "
+          "mpirun -n 2 folio train ...");
+    check_network(run, *ranks);
+  } else if (ranks->rank() > 0) {
     train_along(run);
   } else {
     if (!options.eval_only)
