@@ -156,6 +156,40 @@ TEST_F(Ranks, SaveTogetherWhicheverIsAsked) {
   run.finish();
 }
 
+// Rank 0 cannot write from some moment on, as when its disk is full: the run goes on, and ends with
+// what could not be saved.
+TEST_F(Ranks, ASaveThatFailsLosesNothingThatWasSaved) {
+  for (const char* stage : {"--zero_stage=0", "--zero_stage=1"}) {
+    const std::string out = std::string("full") + stage;
+    MpiRun run(3, arguments(out, {stage}));
+    ASSERT_TRUE(run.reach("iter 20:")) << run.said();
+    const std::string path = folder_ / out;
+    std::filesystem::rename(path, path + ".away");
+    std::ofstream(path) << "no folder";
+    EXPECT_NE(run.finish(), 0);
+    std::filesystem::remove(path);
+    std::filesystem::rename(path + ".away", path);
+    EXPECT_THAT(run.said(), HasSubstr("last.h5"));
+    EXPECT_THAT(run.said(), HasSubstr("iter 50:")) << "it goes on with what it has in memory";
+    const int64_t iter = last(out).attribute<int64_t>("iter_num");
+    EXPECT_GE(iter, 20);
+    EXPECT_LT(iter, 51);
+    const std::vector<double> all = losses(3, out, {"--init_from=resume", "--max_iters=50"});
+    EXPECT_GT(all.size(), 60u);
+  }
+}
+
+TEST_F(Ranks, OptionsThatDifferAreNamedOnce) {
+  Arguments both = arguments("differ");
+  const Arguments other = arguments("differ", {"--learning_rate=2e-2"});
+  both.insert(both.end(), {":", "-n", "1", folio_program(), "train"});
+  both.insert(both.end(), other.begin(), other.end());
+  MpiRun run(1, both);
+  EXPECT_NE(run.finish(), 0);
+  EXPECT_THAT(run.said(), HasSubstr("rank 1 was started with learning_rate=0.02, and rank 0 with "
+                                    "learning_rate=0.01"));
+}
+
 TEST_F(Ranks, AnAccumulationThatDoesNotDivideIsRefusedOnce) {
   MpiRun run(3, arguments("refused", {"--gradient_accumulation_steps=10"}));
   EXPECT_NE(run.finish(), 0);
