@@ -1,5 +1,7 @@
 #include "train/run.h"
 
+#include <algorithm>
+
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
 #include "data/torch_file/torch_file.h"
@@ -127,7 +129,9 @@ void Run::share_out(Communicator& communicator) {
   ranks = std::make_unique<DataParallel>(
       communicator, *model,
       DataParallel::Choices{.shard = options.zero_stage > 0,
-                            .whole_matrices = options.optimizer == "muon"});
+                            .whole_matrices = options.optimizer == "muon",
+                            // What one rank sends another of a bucket must be worth a message.
+                            .bucket_bytes = std::max<int64_t>(4 << 20, size * (64 << 10))});
 }
 
 CheckpointFile Run::snapshot() const {
