@@ -156,7 +156,7 @@ class Rank0 {
   explicit Rank0(Heartbeat::Options options = quick) : ends(2) {
     Gathering gathering(2);
     std::jthread thread([&] {
-      heartbeat = std::make_unique<Heartbeat>(0, facts_of(2), gathering.of(0), options, ends.of(0));
+      heartbeat = std::make_unique<Heartbeat>(0, facts_of(3), gathering.of(0), options, ends.of(0));
     });
     invitation = gathering.of(1)("")[0];
     other.emplace(meet(invitation, "1", 60s));
