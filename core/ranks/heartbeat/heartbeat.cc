@@ -134,6 +134,7 @@ class Heartbeat::Watch {
         if (stopping_) return say_farewell();
         own_ = own_error_;
       }
+      if (end_.hurried() && !hurried_since_) hurried_since_ = now;
       if (own_ && !first_error_) first_error_ = now;
       if (meeting_) welcome_callers();
       for (Peer& peer : peers_)
@@ -276,6 +277,12 @@ class Heartbeat::Watch {
   }
 
   std::string gone_text(int rank) const {
+    // Not who asks the others to stop because one is gone: that follows at once.
+    if (hurried_since_ && Clock::now() - *hurried_since_ > milliseconds(700))
+      return fmt::format(
+          "{} was killed while it stopped; to give the ranks a minute for that: mpirun --mca "
+          "odls_base_sigkill_timeout 60",
+          named(rank, ranks_[size_t(rank)]));
     return fmt::format(
         "{} is gone: its connection ended without a farewell; it crashed or was killed (dmesg on "
         "{} "
@@ -320,6 +327,7 @@ class Heartbeat::Watch {
   std::vector<Peer> peers_;  // rank 0's: by rank, its own without a link; the others': rank 0
   std::optional<std::string> own_;  // error
   std::optional<Clock::time_point> first_error_;
+  std::optional<Clock::time_point> hurried_since_;
   bool reported_ = false;
   bool silent_ = false;  // somebody is silent
   int wake_ = -1;

@@ -39,13 +39,13 @@ class Wait {
 class MpiCommunicator : public Communicator {
  public:
   MpiCommunicator(Device device, const Options& options) : device_(device), options_(options) {
-    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &ranks_), "MPI_Comm_dup");
     check_mpi(MPI_Comm_set_errhandler(ranks_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check_mpi(MPI_Comm_rank(ranks_, &rank_), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(ranks_, &size_), "MPI_Comm_size");
     int there = 0, *most = nullptr;
     check_mpi(MPI_Comm_get_attr(ranks_, MPI_TAG_UB, &most, &there), "MPI_Comm_get_attr");
     if (there) tags_ = *most;
+    meet();
   }
   ~MpiCommunicator() override {
     // While an error ends this process the others may be in calls that it will not make.
@@ -53,7 +53,6 @@ class MpiCommunicator : public Communicator {
       new auto(std::move(under_way_));  // MPI may still write there
       return;
     }
-    MPI_Comm_free(&ranks_);
     MPI_Finalize();
   }
 
@@ -162,11 +161,13 @@ class MpiCommunicator : public Communicator {
   int take_tags(int64_t count);
   int advance();
   void wait(Collective& collective);
-  void wait(MPI_Request request, const char* call);
+  // Whether it was done within `timeout`.
+  bool wait(MPI_Request request, const char* call, std::chrono::seconds timeout);
+  void meet();
 
   const Device device_;
   const Options options_;
-  MPI_Comm ranks_ = MPI_COMM_NULL;
+  const MPI_Comm ranks_ = MPI_COMM_WORLD;  // nobody else uses it here
   int rank_ = 0, size_ = 1;
   int tags_ = 32767, next_tag_ = 0;  // those of collectives are below tags_
   std::list<std::shared_ptr<Collective>> under_way_;
@@ -209,18 +210,28 @@ void MpiCommunicator::wait(Collective& collective) {
   }
 }
 
-void MpiCommunicator::wait(MPI_Request request, const char* call) {
-  Wait wait(options_.timeout);
+bool MpiCommunicator::wait(MPI_Request request, const char* call, std::chrono::seconds timeout) {
+  Wait wait(timeout);
   int done = 0;
   while (true) {
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
-    if (done) return;
+    if (done) return true;
     advance();
-    check(!wait.over(),
-          "gather: not every rank has given its part for {} s; if none is stuck, allow for longer "
-          "(comm_timeout)",
-          options_.timeout.count());
+    if (wait.over()) return false;
   }
+}
+
+// The first words between all ranks. Their processes have started together: it takes no time,
+// unless MPI sends to an address that is not the other host's.
+void MpiCommunicator::meet() {
+  MPI_Request request;
+  check_mpi(MPI_Ibarrier(ranks_, &request), "MPI_Ibarrier");
+  auto most = std::min<std::chrono::seconds>(options_.timeout, std::chrono::minutes(1));
+  check(wait(request, "MPI_Ibarrier", most),
+        "the ranks do not reach each other: nothing has come for {} s. Where hosts have several "
+        "networks, name the one that they share (mpirun --mca btl_tcp_if_include 10.0.0.0/24) or "
+        "leave out those that each has for itself (--mca btl_tcp_if_exclude lo,docker0)",
+        most.count());
 }
 
 std::vector<std::string> MpiCommunicator::gather(const std::string& mine) {
@@ -230,7 +241,13 @@ std::vector<std::string> MpiCommunicator::gather(const std::string& mine) {
   MPI_Request request;
   check_mpi(MPI_Iallgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, ranks_, &request),
             "MPI_Iallgather");
-  wait(request, "MPI_Iallgather");
+  auto wait_for_all = [&](const char* call) {
+    check(wait(request, call, options_.timeout),
+          "gather: not every rank has given its part for {} s; if none is stuck, allow for longer "
+          "(comm_timeout)",
+          options_.timeout.count());
+  };
+  wait_for_all("MPI_Iallgather");
   int total = 0;
   for (size_t r = 0; r < size; ++r) {
     begins[r] = total;
@@ -240,7 +257,7 @@ std::vector<std::string> MpiCommunicator::gather(const std::string& mine) {
   check_mpi(MPI_Iallgatherv(mine.data(), length, MPI_BYTE, all.data(), lengths.data(),
                             begins.data(), MPI_BYTE, ranks_, &request),
             "MPI_Iallgatherv");
-  wait(request, "MPI_Iallgatherv");
+  wait_for_all("MPI_Iallgatherv");
   std::vector<std::string> texts;
   for (size_t r = 0; r < size; ++r)
     texts.push_back(all.substr(size_t(begins[r]), size_t(lengths[r])));

@@ -150,13 +150,13 @@ TEST(Heartbeat, OfDifferentErrorsTheLowestRanksIsSaid) {
   EXPECT_THAT(job.ends.said(0), ElementsAre("rank 0 on node0 (process 100): no such file"));
 }
 
-// One that rank 0 welcomes and that does as it likes.
+// Rank 0 of three: rank 1 it has welcomed, and that does as the test likes; rank 2 never comes.
 class Rank0 {
  public:
   explicit Rank0(Heartbeat::Options options = quick) : ends(2) {
     Gathering gathering(2);
     std::jthread thread([&] {
-      heartbeat = std::make_unique<Heartbeat>(0, facts_of(2), gathering.of(0), options, ends.of(0));
+      heartbeat = std::make_unique<Heartbeat>(0, facts_of(3), gathering.of(0), options, ends.of(0));
     });
     invitation = gathering.of(1)("")[0];
     other.emplace(meet(invitation, "1", 60s));
@@ -197,10 +197,12 @@ TEST(Heartbeat, WhatNoRankWouldSayIsNotHeard) {
   int port = 0;
   words >> secret >> port;
   EXPECT_GE(secret.size(), 32u);
-  const std::string header("h\0\0\0\4", 5);
+  const std::string header("h\0\0\0\4", 5),
+      guess = std::string("h\0\0\0", 4) + char(secret.size() + 2);
   for (const std::string& said :
-       {std::string("GET / HTTP/1.1\r\n\r\n"), header + "1234", header.substr(0, 3),
-        std::string("e\xff\xff\xff\xff"), std::string(10'000, '\0'), std::string("l\0\0\0\0", 5)}) {
+       {guess + std::string(secret.size(), '0') + " 2", std::string("GET / HTTP/1.1\r\n\r\n"),
+        header + "1234", header.substr(0, 3), std::string("e\xff\xff\xff\xff"),
+        std::string(10'000, '\0'), std::string("l\0\0\0\0", 5)}) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -211,7 +213,7 @@ TEST(Heartbeat, WhatNoRankWouldSayIsNotHeard) {
     close(fd);
   }
   // Nor is one that claims to be a rank that is there already, or none.
-  for (const char* rank : {"1", "0", "2", "-1", "x"}) {
+  for (const char* rank : {"1", "0", "3", "-1", "x"}) {
     EXPECT_THAT(message_of([&] { meet(first.invitation, rank, 60s); }),
                 StartsWith("rank 0 does not answer on port "))
         << rank;

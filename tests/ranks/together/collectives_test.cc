@@ -69,6 +69,18 @@ TYPED_TEST(Sums, ReduceScatterHasTheBitsOfAllReduce) {
   }
 }
 
+TEST(Ranks, AShardOfASumMayBeAPartOfWhatIsSummed) {
+  const int rank = ranks().rank();
+  for (int64_t size : sizes) {
+    const int64_t all = size * ranks().size();
+    Array x = mine<float>(all);
+    ranks().reduce_scatter(x, x.slice(rank * size, (rank + 1) * size)).wait();
+    std::vector<float> expected = values_of<float>(rank, all), sums = sums_of<float>(all);
+    std::copy_n(sums.begin() + rank * size, size, expected.begin() + rank * size);
+    EXPECT_EQ(to_vector<float>(x), expected) << size;
+  }
+}
+
 TEST(Ranks, AShardMayBeAPartOfWhatItIsGatheredInto) {
   for (bool inside : {false, true}) {
     for (int64_t size : sizes) {
