@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <mutex>
 
 #include "core/check.h"
 
@@ -116,14 +117,16 @@ Rendezvous::~Rendezvous() {
     close(stop_watching_);
     watching_.join();
   }
-  if (failed_) return;
-  if (std::uncaught_exceptions() > unwinding_) {
-    give_up(lost_.empty() ? fmt::format("{} gave up: its own output says why", named(place_.rank))
-                          : lost_);
-    return;
+  if (std::uncaught_exceptions() > unwinding_)
+    give_up(fmt::format("{} gave up: its own output says why", named(place_.rank)));
+  std::array<char, 4096> unread;
+  for (Socket& to : to_) {
+    if (!to) continue;
+    if (!failed_) to.send(&leaves, sizeof leaves, Clock::now() + seconds(1));
+    // What is not read makes TCP drop what was sent last.
+    while (to.receive_some(unread.data(), unread.size()) > 0) {
+    }
   }
-  for (Socket& to : to_)
-    if (to) to.send(&leaves, sizeof leaves, Clock::now() + seconds(1));
 }
 
 std::string Rendezvous::named(int rank) const {
@@ -132,11 +135,18 @@ std::string Rendezvous::named(int rank) const {
                      host.empty() ? "" : fmt::format(" (on {})", host));
 }
 
-void Rendezvous::give_up(const std::string& why) {
-  failed_ = true;
+// Nothing follows, so that who watches the connection looks at once, and who waits for it wakes up.
+std::string Rendezvous::give_up(const std::string& why) {
+  const std::lock_guard lock(sending_);
+  if (failed_.exchange(true)) return why_;
+  why_ = why;
   const std::string message = reason_message(why);
   for (Socket& to : to_)
-    if (to) to.send(message.data(), message.size(), Clock::now() + seconds(1));
+    if (to) {
+      to.send(message.data(), message.size(), Clock::now() + seconds(1));
+      to.end();
+    }
+  return why_;
 }
 
 // Rank 0. Whoever says something else than a rank does is no rank, and is not heard any further.
@@ -230,8 +240,7 @@ std::vector<std::string> Rendezvous::gather_by(const std::string& mine, Socket::
   try {
     return collect(mine, deadline);
   } catch (const Error& error) {
-    if (!failed_) give_up(error.what());
-    throw;
+    throw Error(give_up(error.what()));
   }
 }
 
@@ -244,7 +253,8 @@ std::vector<std::string> Rendezvous::collect(const std::string& mine, Socket::De
   };
   auto send = [&](int rank) {
     // Who does not take it has ended, or is said to be late by the next receive.
-    to_[size_t(rank)].send(message.data(), message.size(), deadline);
+    const std::lock_guard lock(sending_);
+    if (!failed_) to_[size_t(rank)].send(message.data(), message.size(), deadline);
   };
   if (place_.rank == 0) {
     all[0] = mine;
@@ -292,11 +302,12 @@ void Rendezvous::watch(const std::function<void(const std::string& why)>& lost, 
         waits[i].fd = -1;
         continue;
       }
+      std::string why;
       if (says[0] == gives_up && got >= 16 && says[1] <= uint64_t(got) - 16)
-        lost_.assign(last.data() + 16, size_t(says[1]));
+        why.assign(last.data() + 16, size_t(says[1]));
       else
-        lost_ = fmt::format("{} has ended: its own output says why", named(ranks[i]));
-      return lost(lost_);
+        why = fmt::format("{} has ended: its own output says why", named(ranks[i]));
+      return lost(give_up(why));
     }
   }
 }

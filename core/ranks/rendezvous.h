@@ -1,6 +1,8 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -35,8 +37,8 @@ class Rendezvous {
   // What each rank gave, by rank; 64 MiB each at most. Error, the same on every rank, that names
   // the rank that has ended, or took no part in time.
   std::vector<std::string> gather(const std::string& mine);
-  // See Communicator::on_lost: a rank is gone when its connection ends; all know of rank 0's, and
-  // it tells the others. To be called once.
+  // See Communicator::on_lost: a rank is gone when its connection ends, which rank 0 tells the
+  // others. To be called once.
   void on_lost(std::function<void(const std::string& why)> lost);
 
  private:
@@ -44,17 +46,18 @@ class Rendezvous {
   std::vector<std::string> gather_by(const std::string& mine, Socket::Deadline deadline);
   std::vector<std::string> collect(const std::string& mine, Socket::Deadline deadline);
   std::string receive_text(int from, Socket::Deadline deadline);
-  void give_up(const std::string& why);  // tells the other ranks
+  std::string give_up(const std::string& why);  // tells the other ranks; returns the first reason
   void watch(const std::function<void(const std::string& why)>& lost, int stop);
   std::string named(int rank) const;  // "rank 2 of 4 (its host)"
 
   Place place_;
   std::chrono::seconds timeout_;
-  int unwinding_;                   // std::uncaught_exceptions() when this was made
-  bool failed_ = false;             // and the others know
-  std::vector<Socket> to_;          // by rank; rank 0 has all but its own, the others rank 0's
-  std::vector<std::string> hosts_;  // by rank, as far as they are known
-  std::string lost_;                // what `watching_` found
+  int unwinding_;                     // std::uncaught_exceptions() when this was made
+  std::mutex sending_;                // held for a whole message
+  std::atomic<bool> failed_ = false;  // and the others know
+  std::string why_;                   // it failed; under `sending_`
+  std::vector<Socket> to_;            // by rank; rank 0 has all but its own, the others rank 0's
+  std::vector<std::string> hosts_;    // by rank, as far as they are known
   std::jthread watching_;
   int stop_watching_ = -1;  // the end of a pipe
 };

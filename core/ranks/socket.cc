@@ -159,6 +159,8 @@ std::string Socket::send(const void* bytes, size_t size, Deadline deadline) {
   return "";
 }
 
+void Socket::end() { shutdown(fd_, SHUT_RDWR); }
+
 std::string Socket::receive(void* bytes, size_t size, Deadline deadline) {
   for (size_t done = 0; done < size;) {
     const long got = receive_some(static_cast<char*>(bytes) + done, size - done);

@@ -24,6 +24,8 @@ class Socket {
   // A connection that waits to be taken, if there is one.
   std::optional<Socket> accept();
 
+  void end();  // of both directions, once what was sent has arrived
+
   int fd() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 

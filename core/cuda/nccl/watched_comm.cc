@@ -75,6 +75,15 @@ void WatchedComm::abort_locked(const std::string& why) {
   if (comm_) nccl().comm_abort(std::exchange(comm_, nullptr));
 }
 
+// Which rank is gone NCCL does not say; who calls `abort` does, if that is soon.
+void WatchedComm::fail_with(const std::string& what, ncclResult_t result) {
+  constexpr std::chrono::seconds until_named{2};
+  if (!broken_at_) broken_at_ = Clock::now();
+  const bool by_others = result == ncclRemoteError || result == ncclSystemError;
+  if (!by_others || Clock::now() - *broken_at_ > until_named)
+    abort_locked(error_text(what, result));
+}
+
 void WatchedComm::abort(const std::string& why) {
   std::lock_guard lock(mutex_);
   abort_locked(why);
@@ -99,7 +108,7 @@ void WatchedComm::settle(const std::string& what, ncclResult_t result) {
         result = asked == ncclSuccess ? state : asked;
       }
       if (result == ncclSuccess) return;
-      if (result != ncclInProgress) abort_locked(error_text(what, result));
+      if (result != ncclInProgress) fail_with(what, result);
       if (Clock::now() - begin > timeout_) abort_locked(timeout_text(what));
       check(failure_.empty(), "{}", failure_);
     }
@@ -162,7 +171,7 @@ void WatchedComm::look() {
       std::ranges::find_if(under_way_, [](auto& one) { return !one->done.reached(); });
   const Collective* next = first == under_way_.end() ? nullptr : first->get();
   if (result != ncclSuccess && result != ncclInProgress)
-    return abort_locked(error_text(next ? next->what : "between collectives", result));
+    return fail_with(next ? next->what : "between collectives", result);
   if (next != next_) next_could_run_at_.reset();
   next_ = next;
   if (!next) return;

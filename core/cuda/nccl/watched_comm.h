@@ -45,6 +45,7 @@ class WatchedComm {
  private:
   using Clock = std::chrono::steady_clock;
   void settle(const std::string& what, ncclResult_t result);
+  void fail_with(const std::string& what, ncclResult_t result);
   std::string error_text(const std::string& what, ncclResult_t result);
   std::string timeout_text(const std::string& what) const;
   void abort_locked(const std::string& why);
@@ -60,6 +61,7 @@ class WatchedComm {
   std::mutex mutex_;  // of all below, and of every call of NCCL
   ncclComm_t comm_ = nullptr;
   std::string failure_;                                 // "" while all is well
+  std::optional<Clock::time_point> broken_at_;          // NCCL found that another rank is gone
   std::deque<std::shared_ptr<Collective>> under_way_;   // and done ones that nobody has removed yet
   const Collective* next_ = nullptr;                    // the first of them that is not done, and
   std::optional<Clock::time_point> next_could_run_at_;  // since when only other ranks are missing

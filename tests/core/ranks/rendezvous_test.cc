@@ -219,6 +219,24 @@ TEST(Rendezvous, ARankThatGivesUpIsNamedByAll) {
     EXPECT_THAT(other->get(), AllOf(HasSubstr("rank 2 of 3"), HasSubstr("gave up")));
 }
 
+// Rank 0 waits for rank 1, which does something else, when rank 2 goes.
+TEST(Rendezvous, ALostRankWakesAllWhateverTheyDo) {
+  const ReservedPort port;
+  const auto names_it = AllOf(HasSubstr("rank 2 of 3"), HasSubstr("gave up"));
+  std::promise<std::string> told;
+  auto zero = rank(0, 3, port, [](Rendezvous& all) {
+    all.on_lost([](const std::string&) {});
+    all.gather("");
+  });
+  auto one = rank(1, 3, port, [&](Rendezvous& all) {
+    all.on_lost([&](const std::string& why) { told.set_value(why); });
+    EXPECT_THAT(told.get_future().get(), names_it);
+    all.gather("");
+  });
+  auto two = rank(2, 3, port, [](Rendezvous&) { fail("the disk is full"); });
+  for (auto* other : {&zero, &one}) EXPECT_THAT(other->get(), names_it);
+}
+
 TEST(Rendezvous, ARankThatHangsIsNamedAfterTheTimeout) {
   const ReservedPort port;
   std::promise<void> others_are_done;

@@ -156,11 +156,11 @@ std::string failure_of(Communicator& ranks) {
   });
 }
 
-TEST_F(NcclRanks, ARankThatHangsEndsTheWaitOfTheOthers) {
+TEST_F(NcclRanks, ARankThatHangsEndsTheWaitOfTheOther) {
   need_several();
   if (const auto place = this_rank()) {
     const auto ranks = join(*place, place->rank == 1 ? seconds(600) : soon);
-    if (place->rank == 1) {  // takes no part, until all others have ended
+    if (place->rank == 1) {  // takes no part, until the other has ended
       Rendezvous again(*place, seconds(120));
       again.gather("");
       raise(SIGKILL);
@@ -178,9 +178,10 @@ TEST_F(NcclRanks, ARankThatHangsEndsTheWaitOfTheOthers) {
     again.gather("");
     return;
   }
-  const std::vector<RankEnd> ends = run_ranks(gpus());
-  for (size_t rank = 0; rank < ends.size(); ++rank)
-    EXPECT_TRUE(rank == 1 || ends[rank].ok()) << ends[rank].output;
+  // Of more, one would wait out its time, and the others could find that one gone.
+  const std::vector<RankEnd> ends = run_ranks(2);
+  EXPECT_TRUE(ends[0].ok()) << ends[0].output;
+  EXPECT_EQ(ends[1].status, SIGKILL) << ends[1].output;
 }
 
 // A host that is told when a rank is lost, by whoever has `lost`.
@@ -228,14 +229,30 @@ TEST_F(NcclRanks, ARankThatIsKilledIsFoundLongBeforeTheTimeout) {
   if (const auto place = this_rank()) {
     const auto ranks = join(*place, seconds(600));
     if (place->rank == 1) raise(SIGKILL);
-    // NCCL says that a connection broke, the rendezvous whose it was; one of them is the first.
-    EXPECT_THAT(failure_of(*ranks), testing::AnyOf(HasSubstr("remote process exited"),
-                                                   HasSubstr("has ended"), HasSubstr("gave up")));
+    // NCCL finds that a connection broke, the rendezvous whose it was.
+    EXPECT_THAT(failure_of(*ranks),
+                AllOf(HasSubstr("rank 1 of"), HasSubstr("(on "), HasSubstr(") has ended")));
     return;
   }
   const std::vector<RankEnd> ends = run_ranks(gpus());
   for (size_t rank = 0; rank < ends.size(); ++rank)
     EXPECT_TRUE(rank == 1 || ends[rank].ok()) << ends[rank].output;
+}
+
+// Where nobody says which rank it was, NCCL's word has to do.
+TEST_F(NcclRanks, ARankThatIsKilledIsFoundByNcclAlone) {
+  need_several();
+  if (const auto place = this_rank()) {
+    const Communicator::Options options{.timeout = seconds(600)};
+    auto host = std::make_unique<ToldHost>(rendezvous_ranks(gpu(), *place, options));
+    const auto ranks = nccl_ranks(gpu(), std::move(host), options);
+    if (place->rank == 1) raise(SIGKILL);
+    EXPECT_THAT(failure_of(*ranks),
+                AllOf(HasSubstr(fmt::format("rank {} of 2: NCCL: all_reduce", place->rank)),
+                      HasSubstr("remote process exited"), HasSubstr("its own output says why")));
+    return;
+  }
+  EXPECT_TRUE(run_ranks(2)[0].ok());
 }
 
 TEST_F(NcclRanks, ARankThatGivesUpDoesNotWaitForTheOthers) {
@@ -252,7 +269,7 @@ TEST_F(NcclRanks, ARankThatGivesUpDoesNotWaitForTheOthers) {
       return;
     }
     const auto ranks = join(*place, seconds(600));
-    EXPECT_NE(failure_of(*ranks), "");
+    EXPECT_THAT(failure_of(*ranks), AllOf(HasSubstr("rank 1 of"), HasSubstr("gave up")));
     return;
   }
   for (const RankEnd& end : run_ranks(gpus())) EXPECT_TRUE(end.ok()) << end.output;
