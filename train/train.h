@@ -20,6 +20,9 @@ Step train_step(Run& run);
 // Its two halves, which wait for nothing. Forward and backward -> the loss of each micro-batch over
 // their number, [gradient_accumulation_steps] f32.
 Array accumulate_gradients(Run& run);
+// Clips and applies the gradients, whose norm is `norm` ([] f32), unless one of `figures` (f32) is
+// not finite.
+void apply_gradients(Run& run, const Array& norm, const std::vector<Array>& figures);
 // Clips and applies the gradients, unless they or `losses` (optional) are not finite, and drops
 // them -> their norm before clipping, [] f32.
 Array update(Run& run, const Array& losses = {});
