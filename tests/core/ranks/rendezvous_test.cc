@@ -187,6 +187,26 @@ TEST(Rendezvous, WhatEachGaveIsKnownToAll) {
   });  // and to leave is no loss
 }
 
+// Rank 1 leaves, then rank 2 gives up: only that is a loss.
+TEST(Rendezvous, WhoHasLeftIsNotLost) {
+  const ReservedPort port;
+  std::promise<void> one_has_left;
+  std::promise<std::string> told;
+  auto zero = rank(0, 3, port, [&](Rendezvous& all) {
+    all.on_lost([&](const std::string& why) { told.set_value(why); });
+    EXPECT_THAT(told.get_future().get(), HasSubstr("rank 2 of 3"));
+  });
+  auto one = rank(1, 3, port, nothing);
+  auto two = rank(2, 3, port, [&](Rendezvous&) {
+    one_has_left.get_future().wait();
+    fail("the disk is full");
+  });
+  EXPECT_EQ(one.get(), "");
+  one_has_left.set_value();
+  EXPECT_EQ(two.get(), "the disk is full");
+  EXPECT_EQ(zero.get(), "");
+}
+
 TEST(Rendezvous, WhoLeavesBeforeTheOthersIsNamed) {
   const ReservedPort port;
   auto zero = rank(0, 2, port, [](Rendezvous& all) { all.gather(""); });
