@@ -46,6 +46,26 @@ std::string reason_message(std::string why) {
   return message + why;
 }
 
+// What a rank said last, at the end of all that it sent and nobody has read yet.
+struct Farewell {
+  bool left = false;
+  std::string why;  // it gave up
+};
+
+Farewell farewell_in(const std::string& unread) {
+  auto number = [&](size_t at) {
+    uint64_t value = 0;
+    if (at + sizeof value <= unread.size()) std::memcpy(&value, &unread[at], sizeof value);
+    return value;
+  };
+  const size_t size = unread.size();
+  if (size >= 8 && number(size - 8) == leaves) return {.left = true, .why = ""};
+  for (uint64_t length = 1; length <= most_of_why && length + 16 <= size; ++length)
+    if (number(size - length - 16) == gives_up && number(size - length - 8) == length)
+      return {.left = false, .why = unread.substr(size - length)};
+  return {};
+}
+
 std::string host_name() {
   std::array<char, 64> name{};
   gethostname(name.data(), name.size() - 1);
@@ -119,13 +139,13 @@ Rendezvous::~Rendezvous() {
   }
   if (std::uncaught_exceptions() > unwinding_)
     give_up(fmt::format("{} gave up: its own output says why", named(place_.rank)));
-  std::array<char, 4096> unread;
+  const Socket::Deadline deadline = Clock::now() + seconds(1);
   for (Socket& to : to_) {
     if (!to) continue;
-    if (!failed_) to.send(&leaves, sizeof leaves, Clock::now() + seconds(1));
-    // What is not read makes TCP drop what was sent last.
-    while (to.receive_some(unread.data(), unread.size()) > 0) {
-    }
+    if (failed_)
+      to.drain(deadline);
+    else
+      to.send(&leaves, sizeof leaves, deadline);
   }
 }
 
@@ -135,7 +155,7 @@ std::string Rendezvous::named(int rank) const {
                      host.empty() ? "" : fmt::format(" (on {})", host));
 }
 
-// Nothing follows, so that who watches the connection looks at once, and who waits for it wakes up.
+// Nothing follows, so that who watches the connection looks at once.
 std::string Rendezvous::give_up(const std::string& why) {
   const std::lock_guard lock(sending_);
   if (failed_.exchange(true)) return why_;
@@ -144,7 +164,7 @@ std::string Rendezvous::give_up(const std::string& why) {
   for (Socket& to : to_)
     if (to) {
       to.send(message.data(), message.size(), Clock::now() + seconds(1));
-      to.end();
+      to.end_sending();
     }
   return why_;
 }
@@ -211,7 +231,7 @@ void Rendezvous::wait_for_all(Socket::Deadline deadline) {
 std::string Rendezvous::receive_text(int from, Socket::Deadline deadline) {
   Socket& socket = to_[size_t(from)];
   auto receive = [&](void* bytes, size_t size) {
-    const std::string why = socket.receive(bytes, size, deadline);
+    const std::string why = socket.receive(bytes, size, deadline, failed_);
     check(why != "has ended", "{} has ended: its own output says why", named(from));
     check(why.empty(), "{} {}: it hangs, or needs a longer comm_timeout than {} s", named(from),
           why, timeout_.count());
@@ -294,19 +314,18 @@ void Rendezvous::watch(const std::function<void(const std::string& why)>& lost, 
     if (waits[0].revents) return;
     for (size_t i = 1; i < waits.size(); ++i) {
       if (!waits[i].revents) continue;
-      std::array<char, 2 * sizeof(uint64_t) + most_of_why> last;
-      const long got = to_[size_t(ranks[i])].receive_some(last.data(), last.size(), true);
-      uint64_t says[2] = {0, 0};
-      if (got >= long(sizeof leaves)) std::memcpy(says, last.data(), std::min<size_t>(got, 16));
-      if (says[0] == leaves) {
+      const Farewell farewell = farewell_in(to_[size_t(ranks[i])].peek_all());
+      if (farewell.left) {
         waits[i].fd = -1;
         continue;
       }
-      std::string why;
-      if (says[0] == gives_up && got >= 16 && says[1] <= uint64_t(got) - 16)
-        why.assign(last.data() + 16, size_t(says[1]));
-      else
+      std::string why = farewell.why;
+      if (why.empty()) {
+        // Unless the other thread is just reading what it said last.
+        constexpr int milliseconds = 300;
+        if (poll(waits.data(), 1, milliseconds) > 0) return;
         why = fmt::format("{} has ended: its own output says why", named(ranks[i]));
+      }
       return lost(give_up(why));
     }
   }

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -159,22 +160,41 @@ std::string Socket::send(const void* bytes, size_t size, Deadline deadline) {
   return "";
 }
 
-void Socket::end() { shutdown(fd_, SHUT_RDWR); }
+void Socket::end_sending() { shutdown(fd_, SHUT_WR); }
 
-std::string Socket::receive(void* bytes, size_t size, Deadline deadline) {
+std::string Socket::receive(void* bytes, size_t size, Deadline deadline,
+                            const std::atomic<bool>& stop) {
   for (size_t done = 0; done < size;) {
     const long got = receive_some(static_cast<char*>(bytes) + done, size - done);
     if (got < 0) return "has ended";
     done += size_t(got);
-    if (got == 0 && !wait_for(fd_, POLLIN, deadline)) return late();
+    if (got > 0) continue;
+    if (stop) return "was given up";
+    const bool ready = wait_for(fd_, POLLIN, std::min(deadline, Clock::now() + milliseconds(100)));
+    if (!ready && Clock::now() >= deadline) return late();
   }
   return "";
 }
 
-long Socket::receive_some(void* bytes, size_t size, bool leave_there) {
-  const ssize_t got = recv(fd_, bytes, size, leave_there ? MSG_PEEK : 0);
+void Socket::drain(Deadline deadline) {
+  char unread[4096];
+  for (long got = 0; got >= 0; got = receive_some(unread, sizeof unread))
+    if (got == 0 && !wait_for(fd_, POLLIN, deadline)) return;
+}
+
+long Socket::receive_some(void* bytes, size_t size) {
+  const ssize_t got = recv(fd_, bytes, size, 0);
   if (got > 0) return got;
   return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+std::string Socket::peek_all() {
+  int there = 0;
+  ioctl(fd_, FIONREAD, &there);
+  std::string bytes(size_t(std::max(there, 0)), '\0');
+  const ssize_t got = recv(fd_, bytes.data(), bytes.size(), MSG_PEEK);
+  bytes.resize(size_t(std::max<ssize_t>(got, 0)));
+  return bytes;
 }
 
 }  // namespace folio

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -24,17 +25,20 @@ class Socket {
   // A connection that waits to be taken, if there is one.
   std::optional<Socket> accept();
 
-  void end();  // of both directions, once what was sent has arrived
-
   int fd() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
   // All of the bytes. Returns "", or what the other side did instead: "has ended", or "took no part
   // in time".
   std::string send(const void* bytes, size_t size, Deadline deadline);
-  std::string receive(void* bytes, size_t size, Deadline deadline);
+  // Looks now and then whether somebody has set `stop`, and then ends too.
+  std::string receive(void* bytes, size_t size, Deadline deadline, const std::atomic<bool>& stop);
+  void end_sending();
+  // Reads until the other side has ended, so that it gets what was sent to it last.
+  void drain(Deadline deadline);
   // Up to `size` bytes that are there already; 0: none; -1: it has ended.
-  long receive_some(void* bytes, size_t size, bool leave_there = false);
+  long receive_some(void* bytes, size_t size);
+  std::string peek_all();  // what is there already, which stays there
 
  private:
   int fd_ = -1;

@@ -144,9 +144,9 @@ TEST(Rendezvous, StrangersDoNotTakePart) {
     strangers.push_back(Socket::connected("localhost", port.number(), deadline));
   const std::string request =
       "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n" + std::string(100, 'x') + "\r\n\r\n";
-  strangers[0].send(request.data(), request.size(), deadline);
-  strangers[1].send("folio ranks", 11, deadline);
-  strangers[2] = Socket();
+  strangers[97].send(request.data(), request.size(), deadline);
+  strangers[98].send("folio ranks", 11, deadline);
+  strangers[99] = Socket();
   auto one = rank(1, 2, port, [](Rendezvous& all) { all.gather("1"); });
   EXPECT_EQ(one.get(), "");
   EXPECT_EQ(zero.get(), "");
@@ -174,8 +174,7 @@ TEST(Rendezvous, AnAbsurdLengthIsRefusedBeforeMemoryIsTaken) {
 TEST(Rendezvous, WhatEachGaveIsKnownToAll) {
   on_ranks({2, 5}, [](const Rendezvous::Place& place) {
     Rendezvous rendezvous(place, seconds(60));
-    std::promise<void> lost;
-    rendezvous.on_lost([&](const std::string&) { lost.set_value(); });
+    rendezvous.on_lost([&](const std::string& why) { ADD_FAILURE() << why; });
     for (size_t round = 0; round < 3; ++round) {
       auto given = [&](int rank) {
         return std::string(size_t(rank) * round * 700'000, char('a' + rank));
@@ -185,9 +184,35 @@ TEST(Rendezvous, WhatEachGaveIsKnownToAll) {
       for (int rank = 0; rank < place.size; ++rank)
         EXPECT_EQ(all[size_t(rank)], given(rank)) << rank;
     }
-    if (place.rank == 0) return;  // leaves, which is no loss
-    EXPECT_THAT(message_of([&] { rendezvous.gather(""); }), HasSubstr("rank 0 of"));
+  });  // and to leave is no loss
+}
+
+// Rank 1 leaves, then rank 2 gives up: only that is a loss.
+TEST(Rendezvous, WhoHasLeftIsNotLost) {
+  const ReservedPort port;
+  std::promise<void> one_has_left;
+  std::promise<std::string> told;
+  auto zero = rank(0, 3, port, [&](Rendezvous& all) {
+    all.on_lost([&](const std::string& why) { told.set_value(why); });
+    EXPECT_THAT(told.get_future().get(), HasSubstr("rank 2 of 3"));
   });
+  auto one = rank(1, 3, port, nothing);
+  auto two = rank(2, 3, port, [&](Rendezvous&) {
+    one_has_left.get_future().wait();
+    fail("the disk is full");
+  });
+  EXPECT_EQ(one.get(), "");
+  one_has_left.set_value();
+  EXPECT_EQ(two.get(), "the disk is full");
+  EXPECT_EQ(zero.get(), "");
+}
+
+TEST(Rendezvous, WhoLeavesBeforeTheOthersIsNamed) {
+  const ReservedPort port;
+  auto zero = rank(0, 2, port, [](Rendezvous& all) { all.gather(""); });
+  auto one = rank(1, 2, port, nothing);
+  EXPECT_THAT(zero.get(), AllOf(HasSubstr("rank 1 of 2 (on "), HasSubstr(") has left")));
+  EXPECT_EQ(one.get(), "");
 }
 
 TEST(Rendezvous, ARankThatIsKilledIsNamedByAll) {
