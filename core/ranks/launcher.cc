@@ -53,8 +53,9 @@ void end_launcher_after(std::chrono::seconds grace) {
   // From here on only what may follow a fork of several threads. A session of its own: the daemon
   // ends those of its ranks.
   setsid();
-  for (int fd = 0; fd < 1024; ++fd)  // somebody may wait for the end of what is written there
-    if (fd != handle) close(fd);
+  // Somebody may wait for the end of what is written there.
+  if (handle > 0) close_range(0, unsigned(handle) - 1, 0);
+  close_range(unsigned(handle) + 1, ~0U, 0);
   pollfd gone{handle, POLLIN, 0};
   if (poll(&gone, 1, int(grace.count()) * 1000) == 0)
     syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0);

@@ -45,7 +45,7 @@ std::map<int, pid_t> processes_in(const std::string& output) {
 
 }  // namespace
 
-RunningJob::RunningJob(int ranks, const std::vector<std::string>& options) {
+RunningJob::RunningJob(int ranks, const std::vector<std::string>& options) : ranks_(ranks) {
   std::vector<std::string> words = {
       "mpirun",
       "-q",
@@ -102,7 +102,10 @@ void RunningJob::read_until(const std::function<bool()>& enough) {
 }
 
 void RunningJob::begin() {
-  read_until([&] { return texts_[0].find("begun\n") != std::string::npos; });
+  read_until([&] {
+    return texts_[0].find("begun\n") != std::string::npos &&
+           processes_in(texts_[0]).size() == size_t(ranks_);
+  });
 }
 
 pid_t RunningJob::process(int rank) { return processes_in(texts_[0])[rank]; }

@@ -28,6 +28,7 @@ class RunningJob {
  private:
   void read_until(const std::function<bool()>& enough);
 
+  const int ranks_;
   pid_t mpirun_ = -1;
   std::array<int, 2> streams_{-1, -1};  // standard output and error
   std::array<std::string, 2> texts_;

@@ -49,31 +49,14 @@ class Heartbeat::Watch {
   Watch(int rank, std::vector<RankFacts> ranks, const Gather& gather, const Options& options,
         End end)
       : rank_(rank), ranks_(std::move(ranks)), options_(options), end_(std::move(end)) {
-    if (rank_ == 0) {
-      meeting_.emplace();
-      peers_.resize(ranks_.size());
-      for (Peer& peer : peers_) peer.heard = Clock::now();
-    }
     wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     check(wake_ >= 0, "no descriptor is left for the heartbeat");
-    std::string invitation = gather(rank_ == 0 ? meeting_->invitation() : "")[0];
-    if (rank_ == 0) start();
-    std::string trouble;
-    if (rank_ != 0) {
-      try {
-        Link link = meet(invitation, std::to_string(rank_),
-                         std::min<milliseconds>(options_.timeout / 2, std::chrono::seconds(30)));
-        peers_.emplace_back().link.emplace(std::move(link));
-        start();
-      } catch (const Error& error) {
-        trouble = fmt::format("{}: {}", named(rank_, ranks_[size_t(rank_)]), error.what());
-      }
+    try {
+      meet_all(gather);
+    } catch (...) {
+      stop();
+      throw;
     }
-    std::vector<std::string> troubles = gather(trouble);
-    auto first = std::ranges::find_if(troubles, [](auto& text) { return !text.empty(); });
-    if (first == troubles.end()) return;
-    stop();
-    fail("{}", *first);
   }
   ~Watch() {
     stop();
@@ -96,6 +79,26 @@ class Heartbeat::Watch {
     bool watched() const { return link && !link->ended(); }
   };
 
+  void meet_all(const Gather& gather) {
+    if (rank_ == 0) {
+      meeting_.emplace();
+      peers_.resize(ranks_.size());
+      start();
+    }
+    const std::string invitation = gather(rank_ == 0 ? meeting_->invitation() : "")[0];
+    std::string trouble;
+    if (rank_ != 0) {
+      try {
+        peers_.emplace_back().link.emplace(
+            meet(invitation, std::to_string(rank_),
+                 std::min<milliseconds>(options_.timeout / 2, std::chrono::seconds(30))));
+        start();
+      } catch (const Error& error) {
+        trouble = fmt::format("{}: {}", named(rank_, ranks_[size_t(rank_)]), error.what());
+      }
+    }
+    for (const std::string& text : gather(trouble)) check(text.empty(), "{}", text);
+  }
   void start() {
     for (Peer& peer : peers_) peer.heard = Clock::now();
     // Signals are for other threads.
@@ -261,7 +264,8 @@ class Heartbeat::Watch {
         return facts.host == ranks_[size_t(rank_)].host;
       };
       auto lowest = std::find_if(ranks_.begin() + 1, ranks_.end(), on_my_host);
-      if (lowest - ranks_.begin() == rank_ && !end_.hurried())
+      // Asked to stop: by whoever started the ranks, since rank 1 has spoken and left.
+      if (lowest - ranks_.begin() == rank_ && (rank_ == 1 || !end_.hurried()))
         end_.say(silent_text(0, now - first.heard));
       silent_ = true;
       dismiss(now);
@@ -285,8 +289,7 @@ class Heartbeat::Watch {
           named(rank, ranks_[size_t(rank)]));
     return fmt::format(
         "{} is gone: its connection ended without a farewell; it crashed or was killed (dmesg on "
-        "{} "
-        "says whether for want of memory)",
+        "{} says whether for want of memory)",
         named(rank, ranks_[size_t(rank)]), ranks_[size_t(rank)].host);
   }
   std::string silent_text(int rank, Clock::duration silence) const {

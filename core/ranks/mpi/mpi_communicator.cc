@@ -21,9 +21,12 @@ class Wait {
  public:
   explicit Wait(std::chrono::seconds timeout) : timeout_(timeout) {}
 
-  void came() { last_ = Clock::now(); }
+  void came() { last_ = asked_ = Clock::now(); }
   bool over() {
-    auto silent = Clock::now() - last_;
+    Clock::time_point now = Clock::now();
+    if (now - asked_ > std::chrono::seconds(1)) last_ += now - asked_;  // this process was stopped
+    asked_ = now;
+    auto silent = now - last_;
     if (silent > std::chrono::milliseconds(2))
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     else if (silent > std::chrono::microseconds(20))
@@ -33,7 +36,7 @@ class Wait {
 
  private:
   const std::chrono::seconds timeout_;
-  Clock::time_point last_ = Clock::now();
+  Clock::time_point last_ = Clock::now(), asked_ = last_;
 };
 
 class MpiCommunicator : public Communicator {
