@@ -82,9 +82,9 @@ class Communicator {
 // One rank alone.
 std::unique_ptr<Communicator> one_process(Device device);
 
-// The ranks that MPI started this process among; one rank alone where it was not started by MPI.
-// Error where it was and this build has no MPI, and where Slurm started several processes that MPI
-// takes for one each. On a GPU NCCL carries the arrays.
+// The ranks that MPI started this process among, or whoever numbers processes as torchrun does; one
+// rank alone where nobody did. Error where MPI did and this build has none, and where Slurm started
+// several processes that MPI takes for one each. On a GPU NCCL carries the arrays.
 std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Options& options);
 
 }  // namespace folio

@@ -1,33 +1,53 @@
+#include <cstdlib>
+
 #include "core/check.h"
 #include "core/ranks/communicator.h"
 #include "core/ranks/cuda_ranks.h"
 #include "core/ranks/facts.h"
 #include "core/ranks/launch.h"
 #include "core/ranks/leave.h"
+#include "core/ranks/rendezvous_ranks.h"
 #if defined(FOLIO_MPI)
 #include "core/ranks/mpi/mpi_communicator.h"
 #endif
 
 namespace folio {
+namespace {
 
-std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Options& options) {
-  Launch launch = launch_of(process_environment());
-  if (!launch.by_mpi || launch.size == 1) return one_process(device);
+std::unique_ptr<Communicator> over_mpi([[maybe_unused]] Device device,
+                                       [[maybe_unused]] const Communicator::Options& options) {
 #if defined(FOLIO_MPI)
-  const bool on_gpus = device.type == Device::Type::cuda;
-  std::unique_ptr<Communicator> ranks = mpi_ranks(on_gpus ? cpu : device, options);
-  if (ranks->size() == 1) return one_process(device);
-  std::vector<RankFacts> facts = gather_facts(*ranks);
-  watch_ranks(*ranks, facts, options);
-  check_same_build(facts);
-  return on_gpus ? cuda_ranks(device, std::move(ranks), options) : std::move(ranks);
+  return mpi_ranks(device, options);
 #else
-  (void)options;
   fail(
       "MPI started this process as one of several, and this build of folio has no MPI; install "
       "libopenmpi-dev and openmpi-bin (scripts/install-packages does), then configure and build "
       "again: cmake --preset release && cmake --build --preset release");
 #endif
+}
+
+// Of whoever started them with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun does.
+std::optional<Rendezvous::Place> numbered_place() {
+  if (!std::getenv("WORLD_SIZE") || !std::getenv("MASTER_ADDR")) return std::nullopt;
+  return Rendezvous::place_from_environment();
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Options& options) {
+  const bool on_gpus = device.type == Device::Type::cuda;
+  const Device host = on_gpus ? cpu : device;
+  const Launch launch = launch_of(process_environment());
+  std::unique_ptr<Communicator> ranks;
+  if (launch.by_mpi && launch.size != 1)
+    ranks = over_mpi(host, options);
+  else if (const auto place = numbered_place(); place && !launch.by_mpi)
+    ranks = rendezvous_ranks(host, *place, options);
+  if (!ranks || ranks->size() == 1) return one_process(device);
+  const std::vector<RankFacts> facts = gather_facts(*ranks);
+  watch_ranks(*ranks, facts, options);
+  check_same_build(facts);
+  return on_gpus ? cuda_ranks(device, std::move(ranks), options) : std::move(ranks);
 }
 
 }  // namespace folio

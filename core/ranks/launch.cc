@@ -24,7 +24,7 @@ Environment process_environment() {
 }
 
 int launched_rank(const Environment& environment) {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "RANK"})
     if (environment(name)) return count(environment, name);
   return 0;
 }
