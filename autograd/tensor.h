@@ -54,9 +54,9 @@ class Tensor {
   // The gradient accumulated in this leaf since zero_grad(); undefined if there is none.
   const Array& grad() const;
   void zero_grad();
-  // To be called, from within backward(), each time that all ops which had read this leaf have added
-  // to its gradient (PyTorch's register_post_accumulate_grad_hook); it may take the gradient away
-  // with zero_grad(). Assigning another leaf to this tensor leaves the hook with the old one.
+  // To be called, from within backward(), each time that all ops which had read this leaf have
+  // added to its gradient (PyTorch's register_post_accumulate_grad_hook); it may take the gradient
+  // away with zero_grad(). Assigning another leaf to this tensor leaves the hook with the old one.
   void after_gradient(std::function<void()> hook);
   // New values for a leaf, in place of the old: same shape.
   void assign(const Array& values);

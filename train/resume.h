@@ -9,9 +9,9 @@
 namespace folio {
 
 // The options with which a run goes on from `file`: its own, but for those `given` now, whose
-// values are in `now`; out_dir, eval_only and check_network are always those of now. Each option that changes is
-// said in a line of `notes`; `origins` gets where every option comes from. Throws Error for a given
-// option that contradicts the model.
+// values are in `now`; out_dir, eval_only and check_network are always those of now. Each option
+// that changes is said in a line of `notes`; `origins` gets where every option comes from. Throws
+// Error for a given option that contradicts the model.
 TrainOptions resumed_options(const CheckpointFile& file, const TrainOptions& now,
                              const OptionOrigins& given, OptionOrigins& origins,
                              std::vector<std::string>& notes);

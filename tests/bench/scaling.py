@@ -18,6 +18,7 @@ from pathlib import Path
 import bench_tools as tools
 
 LAYERS = 6
+LAST = 0.1  # of the bytes, those of the last bucket: 4 MiB of 43 MB
 CONFIG = "configs/train_shakespeare_char.toml"
 STEP = ["--batch_size=8", "--threads=1", "--report=false", "--sample_tokens=0", "--eval_iters=1"]
 STEP += ["--log_interval=1", "--eval_interval=1000000"]
@@ -69,12 +70,12 @@ class Bench:
         return median_ms(out)
 
 
-def modelled(compute, exchange, stage, buckets=10):
+def modelled(compute, exchange, stage):
     """ms of a step. Backward is two thirds of it, and can hide what leaves before its last layer: with
     stage 0 the whole exchange, with stage 1 the first half, behind which the parameters come."""
     window = compute * 2 / 3 * (LAYERS - 1) / LAYERS
     hideable = exchange if stage == 0 else exchange / 2
-    exposed = max(hideable / buckets, hideable - window)
+    exposed = max(LAST * hideable, hideable - window)
     return compute + exposed + exchange - hideable
 
 
