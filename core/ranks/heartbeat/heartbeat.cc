@@ -304,7 +304,8 @@ class Heartbeat::Watch {
     if (own_) errors.emplace_back(0, *own_);
     for (size_t rank = 1; rank < peers_.size(); ++rank)
       if (peers_[rank].error) errors.emplace_back(int(rank), *peers_[rank].error);
-    const auto& [rank, text] = errors.front();
+    const int rank = errors.front().first;
+    const std::string& text = errors.front().second;
     if (reported == ranks_.size() &&
         std::ranges::all_of(errors, [&](auto& other) { return other.second == text; }))
       return text;

@@ -75,31 +75,36 @@ Addresses resolve(const std::string& address, const std::string& port) {
   return Addresses(found);
 }
 
+// -1, and errno: it cannot.
+template <class Address>
+int listen_at(const Address& address, int family) {
+  int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), off = 0, on = 1;
+  if (fd < 0) return -1;
+  if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      listen(fd, 1024) == 0)
+    return fd;
+  int reason = errno;
+  close(fd);
+  errno = reason;
+  return -1;
+}
+
 // On all addresses, IPv4's and IPv6's, unless there is no IPv6.
 int listen_on(uint16_t port) {
-  int off = 0, on = 1;
-  int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd >= 0) {
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    sockaddr_in6 any{};
-    any.sin6_family = AF_INET6;
-    any.sin6_port = htons(port);
-    if (bind(fd, reinterpret_cast<sockaddr*>(&any), sizeof any) == 0 && listen(fd, 1024) == 0)
-      return fd;
-    close(fd);
-  }
-  fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  check(fd >= 0, "rank 0 has no socket for the heartbeat: {}", std::strerror(errno));
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in6 any6{};
+  any6.sin6_family = AF_INET6;
+  any6.sin6_port = htons(port);
+  int fd = listen_at(any6, AF_INET6);
+  if (fd >= 0) return fd;
   sockaddr_in any{};
   any.sin_family = AF_INET;
   any.sin_port = htons(port);
-  if (bind(fd, reinterpret_cast<sockaddr*>(&any), sizeof any) == 0 && listen(fd, 1024) == 0)
-    return fd;
-  std::string reason = std::strerror(errno);
-  close(fd);
-  fail("rank 0 cannot listen for the heartbeat on port {}: {}", port, reason);
+  fd = listen_at(any, AF_INET);
+  check(fd >= 0, "rank 0 cannot listen for the heartbeat on port {}: {}", port,
+        std::strerror(errno));
+  return fd;
 }
 
 uint16_t port_of(int fd) {

@@ -34,6 +34,14 @@ struct Piece {
   size_t size() const { return size_t(end - begin); }
 };
 
+int64_t slot_bytes(int64_t share_bytes) { return std::min(share_bytes, piece_bytes); }
+
+// How many pieces of a share may be on their way to the rank that sums it.
+int64_t slots_of(int size, int64_t share_bytes) {
+  int64_t room = most_scratch / ((size - 1) * piece_bytes);
+  return std::min(pieces_of(share_bytes), std::max<int64_t>(2, room));
+}
+
 // The ranks but this one, each beginning with the next, so that not all send to the same one first.
 template <class F>
 void for_each_peer(Place place, F&& f) {
@@ -51,22 +59,20 @@ class Sum : public std::enable_shared_from_this<Sum> {
         mine_(mine),
         sum_(sum),
         bytes_(bytes),
-        slots_(std::min(pieces_of(bytes), std::max<int64_t>(2, all_slots / (place.size - 1)))),
+        slots_(slots_of(place.size, bytes)),
         missing_(size_t(slots_)) {}
   void start() {
-    slot_bytes_ = std::min(bytes_, piece_bytes);
-    collective_.scratch.resize(size_t(slots_ * place_.size * slot_bytes_));
+    collective_.scratch =
+        Array({scratch_of_sum(place_.size, bytes_)}, DType::i8, collective_.arrays[0].device());
+    scratch_ = static_cast<char*>(collective_.scratch.address());
     for (int64_t p = 0; p < slots_; ++p) receive(p);
   }
   std::function<void(Piece piece, int64_t p)> summed;  // called for each, if set
 
  private:
-  // What may be on its way to one rank at once, in pieces: 8 MiB, for a request for the next piece
-  // waits behind what its own side has queued for the network, often some 20 ms of 1 Gbit/s.
-  static constexpr int64_t all_slots = 16;
-
-  char* slot(int64_t p, int rank) {
-    return collective_.scratch.data() + ((p % slots_) * place_.size + rank) * slot_bytes_;
+  char* slot(int64_t p, int rank) {  // of one of the others
+    int64_t other = rank < place_.rank ? rank : rank - 1;
+    return scratch_ + ((p % slots_) * (place_.size - 1) + other) * slot_bytes(bytes_);
   }
   void receive(int64_t p) {
     Piece piece(p, bytes_);
@@ -96,11 +102,15 @@ class Sum : public std::enable_shared_from_this<Sum> {
   const char* const mine_;
   char* const sum_;
   const int64_t bytes_, slots_;
-  int64_t slot_bytes_ = 0;
+  char* scratch_ = nullptr;
   std::vector<int> missing_;  // terms of each slot's piece
 };
 
 }  // namespace
+
+int64_t scratch_of_sum(int size, int64_t share_bytes) {
+  return slots_of(size, share_bytes) * (size - 1) * slot_bytes(share_bytes);
+}
 
 Share share_of(int rank, int size, int64_t n, int64_t element_bytes) {
   int64_t line = 64 / element_bytes;

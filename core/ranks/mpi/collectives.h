@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,15 +10,19 @@
 
 namespace folio {
 
-// A collective operation between its start and its end.
+// A collective operation from its call to its end.
 struct Collective {
   Collective(std::string name, MPI_Comm ranks, std::vector<Array> arrays)
       : name(std::move(name)), exchange(ranks), arrays(std::move(arrays)) {}
+  bool done() const { return begun && exchange.done(); }
 
   const std::string name;  // for errors: "all_reduce of float32 [8, 4]"
   Exchange exchange;
   const std::vector<Array> arrays;  // kept until it is done
-  std::vector<char> scratch;        // what has come from others and is not summed yet
+  Array scratch;                    // what has come from others and is not summed yet
+  int64_t scratch_bytes = 0;        // of it, once it begins
+  std::function<void()> begin;
+  bool begun = false;
 };
 
 // This rank among all, and the first of the tags that are the collective's own.
@@ -35,6 +40,11 @@ struct Share {
   int64_t begin, end;
 };
 Share share_of(int rank, int size, int64_t n, int64_t element_bytes);
+
+// The bytes of scratch that a rank sums a share in, so large: what has room there has come before
+// it is asked for.
+inline constexpr int64_t most_scratch = 32 << 20;
+int64_t scratch_of_sum(int size, int64_t share_bytes);
 
 // These start one; it goes on when its exchange advances. Addresses are those of collective.arrays.
 

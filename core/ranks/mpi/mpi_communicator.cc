@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <list>
 #include <thread>
 
@@ -68,28 +69,31 @@ class MpiCommunicator : public Communicator {
     x.begin_write("all_reduce");
     int64_t element = int64_t(size_of(x.dtype()));
     Share first = share_of(0, size_, x.size(), element);
-    return start("all_reduce", {x}, 2 * pieces_of(first.end * element),
-                 [&](Collective& it, Place place) {
-                   start_all_reduce(it, place, x.dtype(), address(x), x.size());
-                 });
+    return start(
+        "all_reduce", {x}, 2 * pieces_of(first.end * element),
+        [this, x](Collective& it, Place place) {
+          start_all_reduce(it, place, x.dtype(), address(x), x.size());
+        },
+        scratch_of_sum(size_, first.end * element));
   }
 
   Pending reduce_scatter(Array x, Array shard) override {
     check_sum("reduce_scatter", x);
     check_shard("reduce_scatter", x, shard);
     shard.begin_write("reduce_scatter");
-    return start("reduce_scatter", {x, shard}, pieces_of(int64_t(shard.bytes())),
-                 [&](Collective& it, Place place) {
-                   start_reduce_scatter(it, place, x.dtype(), address(x), address(shard),
-                                        shard.size());
-                 });
+    return start(
+        "reduce_scatter", {x, shard}, pieces_of(int64_t(shard.bytes())),
+        [this, x, shard](Collective& it, Place place) {
+          start_reduce_scatter(it, place, x.dtype(), address(x), address(shard), shard.size());
+        },
+        scratch_of_sum(size_, int64_t(shard.bytes())));
   }
 
   Pending all_gather(Array shard, Array x) override {
     check_shard("all_gather", x, shard);
     x.begin_write("all_gather");
     return start("all_gather", {x, shard}, pieces_of(int64_t(shard.bytes())),
-                 [&](Collective& it, Place place) {
+                 [this, x, shard](Collective& it, Place place) {
                    start_all_gather(it, place, address(shard), address(x), int64_t(shard.bytes()));
                  });
   }
@@ -98,21 +102,22 @@ class MpiCommunicator : public Communicator {
     check(root >= 0 && root < size_, "broadcast: rank {} is not among the {} that there are", root,
           size_);
     x.begin_write("broadcast");
-    return start("broadcast", {x}, pieces_of(int64_t(x.bytes())), [&](Collective& it, Place place) {
-      start_broadcast(it, place, address(x), int64_t(x.bytes()), root);
-    });
+    return start("broadcast", {x}, pieces_of(int64_t(x.bytes())),
+                 [this, x, root](Collective& it, Place place) {
+                   start_broadcast(it, place, address(x), int64_t(x.bytes()), root);
+                 });
   }
 
   Pending send(Array x, int to) override {
     check_peer("send", to);
-    return start("send", {x}, 0, [&](Collective& it, Place) {
+    return start("send", {x}, 0, [this, x, to](Collective& it, Place) {
       start_send(it, address(x), int64_t(x.bytes()), to, tags_);
     });
   }
   Pending receive(Array x, int from) override {
     check_peer("receive", from);
     x.begin_write("receive");
-    return start("receive", {x}, 0, [&](Collective& it, Place) {
+    return start("receive", {x}, 0, [this, x, from](Collective& it, Place) {
       start_receive(it, address(x), int64_t(x.bytes()), from, tags_);
     });
   }
@@ -126,7 +131,7 @@ class MpiCommunicator : public Communicator {
    public:
     Work(MpiCommunicator& communicator, std::shared_ptr<Collective> collective)
         : communicator_(communicator), collective_(std::move(collective)) {}
-    bool done() override { return communicator_.advance(), collective_->exchange.done(); }
+    bool done() override { return communicator_.advance(), collective_->done(); }
     void wait() override { communicator_.wait(*collective_); }
 
    private:
@@ -150,17 +155,10 @@ class MpiCommunicator : public Communicator {
           op, peer, size_);
   }
 
-  template <class Start>
-  Pending start(const char* op, std::vector<Array> arrays, int64_t tags, Start&& begin) {
-    const Array& x = arrays[0];
-    if (x.size() == 0) return {};
-    auto collective = std::make_shared<Collective>(
-        fmt::format("{} of {} {}", op, x.dtype(), x.shape()), ranks_, std::move(arrays));
-    RunningOn on(device_);
-    begin(*collective, Place{rank_, size_, take_tags(tags)});
-    under_way_.push_back(collective);
-    return Pending(std::make_unique<Work>(*this, collective));
-  }
+  using Begin = std::function<void(Collective&, Place)>;
+  Pending start(const char* op, std::vector<Array> arrays, int64_t tags, Begin begin,
+                int64_t scratch_bytes = 0);
+  void begin_those_with_room();
   int take_tags(int64_t count);
   int advance();
   void wait(Collective& collective);
@@ -175,6 +173,34 @@ class MpiCommunicator : public Communicator {
   int tags_ = 32767, next_tag_ = 0;  // those of collectives are below tags_
   std::list<std::shared_ptr<Collective>> under_way_;
 };
+
+Pending MpiCommunicator::start(const char* op, std::vector<Array> arrays, int64_t tags, Begin begin,
+                               int64_t scratch_bytes) {
+  const Array& x = arrays[0];
+  if (x.size() == 0) return {};
+  auto collective = std::make_shared<Collective>(
+      fmt::format("{} of {} {}", op, x.dtype(), x.shape()), ranks_, std::move(arrays));
+  collective->scratch_bytes = scratch_bytes;
+  collective->begin = [it = collective.get(), begin = std::move(begin),
+                       place = Place{rank_, size_, take_tags(tags)}] { begin(*it, place); };
+  under_way_.push_back(collective);
+  begin_those_with_room();
+  return Pending(std::make_unique<Work>(*this, collective));
+}
+
+// Of several sums the first ones have the network and the memory: those behind wait for their turn.
+// Whatever the first of all waits for has begun on the other ranks, or is the first there too.
+void MpiCommunicator::begin_those_with_room() {
+  int64_t scratch = 0;
+  for (const std::shared_ptr<Collective>& it : under_way_) {
+    scratch += it->scratch_bytes;
+    if (it->begun) continue;
+    if (it->scratch_bytes > 0 && scratch > std::max(most_scratch, it->scratch_bytes)) continue;
+    it->begun = true;
+    RunningOn on(device_);
+    it->begin();
+  }
+}
 
 // The same on every rank, for all make the same calls. Those of an operation long done are used
 // again.
@@ -192,8 +218,9 @@ int MpiCommunicator::advance() {
   int through = 0;
   for (auto it = under_way_.begin(); it != under_way_.end();) {
     through += (*it)->exchange.advance();
-    it = (*it)->exchange.done() ? under_way_.erase(it) : std::next(it);
+    it = (*it)->done() ? under_way_.erase(it) : std::next(it);
   }
+  if (through > 0) begin_those_with_room();
   return through;
 }
 
@@ -201,15 +228,15 @@ void MpiCommunicator::wait(Collective& collective) {
   Wait wait(options_.timeout);
   while (true) {
     int through = advance();
-    if (collective.exchange.done()) return;
+    if (collective.done()) return;
+    const Collective& first = *under_way_.front();  // what others wait behind
     if (through > 0)
       wait.came();
     else
       check(!wait.over(),
             "{}: nothing has come from rank {} for {} s; if it is not stuck, allow for longer "
             "(comm_timeout)",
-            collective.name, fmt::join(collective.exchange.waiting_for(), ", "),
-            options_.timeout.count());
+            first.name, fmt::join(first.exchange.waiting_for(), ", "), options_.timeout.count());
   }
 }
 
@@ -267,9 +294,20 @@ std::vector<std::string> MpiCommunicator::gather(const std::string& mine) {
   return texts;
 }
 
+// Over TCP Open MPI asks the receiver before it sends more than 64 KiB, and the answer comes behind
+// all that the receiver itself is sending: two ranks would send in turns, each with half its link.
+// So a piece is sent without asking. What the user has set stays.
+void send_pieces_at_once() {
+  const std::string bytes = std::to_string(piece_bytes + 4096);  // with MPI's header
+  for (const char* name : {"OMPI_MCA_btl_tcp_eager_limit", "OMPI_MCA_btl_tcp_rndv_eager_limit",
+                           "OMPI_MCA_btl_tcp_max_send_size"})
+    setenv(name, bytes.c_str(), 0);
+}
+
 }  // namespace
 
 std::unique_ptr<Communicator> mpi_ranks(Device device, const Communicator::Options& options) {
+  send_pieces_at_once();
   int got = 0;
   check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &got), "MPI_Init_thread");
   return std::make_unique<MpiCommunicator>(device, options);

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "core/backend.h"
 #include "core/random.h"
@@ -134,6 +134,23 @@ TEST(Ranks, SeveralAreUnderWayAndWaitedForInAnyOrder) {
       EXPECT_EQ(to_vector<float>(arrays[size_t(n)]), sums_of<float>(200'001 * (n % 3) + n, n));
     }
     scattered.wait();
+  }
+}
+
+// More than there is memory for at once: those behind begin when the first are done.
+TEST(Ranks, SumsThatWaitForRoomHaveTheirTurn) {
+  constexpr int64_t size = 9'000'000;
+  std::vector<Array> arrays;
+  std::vector<Pending> pending;
+  for (int n = 0; n < 3; ++n) {
+    arrays.push_back(full({size}, (ranks().rank() + 1) * (n + 1), DType::f32, cpu));
+    pending.push_back(ranks().all_reduce(arrays.back()));
+  }
+  for (int n : {2, 0, 1}) {
+    pending[size_t(n)].wait();
+    const float sum = float(ranks().size() * (ranks().size() + 1) / 2 * (n + 1));
+    std::vector<float> sums = to_vector<float>(arrays[size_t(n)]);
+    EXPECT_EQ(std::ranges::count(sums, sum), size) << n;
   }
 }
 
