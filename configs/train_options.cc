@@ -122,8 +122,8 @@ std::vector<Option> option_rows(TrainOptions& o) {
         {"threads", &o.threads, "CPU threads; 0: one per core", at_least(0)}}},
       {"many processes (mpirun)",
        {{"zero_stage", &o.zero_stage,
-         "1: each process keeps its share of the optimizer's state and updates that; 0: all keep "
-         "and update everything, which hides more of a slow network",
+         "1: each process keeps and updates its share of the optimizer's state; 0: all of it, for "
+         "slow networks",
          zero_or_one()},
         {"comm_timeout", &o.comm_timeout,
          "seconds after which a process that does not answer ends the run; longer than a save "

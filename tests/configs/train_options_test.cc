@@ -74,7 +74,10 @@ TEST(TrainOptions, DefaultsAreNanoGpts) {
                            {"dtype", "float32"s},
                            {"recompute", false},
                            {"seed", integer(1337)},
-                           {"threads", integer(0)}};
+                           {"threads", integer(0)},
+                           {"zero_stage", integer(1)},
+                           {"comm_timeout", integer(300)},
+                           {"check_network", false}};
   // A field of the model that nanoGPT's has not is GptConfig's alone.
   std::erase_if(defaults, [&](const auto& option) {
     return is_model_field(option.first) && !known.contains(option.first);
