@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "checkpoint/model_file.h"
 #include "tests/train/ranks/mpi_run.h"
@@ -18,6 +19,9 @@ using Arguments = std::vector<std::string>;
 class Ranks : public testing::Test {
  protected:
   Ranks() { options_ = tiny_options(folder_); }
+  void SetUp() override {
+    if (system("mpirun --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no mpirun";
+  }
 
   Arguments arguments(const std::string& out, const Arguments& more = {}) const {
     Arguments list{"--out_dir=" + folder_ / out,
