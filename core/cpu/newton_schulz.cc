@@ -4,7 +4,6 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <numeric>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -92,17 +91,12 @@ Operand operand(const T* data, int64_t stride, bool transposed = false) {
 }
 
 // to [n, n] = to^T, where the panels of rows are there from the diagonal on
-template <class T>
-void mirror(T* to, int64_t n) {
-  constexpr int64_t side = 16;
-  T tile[side][side];  // which is read as it lies in memory and turned in the cache
-  for (int64_t i = 0; i < n; i += side)
-    for (int64_t j = i / panel * panel + panel; j < n; j += side) {
-      const int64_t rows = std::min(side, n - i), columns = std::min(side, n - j);
-      for (int64_t r = 0; r < rows; ++r) std::copy_n(to + (i + r) * n + j, columns, tile[r]);
-      for (int64_t c = 0; c < columns; ++c)
-        for (int64_t r = 0; r < rows; ++r) to[(j + c) * n + i + r] = tile[r][c];
-    }
+void mirror(float* to, int64_t n) {
+  constexpr int64_t block = 8;
+  for (int64_t i = 0; i < n; i += block)
+    for (int64_t j = i / panel * panel + panel; j < n; j += block)
+      for (int64_t c = j; c < std::min(j + block, n); ++c)
+        for (int64_t r = i; r < std::min(i + block, n); ++r) to[c * n + r] = to[r * n + c];
 }
 
 // The steps of one matrix. T: what the products' operands are kept in.
@@ -134,8 +128,6 @@ class Iteration {
       make_factors();
       if (step > 0)
         multiply(together_);
-      else if (step + 1 == steps)
-        std::swap(factors_, together_);
       else
         std::copy_n(factors_, n_ * n_, together_);
       if (step + 1 == steps) break;
@@ -151,9 +143,7 @@ class Iteration {
   void make_factors() {
     const Operand gram = operand(gram_, n_);
     sum(gram, gram, n_, sums_);
-    for (int64_t i = 0; i < n_; i += panel)
-      for (int64_t r = i; r < std::min(i + panel, n_); ++r)
-        polynomial(gram_ + r * n_ + i, sums_ + r * n_ + i, n_ - i);
+    polynomial(gram_, sums_, n_ * n_);
     for (int64_t i = 0; i < n_; ++i) sums_[i * n_ + i] += NewtonSchulz::a;
     keep(sums_, factors_);
   }
@@ -169,20 +159,18 @@ class Iteration {
     sum(a, b, k, sums_);
     keep(sums_, to);
   }
-  // In panels of rows from the diagonal on: what lies below them is not there.
+  // In panels of rows from the diagonal on, then mirrored.
   void sum(const Operand& a, const Operand& b, int64_t k, float* to) {
     for (int64_t i = 0; i < n_; i += panel)
       gemm(std::min(panel, n_ - i), n_ - i, k, a.at(i, 0), b.at(0, i), to + i * n_ + i, n_);
+    mirror(to, n_);
   }
-  // `sums` as T, and whole; what was in `to` is gone, and what was in sums.
+  // `sums` as T; what was in `to` is gone, and what was in sums.
   void keep(float*& sums, T*& to) {
     if constexpr (is_f32<T>)
       std::swap(sums, to);
     else
-      for (int64_t i = 0; i < n_; i += panel)
-        for (int64_t r = i; r < std::min(i + panel, n_); ++r)
-          scaled(sums + r * n_ + i, 1, to + r * n_ + i, n_ - i);
-    mirror(to, n_);
+      scaled(sums, 1, to, n_ * n_);
   }
 
   const int64_t rows_, cols_, n_;  // n_: the smaller side

@@ -93,7 +93,7 @@ class Arranger {
   const int ranks_;
   std::vector<Arena::Segment> parameters_;
   std::vector<size_t> others_;
-  // Large matrices come last, so that what they leave uneven small ones do not add to.
+  // Large matrices first: the last few of the small ones then even out what those left uneven.
   std::map<int64_t, std::vector<size_t>, std::greater<>> by_size_;
   std::vector<Group> groups_;
 };
