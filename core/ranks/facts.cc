@@ -15,12 +15,6 @@
 namespace folio {
 namespace {
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
 // Of a machine with more processors than a cpu_set_t has room for: all.
 int cores_allowed() {
   cpu_set_t allowed;
@@ -67,6 +61,12 @@ std::string build_id() {
 }
 
 }  // namespace
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
 
 RankFacts this_process() { return {host_name(), getpid(), cores_allowed(), build_id()}; }
 

@@ -15,6 +15,7 @@ struct RankFacts {
   std::string build;  // of the program: the same text, the same program
 };
 
+std::string host_name();  // this one's
 RankFacts this_process();
 std::vector<RankFacts> gather_facts(Communicator& ranks);  // by rank
 

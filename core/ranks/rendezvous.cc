@@ -14,6 +14,7 @@
 #include <mutex>
 
 #include "core/check.h"
+#include "core/ranks/facts.h"
 
 namespace folio {
 namespace {
@@ -64,12 +65,6 @@ Farewell farewell_in(const std::string& unread) {
     if (number(size - length - 16) == gives_up && number(size - length - 8) == length)
       return {.left = false, .why = unread.substr(size - length)};
   return {};
-}
-
-std::string host_name() {
-  std::array<char, 64> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 int number_from(const char* variable, int least, int most) {

@@ -50,7 +50,7 @@ void check_same_options(Communicator& ranks, const TrainOptions& options) {
 
 void check_shared_folder(Communicator& ranks, const std::string& folder) {
   const fs::path mark = fs::path(folder) / ".ranks";
-  const std::string token = ranks.gather(fmt::format("{} {}", this_process().host, getpid()))[0];
+  const std::string token = ranks.gather(fmt::format("{} {}", host_name(), getpid()))[0];
   together(&ranks, [&] {
     if (ranks.rank() > 0) return;
     fs::create_directories(folder);
@@ -61,7 +61,7 @@ void check_shared_folder(Communicator& ranks, const std::string& folder) {
     check(fs::exists(mark) && read_file(mark.string()) == token,
           "out_dir {} is not the same folder for all ranks: what rank 0 writes is not there on "
           "host {}; give one that all hosts share",
-          folder, this_process().host);
+          folder, host_name());
   });
   if (ranks.rank() == 0) fs::remove(mark);
 }
