@@ -90,13 +90,14 @@ void unary_grad(Unary op, const T* x, const T* dy, T* dx, int64_t n, cudaStream_
 
 template <class T>
 void unary_grad_and_value(Unary op, const T* x, T* dx, T* y, int64_t n, cudaStream_t stream) {
+  constexpr int pack = pack_size<T>;  // nvcc takes the variable itself for none inside the lambda
   visit_unary(op, [&](auto of) {
     auto run = [&]<int size>(std::integral_constant<int, size>, int64_t first, int64_t count,
                              unsigned blocks) {
       launch_early(of.name, grad_and_value_kernel<size, decltype(of), T>, {blocks, map_threads},
                    stream, x + first, dx + first, y ? y + first : nullptr, count);
     };
-    in_packs<pack_size<T>>(n, run, x, dx, y);
+    in_packs<pack>(n, run, x, dx, y);
   });
 }
 
