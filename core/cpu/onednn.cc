@@ -1,5 +1,6 @@
 #include "core/cpu/onednn.h"
 
+#include <malloc.h>
 #include <omp.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -81,13 +82,29 @@ struct Hash {
   }
 };
 
+// oneDNN's older kernels take working memory and free it in every product. glibc, as it is set, may
+// give that back to the system each time, which then clears it page by page for the next.
+void keep_freed_memory() {
+  static const bool once = [] {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
 struct Cache {
   static constexpr size_t limit = 512;  // shapes that come and go must not pile up
   std::unordered_map<MatmulKey, Matmul, Hash> matmuls;
   dnnl::stream stream{cpu_engine()};
 
   // oneDNN chooses how to block, and how many threads to use, from the calling thread's setting.
-  Cache() { omp_set_num_threads(1); }
+  Cache() {
+    omp_set_num_threads(1);
+    keep_freed_memory();
+  }
 };
 
 }  // namespace
