@@ -201,15 +201,18 @@ std::vector<BenchRow> measure_all(OpenedModel& opened, const BenchOptions& bench
 void print_json(const std::vector<BenchRow>& rows, const BenchOptions& bench, Gpt& model,
                 const MachinePeak& peak) {
   const GptConfig& c = model.config();
-  nlohmann::ordered_json json{{"machine", backend(model.context().device)->machine.name()},
-                              {"threads", parallel_threads()},
-                              {"peak_gflops",
-                               {{"float32", peak.f32_flops / 1e9},
-                                {"bfloat16", peak.bf16_flops / 1e9},
-                                {"int8", peak.int8_flops / 1e9}}},
-                              {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
-                              {"median_ms", 1e3 * rows[0].timing.step_seconds},
-                              {"min_ms", 1e3 * rows[0].timing.min_step_seconds}};
+  nlohmann::ordered_json json{
+      {"machine", backend(model.context().device)->machine.name()},
+      {"threads", parallel_threads()},
+      {"peak_gflops",
+       {{"float32", peak.f32.flops / 1e9},
+        {"bfloat16", peak.bf16.flops / 1e9},
+        {"int8", peak.int8.flops / 1e9}}},
+      {"peak_unit",
+       {{"float32", peak.f32.unit}, {"bfloat16", peak.bf16.unit}, {"int8", peak.int8.unit}}},
+      {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
+      {"median_ms", 1e3 * rows[0].timing.step_seconds},
+      {"min_ms", 1e3 * rows[0].timing.min_step_seconds}};
   each_field(c, [&](const char* name, const auto& field, auto) {
     if constexpr (std::is_same_v<decltype(field), const Activation&>)
       json[name] = field.name();
@@ -226,9 +229,12 @@ void print_json(const std::vector<BenchRow>& rows, const BenchOptions& bench, Gp
 
 void print_text(const std::vector<BenchRow>& rows, Gpt& model, const MachinePeak& peak) {
   say("machine  {}\n", backend(model.context().device)->machine.name());
-  say("peak     {:.0f} GFLOP/s float32, {:.0f} bfloat16, {:.0f} int8, {:.1f} GB/s read\n",
-      peak.f32_flops / 1e9, peak.bf16_flops / 1e9, peak.int8_flops / 1e9,
-      peak.read_bandwidth / 1e9);
+  const std::pair<const char*, const UnitPeak&> units[] = {
+      {"float32", peak.f32}, {"bfloat16", peak.bf16}, {"int8", peak.int8}};
+  for (const char* label = "peak"; const auto& [name, unit] : units)
+    say("{:8} {:.0f} GFLOP/s {} ({})\n", std::exchange(label, ""), unit.flops / 1e9, name,
+        unit.unit);
+  say("         {:.1f} GB/s read\n", peak.read_bandwidth / 1e9);
   say("model    {:.2f}M parameters, block_size {}\n", double(model.num_params()) / 1e6,
       model.config().block_size);
   const PastBlock past_block = rows[0].workload.past_block;

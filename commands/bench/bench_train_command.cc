@@ -209,7 +209,7 @@ int bench_train_command(int argc, char** argv) {
   auto tokens =
       double(options.gradient_accumulation_steps * options.batch_size * options.model.block_size);
   double flops = run.model->training_flops_per_token() * tokens;
-  double machine = options.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
+  const auto& [machine, unit] = peak.of(dtype_named(options.dtype));
   double share = flops / (median / 1e3) / machine;
   std::vector<OperationRow> operations;
   if (bench.profiled_iters > 0)
@@ -227,6 +227,7 @@ int bench_train_command(int argc, char** argv) {
                                        {"share_of_peak", share},
                                        {"gflop_per_iteration", flops / 1e9},
                                        {"peak_gflops", machine / 1e9},
+                                       {"peak_unit", unit},
                                        {"read_bandwidth_gb", peak.read_bandwidth / 1e9},
                                        {"threads", parallel_threads()},
                                        {"dtype", options.dtype},
@@ -236,12 +237,11 @@ int bench_train_command(int argc, char** argv) {
     return 0;
   }
   say("machine    {}\n", backend(device)->machine.name());
-  say("peak       {:.0f} GFLOP/s {}, {:.1f} GB/s read\n", machine / 1e9, options.dtype,
+  say("peak       {:.0f} GFLOP/s {} ({}), {:.1f} GB/s read\n", machine / 1e9, options.dtype, unit,
       peak.read_bandwidth / 1e9);
   say("iteration  {:.2f} ms median, {:.2f} ms minimum of {}\n", median, ms.front(), bench.iters);
   say("tokens     {:.0f} a second\n", tokens / median * 1e3);
-  say("share      {:.0f} % of the multiply-add peak ({:.2f} GFLOP an iteration)\n", 100 * share,
-      flops / 1e9);
+  say("share      {:.0f} % of that peak ({:.2f} GFLOP an iteration)\n", 100 * share, flops / 1e9);
   say("memory     {:.0f} MB at the most\n", double(rss) / 1e6);
   if (device != cpu) say("on {}  {:.0f} MB at the most\n", device, double(device_bytes) / 1e6);
   if (!operations.empty()) print_operations(operations, bench.profiled_iters);

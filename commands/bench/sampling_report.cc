@@ -21,16 +21,16 @@ double share_of_bandwidth(const BenchRow& row, const MachinePeak& peak) {
   return row.timing.bytes_a_step / row.timing.step_seconds / peak.read_bandwidth;
 }
 // Of the units that multiply by the row's weights.
-double flops(const MachinePeak& peak, const BenchRow& row) {
+const UnitPeak& unit_of(const MachinePeak& peak, const BenchRow& row) {
   const WeightFormat format = weight_format_named(row.weights);
-  if (format == WeightFormat::f32) return peak.f32_flops;
-  return format == WeightFormat::bf16 ? peak.bf16_flops : peak.int8_flops;
+  if (format == WeightFormat::f32) return peak.f32;
+  return format == WeightFormat::bf16 ? peak.bf16 : peak.int8;
 }
 double share_of_peak(const BenchRow& row, const MachinePeak& peak) {
-  return row.timing.flops_a_step / row.timing.step_seconds / flops(peak, row);
+  return row.timing.flops_a_step / row.timing.step_seconds / unit_of(peak, row).flops;
 }
 double prefill_share_of_peak(const BenchRow& row, const MachinePeak& peak) {
-  return row.timing.flops_a_prompt / row.timing.prompt_seconds / flops(peak, row);
+  return row.timing.flops_a_prompt / row.timing.prompt_seconds / unit_of(peak, row).flops;
 }
 
 std::string_view cache_name(const Workload& workload) {
@@ -42,10 +42,9 @@ std::string_view cache_name(const Workload& workload) {
 std::string work(const BenchRow& row, const MachinePeak& peak) {
   return fmt::format(
       "reads {:.1f} MB ({:.0f} % of what memory gives in that time) and does {:.2f} GFLOP ({:.0f} "
-      "% "
-      "of the multiply-add peak in {})",
+      "% of the peak of {})",
       row.timing.bytes_a_step / 1e6, 100 * share_of_bandwidth(row, peak),
-      row.timing.flops_a_step / 1e9, 100 * share_of_peak(row, peak), row.weights);
+      row.timing.flops_a_step / 1e9, 100 * share_of_peak(row, peak), unit_of(peak, row).unit);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void Report::start(Run& run) {
   const bool shows_steps = writes_ && (terminal_.live() || (run.resumed() && o.report) ||
                                        o.log_interval <= o.max_iters - run.iter);
   if (shows_steps) peak = backend(run.model->context().device)->machine.measure_peak();
-  peak_flops_ = o.dtype == "bfloat16" ? peak.bf16_flops : peak.f32_flops;
+  peak_flops_ = peak.of(dtype_named(o.dtype)).flops;
   if (writes_) files_.open(run, peak);
   seconds_before_ = files_.history().seconds();
   for (const LogRow& row : files_.history().evaluations())

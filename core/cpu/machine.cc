@@ -12,25 +12,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 int64_t chosen_target() { return HWY_TARGET; }
 
-// Runs `steps` of 12 independent multiply-adds, more than latency times units anywhere; returns the
-// floating-point operations. The chains start apart, or the compiler would run only one of them.
-double multiply_adds(int64_t steps) {
-  const hn::ScalableTag<float> d;
-  const auto half = hn::Set(d, 0.5f), one = hn::Set(d, 1.0f);
-  hn::Vec<decltype(d)> sum[12];
-#pragma GCC unroll 12
-  for (int j = 0; j < 12; ++j) sum[j] = hn::Set(d, float(j));
-  for (int64_t i = 0; i < steps; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) sum[j] = hn::MulAdd(sum[j], half, one);
-  }
-#pragma GCC unroll 12
-  for (int j = 1; j < 12; ++j) sum[0] = hn::Add(sum[0], sum[j]);
-  volatile float keep = hn::GetLane(sum[0]);
-  static_cast<void>(keep);
-  return double(steps) * 12 * 2 * double(hn::Lanes(d));
-}
-
 // The sum of n floats, 8 vectors at a time: as fast as one core can read.
 float sum_of(const float* x, int64_t n) {
   const hn::ScalableTag<float> d;
@@ -51,9 +32,6 @@ float sum_of(const float* x, int64_t n) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#if HWY_ARCH_X86_64
-#include <immintrin.h>
-#endif
 #include <sys/mman.h>
 #include <sys/utsname.h>
 
@@ -63,13 +41,14 @@ HWY_AFTER_NAMESPACE();
 #include <memory>
 #include <new>
 #include <numeric>
+#include <span>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/onednn.h"
+#include "core/cpu/unit_loops.h"
 #include "core/parallel.h"
 #include "core/process/memory_limit.h"
 
@@ -77,7 +56,6 @@ namespace folio {
 namespace {
 
 HWY_EXPORT(chosen_target);
-HWY_EXPORT(multiply_adds);
 HWY_EXPORT(sum_of);
 
 // What `run` returns (operations or bytes) per second, the best of `repetitions`.
@@ -111,75 +89,23 @@ double rate_of_all_threads(int repetitions, F&& kernel) {
   return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
-double f32_flops() {
-  return rate_of_all_threads(100, [] { return HWY_DYNAMIC_DISPATCH(multiply_adds)(200'000); });
-}
-
-#if HWY_ARCH_X86_64
-// As multiply_adds, of the instruction that sums two bf16 products into each f32 lane.
-__attribute__((target("avx512f,avx512bf16"))) double dot_products(int64_t steps) {
-  const __m512bh x = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5f), _mm512_set1_ps(0.5f));
-  __m512 sum[12];
-#pragma GCC unroll 12
-  for (int j = 0; j < 12; ++j) sum[j] = _mm512_set1_ps(float(j));
-  for (int64_t i = 0; i < steps; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) sum[j] = _mm512_dpbf16_ps(sum[j], x, x);
+// The fastest of them, each measured for a moment.
+UnitPeak fastest(std::span<const UnitLoop> loops) {
+  UnitPeak best;
+  for (const UnitLoop& loop : loops) {
+    const double rate = rate_of_all_threads(50, [&] { return loop.run(200'000); });
+    if (rate > best.flops) best = {rate, loop.unit};
   }
-#pragma GCC unroll 12
-  for (int j = 1; j < 12; ++j) sum[0] = _mm512_add_ps(sum[0], sum[j]);
-  volatile float keep = _mm512_cvtss_f32(sum[0]);
-  static_cast<void>(keep);
-  return double(steps) * 12 * 2 * 32;
-}
-double bf16_dot_flops() {
-  if (!__builtin_cpu_supports("avx512bf16")) return 0;
-  return rate_of_all_threads(50, [] { return dot_products(200'000); });
-}
-
-// As dot_products, of the instruction that sums four 8-bit products into each 32-bit lane.
-__attribute__((target("avx512f,avx512vnni"))) double int8_products(int64_t steps) {
-  const __m512i x = _mm512_set1_epi8(1);
-  __m512i sum[12];
-#pragma GCC unroll 12
-  for (int j = 0; j < 12; ++j) sum[j] = _mm512_set1_epi32(j);
-  for (int64_t i = 0; i < steps; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) sum[j] = _mm512_dpbusd_epi32(sum[j], x, x);
-  }
-#pragma GCC unroll 12
-  for (int j = 1; j < 12; ++j) sum[0] = _mm512_add_epi32(sum[0], sum[j]);
-  volatile int keep = _mm512_cvtsi512_si32(sum[0]);
-  static_cast<void>(keep);
-  return double(steps) * 12 * 2 * 64;
-}
-double int8_dot_flops() {
-  if (!__builtin_cpu_supports("avx512vnni")) return 0;
-  return rate_of_all_threads(50, [] { return int8_products(200'000); });
-}
-#else
-double bf16_dot_flops() { return 0; }
-double int8_dot_flops() { return 0; }
-#endif
-
-// A large product by the backend itself: what matrix units, which have no simple loop, give.
-double bf16_matrix_flops() {
-  if (!onednn_has_matrix_units()) return 0;  // then the loops above are the whole of it
-  constexpr int64_t n = 1024;
-  const Array x = zeros({n, n}, DType::bf16, cpu), w = zeros({n, n}, DType::bf16, cpu);
-  return best_rate(4, [&] {
-    backend(cpu)->products.linear(x, w, {});
-    return 2.0 * n * n * n;
-  });
+  return best;
 }
 
 class CpuMachine final : public Machine {
  public:
   MachinePeak measure_peak() override {
     MachinePeak peak;
-    peak.f32_flops = f32_flops();
-    peak.bf16_flops = std::max({peak.f32_flops, bf16_dot_flops(), bf16_matrix_flops()});
-    peak.int8_flops = std::max(peak.f32_flops, int8_dot_flops());
+    peak.f32 = peak.bf16 = peak.int8 = fastest(f32_loops());
+    if (const UnitPeak own = fastest(bf16_loops()); own.flops > peak.bf16.flops) peak.bf16 = own;
+    if (const UnitPeak own = fastest(int8_loops()); own.flops > peak.int8.flops) peak.int8 = own;
     return peak;
   }
 

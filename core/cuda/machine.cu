@@ -145,10 +145,10 @@ class CudaMachine final : public Machine {
   MachinePeak measure_peak() override {
     const Device device = RunningOn::device().value();
     MachinePeak peak;
-    peak.f32_flops = f32_flops(device);
-    peak.bf16_flops =
-        std::max(peak.f32_flops, bf16_product_flops(device, cuda_memory().available()));
-    peak.int8_flops = peak.bf16_flops;
+    peak.f32 = peak.bf16 = {f32_flops(device), "multiply-adds of CUDA cores"};
+    const double product = bf16_product_flops(device, cuda_memory().available());
+    if (product > peak.f32.flops) peak.bf16 = {product, "tensor cores in a large product"};
+    peak.int8 = peak.bf16;
     return peak;
   }
 

@@ -1,5 +1,6 @@
 #include "core/machine.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -41,12 +42,17 @@ TEST(Machine, PeaksArePlausible) {
   EXPECT_EQ(peak.read_bandwidth, 0) << "is asked for by itself";
   peak.read_bandwidth = backend(cpu)->machine.measure_read_bandwidth();
 
-  EXPECT_GT(peak.f32_flops, 1e9);
-  EXPECT_LT(peak.f32_flops, 1e15);
-  EXPECT_GE(peak.bf16_flops, peak.f32_flops);
-  EXPECT_LT(peak.bf16_flops, 1e16);
-  EXPECT_GE(peak.int8_flops, peak.f32_flops);
-  EXPECT_LT(peak.int8_flops, 1e16);
+  EXPECT_GT(peak.f32.flops, 1e9);
+  EXPECT_LT(peak.f32.flops, 1e15);
+  EXPECT_GE(peak.bf16.flops, peak.f32.flops);
+  EXPECT_LT(peak.bf16.flops, 1e16);
+  EXPECT_GE(peak.int8.flops, peak.f32.flops);
+  EXPECT_LT(peak.int8.flops, 1e16);
+  for (const UnitPeak* unit : {&peak.f32, &peak.bf16, &peak.int8})
+    EXPECT_THAT(unit->unit, testing::AnyOf(testing::HasSubstr("multiply-adds"),
+                                           testing::HasSubstr("products")));
+  EXPECT_EQ(&peak.of(DType::bf16), &peak.bf16);
+  EXPECT_EQ(&peak.of(DType::f32), &peak.f32);
   EXPECT_GT(peak.read_bandwidth, 1e8);
   EXPECT_LT(peak.read_bandwidth, 1e13);
 }

@@ -14,11 +14,11 @@ TEST(CudaMachine, NamesTheDevice) {
 // Not how fast an emulator is, but that what is measured is a rate.
 TEST(CudaMachine, MeasuresItsPeaks) {
   const MachinePeak peak = backend(emulated_device())->machine.measure_peak();
-  EXPECT_GT(peak.f32_flops, 1e6);
-  EXPECT_LT(peak.f32_flops, 1e13);
-  EXPECT_GE(peak.bf16_flops, peak.f32_flops);
-  EXPECT_LT(peak.bf16_flops, 1e13);
-  EXPECT_EQ(peak.int8_flops, peak.bf16_flops);
+  EXPECT_GT(peak.f32.flops, 1e6);
+  EXPECT_LT(peak.f32.flops, 1e13);
+  EXPECT_GE(peak.bf16.flops, peak.f32.flops);
+  EXPECT_LT(peak.bf16.flops, 1e13);
+  EXPECT_EQ(peak.int8.flops, peak.bf16.flops);
   EXPECT_EQ(peak.read_bandwidth, 0) << "is asked for by itself";
 }
 

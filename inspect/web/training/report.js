@@ -125,7 +125,7 @@ function showReport() {
     fillTable(byId('others'), head.slice(0, 2), facts.options.others.map((row) => row.slice(0, 2)));
     const {name, device, threads, dtype} = facts.machine;
     fillTable(byId('machine'), [], [['device', `${device}: ${name}`], ['threads', threads],
-      ['dtype', dtype], ['multiply-add peak', facts.peak_flops ?
+      ['dtype', dtype], [facts.peak_unit ? `peak of ${facts.peak_unit}` : 'peak', facts.peak_flops ?
         `${shortNumber(facts.peak_flops)}FLOP/s, measured` : 'not measured'],
       ['tokens per iteration', facts.tokens_per_iteration]]);
   }

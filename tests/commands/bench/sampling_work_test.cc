@@ -115,8 +115,10 @@ TEST(SamplingWork, SharesAreOfWhatTheMachineDoesInThatTime) {
   row.timing.prompt_seconds = 0.25, row.timing.step_seconds = 0.5;
   row.timing.bytes_a_step = 4e9;
   row.timing.flops_a_step = 6e9, row.timing.flops_a_prompt = 5e9;
-  const MachinePeak peak{
-      .f32_flops = 100e9, .bf16_flops = 200e9, .int8_flops = 400e9, .read_bandwidth = 16e9};
+  const MachinePeak peak{.f32 = {100e9, "cores"},
+                         .bf16 = {200e9, "dots"},
+                         .int8 = {400e9, "dots"},
+                         .read_bandwidth = 16e9};
   for (auto [weights, units] :
        {std::pair{"float32", 1.0}, {"bfloat16", 2.0}, {"int8", 4.0}, {"int4", 4.0}}) {
     row.weights = weights;
