@@ -102,11 +102,13 @@ Array gemm_operand(const Array& x, DType dtype) {
   return x.dtype() == to ? x : backend(x)->elementwise.cast(x, to);
 }
 
-Tiling tiling(int64_t m, int64_t n) {
-  int64_t down = parts(m, 256), across = parts(n, 1536);
+Tiling tiling(int64_t m, int64_t n, int threads) {
+  const bool few = threads <= few_threads;
+  int64_t down = parts(m, few ? 256 : 128), across = parts(n, few ? 1536 : 384);
+  const int64_t fewest = few ? 8 : 64;
   auto rows = [&] { return part_size(m, down, 8); };
   auto cols = [&] { return part_size(n, across, 64); };
-  while (down * across < 8 && (rows() > 16 || cols() > 64)) {
+  while (down * across < fewest && (rows() > 16 || cols() > 64)) {
     if (rows() > 16 && (rows() >= cols() || cols() <= 64))
       down *= 2;
     else

@@ -41,9 +41,12 @@ Array gemm_operand(const Array& x, DType dtype);
 struct Tiling {
   int64_t rows, cols;  // of one tile
 };
-// How to cut an [m, n] result: big tiles, at least 8 of them and of even size, so that 2, 4 and 8
-// threads finish together. Depends on nothing but the shape.
-Tiling tiling(int64_t m, int64_t n);
+// How to cut an [m, n] result: big tiles of even size, at least 8 of them, so that 2, 4 and 8
+// threads finish together. More than `few_threads` get at least 64, which take 3 to 10 % longer in
+// all and, in oneDNN, sum in another order at times. Depends on nothing else but the shape: results
+// are the same bits for any number of threads up to `few_threads`, and for any above.
+inline constexpr int few_threads = 16;
+Tiling tiling(int64_t m, int64_t n, int threads = parallel_threads());
 
 // Runs f(i, j, rows, cols) for each tile of an [m, n] result, in parallel.
 template <class F>
