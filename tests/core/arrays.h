@@ -8,6 +8,7 @@
 
 #include "core/backend.h"
 #include "core/cpu/dot_kernels.h"
+#include "core/cpu/tiles/tile_unit.h"
 #include "core/parallel.h"
 #include "tests/device.h"
 
@@ -119,6 +120,22 @@ void on_every_path(F&& check) {
     }
     use_dot_kernels(true);
   });
+}
+
+// Runs check() with products on each matrix unit that is there, the portable one included, and
+// without any; once on a device that is no CPU.
+template <class F>
+void with_and_without_tiles(F&& check) {
+  if (!test_device_is_cpu()) return check();
+  for (const UseTiles use : {UseTiles::off, UseTiles::portable, UseTiles::hardware}) {
+    if (use == UseTiles::hardware && !has_hardware_tiles()) continue;
+    SCOPED_TRACE(use == UseTiles::off        ? "no tiles"
+                 : use == UseTiles::portable ? "portable tiles"
+                                             : "hardware tiles");
+    use_tiles(use);
+    check();
+  }
+  use_tiles(UseTiles::hardware);
 }
 
 inline const std::vector<DType> float_dtypes = {DType::f64, DType::f32, DType::bf16};

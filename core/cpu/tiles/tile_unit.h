@@ -1,0 +1,65 @@
+#pragma once
+#include <cstdint>
+
+#include "core/bfloat16.h"
+
+namespace folio {
+
+// A matrix unit multiplies tiles of 16 rows of 64 bytes: c [16, 16] += a [16, 32] b [32, 16], bf16
+// with sums in f32. a lies as its rows. b lies in pairs of neighbours in the depth, [16 pairs][16
+// columns][2], and two tiles of columns side by side: a panel of 32 columns is [depth / 2][32][2].
+//
+// Intel's manual on TDPBF16PS: the even and the odd products of each element of c are two chains of
+// fused multiply-adds from zero, the depth ascending; their sum is added to c. Rounding is to
+// nearest even, numbers below f32's normal ones count as zero in and out, and the control register
+// is not asked. What folio relies on is less: an element of c depends on its own row of a, its own
+// column of b and its own sum so far, the depth is taken in order, and no step is off by more than
+// roundings to f32.
+inline constexpr int64_t tile_rows = 16, tile_depth = 32, panel_columns = 32;
+
+// c [16 row_tiles, 32 blocks] = a b, or += with `accumulate`.
+struct TileProduct {
+  const bfloat16* a;  // [row_tiles][depth][16][32]
+  const bfloat16* b;  // of each block of 32 columns [depth][16][32][2]
+  int64_t b_step;     // elements from one block to the next
+  int64_t depth;      // in tiles
+  int64_t blocks;
+  float* c;
+  int64_t c_stride;   // elements from one row to the next
+  int row_tiles = 2;  // 1 or 2
+  bool accumulate = false;
+};
+
+struct TileUnit {
+  // The calling thread multiplies tiles of `rows` rows of a and c (1 to 16) until end(); with
+  // fewer than 16, the rows after them are neither read nor written. What the unit held is lost.
+  void (*begin)(int rows);
+  void (*end)();
+  void (*multiply)(const TileProduct&);
+};
+
+// What this process may use: AMX, where the processor has it and the system allows it. Null: there
+// is none, and products go other ways.
+const TileUnit* tile_unit();
+
+// For tests, and for measuring what the unit is worth: `portable` computes the same in vectors.
+enum class UseTiles : uint8_t { off, portable, hardware };
+void use_tiles(UseTiles use);
+// Whether `hardware` has any.
+bool has_hardware_tiles();
+
+// The calling thread's use of the unit, for one task.
+class TileSession {
+ public:
+  explicit TileSession(const TileUnit& unit, int rows = int(tile_rows)) : unit_(unit) {
+    unit_.begin(rows);
+  }
+  ~TileSession() { unit_.end(); }
+  TileSession(const TileSession&) = delete;
+  TileSession& operator=(const TileSession&) = delete;
+
+ private:
+  const TileUnit& unit_;
+};
+
+}  // namespace folio
