@@ -108,20 +108,6 @@ void on_every_target(F&& check) {
   choose(0);
 }
 
-// The same, with the processor's dot-product instructions and without.
-template <class F>
-void on_every_path(F&& check) {
-  if (!test_device_is_cpu()) return check();
-  on_every_target([&] {
-    for (const bool use : {true, false}) {
-      SCOPED_TRACE(use ? "dot products" : "portable");
-      use_dot_kernels(use);
-      check();
-    }
-    use_dot_kernels(true);
-  });
-}
-
 // Runs check() with products on each matrix unit that is there, the portable one included, and
 // without any; once on a device that is no CPU.
 template <class F>
@@ -136,6 +122,22 @@ void with_and_without_tiles(F&& check) {
     check();
   }
   use_tiles(UseTiles::hardware);
+}
+
+// On each target with matrix units, and without them with the processor's dot-product instructions
+// and without.
+template <class F>
+void on_every_path(F&& check) {
+  if (!test_device_is_cpu()) return check();
+  on_every_target([&] {
+    with_and_without_tiles(check);
+    use_tiles(UseTiles::off);
+    use_dot_kernels(false);
+    SCOPED_TRACE("no dot products");
+    check();
+    use_dot_kernels(true);
+    use_tiles(UseTiles::hardware);
+  });
 }
 
 inline const std::vector<DType> float_dtypes = {DType::f64, DType::f32, DType::bf16};

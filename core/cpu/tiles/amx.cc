@@ -44,8 +44,15 @@ FOLIO_AMX void end() { _tile_release(); }
 constexpr int64_t tile_elements = tile_rows * tile_depth;       // of a
 constexpr int64_t panel_elements = tile_depth * panel_columns;  // of b, two tiles
 constexpr int64_t row_bytes = 64, pair_bytes = 2 * row_bytes;   // of a tile of a; of a panel
+constexpr int64_t ahead = 4 * panel_elements;
 
-// Four products of four tiles a step: each tile that is loaded is used twice.
+FOLIO_AMX __attribute__((always_inline)) inline void fetch_panel(const bfloat16* at) {
+#pragma GCC unroll 32
+  for (int64_t line = 0; line < panel_elements; line += 32) _mm_prefetch(at + line, _MM_HINT_T0);
+}
+
+// Tiles are loaded in the order in which products need them.
+template <bool from_memory>
 FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
   const int64_t stride = p.c_stride * int64_t(sizeof(float));
   for (int64_t block = 0; block < p.blocks; ++block) {
@@ -64,6 +71,7 @@ FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
       _tile_zero(3);
     }
     for (int64_t k = 0; k < p.depth; ++k) {
+      if constexpr (from_memory) fetch_panel(b + ahead);
       _tile_loadd(4, top, row_bytes);
       _tile_loadd(6, b, pair_bytes);
       _tile_loadd(7, b + 32, pair_bytes);
@@ -83,9 +91,8 @@ FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
   }
 }
 
-// Few rows: b comes from memory, and is fetched ahead.
+template <bool from_memory>
 FOLIO_AMX void multiply_16_rows(const TileProduct& p) {
-  constexpr int64_t ahead = 4 * panel_elements;
   const int64_t stride = p.c_stride * int64_t(sizeof(float));
   for (int64_t block = 0; block < p.blocks; ++block) {
     const bfloat16 *a = p.a, *b = p.b + block * p.b_step;
@@ -98,8 +105,7 @@ FOLIO_AMX void multiply_16_rows(const TileProduct& p) {
       _tile_zero(1);
     }
     for (int64_t k = 0; k < p.depth; ++k) {
-      for (int64_t line = 0; line < panel_elements; line += 32)
-        _mm_prefetch(b + ahead + line, _MM_HINT_T0);
+      if constexpr (from_memory) fetch_panel(b + ahead);
       _tile_loadd(4, a, row_bytes);
       _tile_loadd(6, b, pair_bytes);
       _tile_loadd(7, b + 32, pair_bytes);
@@ -115,9 +121,9 @@ FOLIO_AMX void multiply_16_rows(const TileProduct& p) {
 
 void multiply(const TileProduct& p) {
   if (p.row_tiles == 1)
-    multiply_16_rows(p);
+    p.from_memory ? multiply_16_rows<true>(p) : multiply_16_rows<false>(p);
   else
-    multiply_32_rows(p);
+    p.from_memory ? multiply_32_rows<true>(p) : multiply_32_rows<false>(p);
 }
 
 bool in_processor() {

@@ -28,6 +28,7 @@ struct TileProduct {
   int64_t c_stride;   // elements from one row to the next
   int row_tiles = 2;  // 1 or 2
   bool accumulate = false;
+  bool from_memory = false;  // b, and what lies behind it, is in no cache: it is fetched ahead
 };
 
 struct TileUnit {
