@@ -41,9 +41,7 @@ constexpr std::array<TileConfig, 16> configs = [] {
 FOLIO_AMX void begin(int rows) { _tile_loadconfig(&configs[size_t(rows - 1)]); }
 FOLIO_AMX void end() { _tile_release(); }
 
-constexpr int64_t tile_elements = tile_rows * tile_depth;       // of a
-constexpr int64_t panel_elements = tile_depth * panel_columns;  // of b, two tiles
-constexpr int64_t row_bytes = 64, pair_bytes = 2 * row_bytes;   // of a tile of a; of a panel
+constexpr int64_t panel_elements = tile_depth * panel_columns;  // of one tile's depth
 constexpr int64_t ahead = 4 * panel_elements;
 
 FOLIO_AMX __attribute__((always_inline)) inline void fetch_panel(const bfloat16* at) {
@@ -55,9 +53,11 @@ FOLIO_AMX __attribute__((always_inline)) inline void fetch_panel(const bfloat16*
 template <bool from_memory>
 FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
   const int64_t stride = p.c_stride * int64_t(sizeof(float));
+  const int64_t of_a = p.a.row * int64_t(sizeof(bfloat16)),
+                of_b = p.b.row * int64_t(sizeof(bfloat16));
   for (int64_t block = 0; block < p.blocks; ++block) {
-    const bfloat16 *top = p.a, *bottom = p.a + p.depth * tile_elements;
-    const bfloat16* b = p.b + block * p.b_step;
+    const bfloat16 *top = p.a.at, *bottom = p.a.at + p.a.next;
+    const bfloat16* b = p.b.at + block * p.b.next;
     float *c = p.c + block * panel_columns, *below = c + tile_rows * p.c_stride;
     if (p.accumulate) {
       _tile_loadd(0, c, stride);
@@ -72,17 +72,17 @@ FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
     }
     for (int64_t k = 0; k < p.depth; ++k) {
       if constexpr (from_memory) fetch_panel(b + ahead);
-      _tile_loadd(4, top, row_bytes);
-      _tile_loadd(6, b, pair_bytes);
-      _tile_loadd(7, b + 32, pair_bytes);
-      _tile_loadd(5, bottom, row_bytes);
+      _tile_loadd(4, top, of_a);
+      _tile_loadd(6, b, of_b);
+      _tile_loadd(7, b + 32, of_b);
+      _tile_loadd(5, bottom, of_a);
       _tile_dpbf16ps(0, 4, 6);
       _tile_dpbf16ps(1, 4, 7);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
-      top += tile_elements;
-      bottom += tile_elements;
-      b += panel_elements;
+      top += p.a.depth;
+      bottom += p.a.depth;
+      b += p.b.depth;
     }
     _tile_stored(0, c, stride);
     _tile_stored(1, c + 16, stride);
@@ -94,8 +94,10 @@ FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
 template <bool from_memory>
 FOLIO_AMX void multiply_16_rows(const TileProduct& p) {
   const int64_t stride = p.c_stride * int64_t(sizeof(float));
+  const int64_t of_a = p.a.row * int64_t(sizeof(bfloat16)),
+                of_b = p.b.row * int64_t(sizeof(bfloat16));
   for (int64_t block = 0; block < p.blocks; ++block) {
-    const bfloat16 *a = p.a, *b = p.b + block * p.b_step;
+    const bfloat16 *a = p.a.at, *b = p.b.at + block * p.b.next;
     float* c = p.c + block * panel_columns;
     if (p.accumulate) {
       _tile_loadd(0, c, stride);
@@ -106,13 +108,13 @@ FOLIO_AMX void multiply_16_rows(const TileProduct& p) {
     }
     for (int64_t k = 0; k < p.depth; ++k) {
       if constexpr (from_memory) fetch_panel(b + ahead);
-      _tile_loadd(4, a, row_bytes);
-      _tile_loadd(6, b, pair_bytes);
-      _tile_loadd(7, b + 32, pair_bytes);
+      _tile_loadd(4, a, of_a);
+      _tile_loadd(6, b, of_b);
+      _tile_loadd(7, b + 32, of_b);
       _tile_dpbf16ps(0, 4, 6);
       _tile_dpbf16ps(1, 4, 7);
-      a += tile_elements;
-      b += panel_elements;
+      a += p.a.depth;
+      b += p.b.depth;
     }
     _tile_stored(0, c, stride);
     _tile_stored(1, c + 16, stride);

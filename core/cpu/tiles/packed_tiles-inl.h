@@ -54,8 +54,9 @@ struct TileProductOfPairs {
   // `alone`: no other rows meet the panel, which comes from memory.
   void multiply(int64_t rows, const bfloat16* x, const void* w, bool alone, float* tile) const {
     const int tiles = rows > folio::tile_rows ? 2 : 1;
-    unit->multiply(
-        {x, static_cast<const bfloat16*>(w), 0, depth(), 1, tile, panel, tiles, false, alone});
+    const auto* at = static_cast<const bfloat16*>(w);
+    unit->multiply({packed_row_tiles(x, depth()), packed_panels(at, 0), depth(), 1, tile, panel,
+                    tiles, false, alone});
   }
 };
 

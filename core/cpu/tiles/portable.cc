@@ -23,13 +23,13 @@ HWY_INLINE float flushed(float x) {
 }
 
 // One row of one tile: c [16] += a [32] b, a panel of which the 16 columns begin at b.
-HWY_INLINE void multiply_row(const bfloat16* a, const bfloat16* b, float* c) {
+HWY_INLINE void multiply_row(const bfloat16* a, const bfloat16* b, int64_t b_row, float* c) {
   const hn::CappedTag<float, 16> d;
   const hn::RebindToUnsigned<decltype(d)> d32;
   for (int64_t j = 0; j < 16; j += int64_t(hn::Lanes(d))) {
     auto even = hn::Zero(d), odd = hn::Zero(d);
     for (int64_t k = 0; k < tile_depth; k += 2) {
-      const auto* from = reinterpret_cast<const uint32_t*>(b + k * panel_columns) + j;
+      const auto* from = reinterpret_cast<const uint32_t*>(b + k / 2 * b_row) + j;
       const auto pairs = hn::LoadU(d32, from);
       const auto low = flushed(d, hn::BitCast(d, hn::ShiftLeft<16>(pairs)));
       const auto high = flushed(d, hn::BitCast(d, hn::And(pairs, hn::Set(d32, 0xffff0000u))));
@@ -42,17 +42,16 @@ HWY_INLINE void multiply_row(const bfloat16* a, const bfloat16* b, float* c) {
 }
 
 void multiply_tiles(const TileProduct& p, int rows) {
-  constexpr int64_t tile = tile_rows * tile_depth, panel = tile_depth * panel_columns;
   for (int64_t block = 0; block < p.blocks; ++block) {
     for (int64_t row = 0; row < p.row_tiles * tile_rows; ++row) {
       if (row % tile_rows >= rows) continue;
       float* c = p.c + row * p.c_stride + block * panel_columns;
       if (!p.accumulate) std::fill_n(c, panel_columns, 0.0f);
-      const bfloat16* a = p.a + row / tile_rows * p.depth * tile + row % tile_rows * tile_depth;
-      const bfloat16* b = p.b + block * p.b_step;
-      for (int64_t k = 0; k < p.depth; ++k, a += tile, b += panel) {
-        multiply_row(a, b, c);
-        multiply_row(a, b + 32, c + 16);
+      const bfloat16* a = p.a.at + row / tile_rows * p.a.next + row % tile_rows * p.a.row;
+      const bfloat16* b = p.b.at + block * p.b.next;
+      for (int64_t k = 0; k < p.depth; ++k, a += p.a.depth, b += p.b.depth) {
+        multiply_row(a, b, p.b.row, c);
+        multiply_row(a, b + 32, p.b.row, c + 16);
       }
     }
   }

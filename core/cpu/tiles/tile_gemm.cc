@@ -50,18 +50,24 @@ struct Strip {
 void multiply_strip(const TileUnit& unit, const Strip& strip, const bfloat16* panels,
                     int64_t panel_step, int64_t columns, float* c, int64_t ldc, bool accumulate,
                     bool room = false) {
-  TileProduct product{strip.tiles, panels, panel_step,        strip.depth, 0,
-                      c,           ldc,    strip.row_tiles(), accumulate};
+  TileProduct product{packed_row_tiles(strip.tiles, strip.depth),
+                      packed_panels(panels, panel_step),
+                      strip.depth,
+                      0,
+                      c,
+                      ldc,
+                      strip.row_tiles(),
+                      accumulate};
   if (room) columns = round_up(columns, panel_columns);
   product.blocks = room || strip.rows % tile_rows == 0 ? columns / panel_columns : 0;
   if (product.blocks > 0) unit.multiply(product);
   alignas(64) float edge[strip_rows * panel_columns];
   int64_t j = product.blocks * panel_columns;
-  product.b += product.blocks * panel_step;
+  product.b.at += product.blocks * panel_step;
   product.c = edge;
   product.c_stride = panel_columns;
   product.blocks = 1;
-  for (; j < columns; j += panel_columns, product.b += panel_step) {
+  for (; j < columns; j += panel_columns, product.b.at += panel_step) {
     const int64_t width = std::min(panel_columns, columns - j);
     for (int64_t i = 0; accumulate && i < strip.rows; ++i)
       std::copy_n(c + i * ldc + j, width, edge + i * panel_columns);

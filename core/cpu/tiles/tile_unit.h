@@ -17,13 +17,26 @@ namespace folio {
 // roundings to f32.
 inline constexpr int64_t tile_rows = 16, tile_depth = 32, panel_columns = 32;
 
+// Where tiles lie, in elements: tile or panel i at depth d (in tiles) begins at `at + i * next + d
+// * depth`, and its rows, of b pairs of rows, are `row` apart.
+struct TilesAt {
+  const bfloat16* at;
+  int64_t row, depth, next;
+};
+// As core/cpu/tiles/packing.h lays them out: [tiles][depth][16][32], and [panels][depth][16][32][2]
+// with panels `next` apart.
+inline TilesAt packed_row_tiles(const bfloat16* at, int64_t depth) {
+  return {at, tile_depth, tile_rows * tile_depth, depth * tile_rows * tile_depth};
+}
+inline TilesAt packed_panels(const bfloat16* at, int64_t next) {
+  return {at, 2 * panel_columns, tile_depth * panel_columns, next};
+}
+
 // c [16 row_tiles, 32 blocks] = a b, or += with `accumulate`.
 struct TileProduct {
-  const bfloat16* a;  // [row_tiles][depth][16][32]
-  const bfloat16* b;  // of each block of 32 columns [depth][16][32][2]
-  int64_t b_step;     // elements from one block to the next
-  int64_t depth;      // in tiles
-  int64_t blocks;
+  TilesAt a, b;
+  int64_t depth;   // in tiles
+  int64_t blocks;  // panels of b
   float* c;
   int64_t c_stride;   // elements from one row to the next
   int row_tiles = 2;  // 1 or 2

@@ -43,8 +43,8 @@ struct TilesTest {
     std::vector<float> result = c;
     const TileUnit& unit = *tile_unit();
     const TileSession session(unit, tile_rows);
-    unit.multiply(
-        {a.data(), b.data(), 32 * k, depth, blocks, result.data(), columns, row_tiles, accumulate});
+    unit.multiply({packed_row_tiles(a.data(), depth), packed_panels(b.data(), 32 * k), depth,
+                   blocks, result.data(), columns, row_tiles, accumulate});
     return result;
   }
 };
