@@ -45,11 +45,11 @@ namespace folio::HWY_NAMESPACE {
 // f(the kind of product that packed weights of `format` take part in); f64 weights are f32's kind.
 template <class F>
 decltype(auto) visit_product(WeightFormat format, DType dtype, int64_t K, F&& f) {
-  if (format == WeightFormat::bf16) return f(PairProduct{K});
-  if (format == WeightFormat::int8) return f(BlockProduct<WeightFormat::int8>{K});
-  if (format == WeightFormat::int4) return f(BlockProduct<WeightFormat::int4>{K});
-  if (dtype == DType::f64) return f(PlainProduct<double>{K});
-  return f(PlainProduct<float>{K});
+  if (format == WeightFormat::bf16) return f(PairProduct{{}, K});
+  if (format == WeightFormat::int8) return f(BlockProduct<WeightFormat::int8>{{}, K});
+  if (format == WeightFormat::int4) return f(BlockProduct<WeightFormat::int4>{{}, K});
+  if (dtype == DType::f64) return f(PlainProduct<double>{{}, K});
+  return f(PlainProduct<float>{{}, K});
 }
 
 PackedWeight pack_weight(const Array& w, WeightFormat format) {
@@ -152,86 +152,65 @@ struct Epilogue {
   }
 };
 
-template <class Product>
-RowBlocks row_blocks(const Product&, int64_t rows) {
-  return {rows, Product::max_rows};
-}
-inline RowBlocks row_blocks(const TileProductOfPairs& product, int64_t rows) {
-  return product.row_blocks(rows);
-}
-
-// What a task holds while it multiplies.
-template <class Product>
-struct Session {
-  explicit Session(const Product&) {}
-};
-template <>
-struct Session<TileProductOfPairs> : TileSession {
-  explicit Session(const TileProductOfPairs& product)
-      : TileSession(*product.unit, product.height) {}
-};
-
-// `alone`: no other block of rows meets the panel.
-template <class Product>
-void multiply_block(const Product& product, int64_t rows, const typename Product::Row* x,
-                    const void* panel, bool, typename Product::Sum* tile) {
-  product.multiply(rows, x, panel, tile);
-}
-inline void multiply_block(const TileProductOfPairs& product, int64_t rows, const bfloat16* x,
-                           const void* panel, bool alone, float* tile) {
-  product.multiply(rows, x, panel, alone, tile);
-}
-
 // X is the type of x and y.
 template <class Product, class X>
 void multiply_as(const Product& product, const Array& x, const PackedWeight& w, const Array& bias,
                  Unary act, const Array& y) {
   using T = typename Product::Sum;
   using Row = typename Product::Row;
+  using Panel = typename Product::Panel;
   constexpr int64_t panel = Product::panel;
   const int64_t N = w.n, K = w.k, panels = w.data.dim(0);
-  const RowBlocks row = row_blocks(product, x.rows());
+  const RowBlocks row(x.rows(), Product::max_rows, product.blocks_per_chunk());
   const Epilogue<T, panel> epilogue{bias, act};
   const int64_t groups = panel_groups(panels, row.rows * N * K, row);
+  const int64_t block_size = Product::max_rows * product.row_size();
   parallel_for(row.chunks * groups, [&](int64_t task) HWY_ATTR {
     const int64_t group = task % groups, first = row.first_block(task / groups),
                   last = row.first_block(task / groups + 1);
-    const int64_t block_size = Product::max_rows * product.row_size();
-    Scratch scratch(Scratch::bytes_for<Row>((last - first) * block_size));
+    Scratch scratch(Scratch::bytes_for<Row>((last - first) * block_size) +
+                    Scratch::bytes_for<Panel>(product.expanded_size()));
     Row* packed = scratch.take<Row>((last - first) * block_size);
+    Panel* expanded = scratch.take<Panel>(product.expanded_size());
     for (int64_t b = first; b < last; ++b) {
       const int64_t i = row.begin(b);
       product.pack_rows(x.data<X>() + i * K, row.begin(b + 1) - i,
                         packed + (b - first) * block_size);
     }
-    [[maybe_unused]] const Session<Product> session(product);
+    [[maybe_unused]] const auto session = product.session();
     alignas(64) T tile[Product::max_rows * panel], bias_panel[panel];
     for (int64_t p = panels * group / groups; p < panels * (group + 1) / groups; ++p) {
       const int64_t column = p * panel, columns = std::min(panel, N - column);
       epilogue.load_bias(column, columns, bias_panel);
+      const void* weights = product.expand(panel_at(w, p), expanded);
       for (int64_t b = first; b < last; ++b) {
         const int64_t i = row.begin(b), rows = row.begin(b + 1) - i;
-        multiply_block(product, rows, packed + (b - first) * block_size, panel_at(w, p),
-                       last - first == 1, tile);
+        product.multiply(rows, packed + (b - first) * block_size, weights, tile);
         epilogue(tile, rows, bias_panel, columns, y.data<X>() + i * N + column, N);
       }
     }
   });
 }
 
-// As visit_product, with the matrix unit's product where there is one.
+// As visit_product, for a product of `rows` rows: by a matrix unit where there is one.
 template <class F>
-void visit_kernel(const PackedWeight& w, const Array& x, F&& f) {
+void visit_kernel(const PackedWeight& w, DType dtype, int64_t rows, F&& f) {
   if constexpr (TileProductOfPairs::fits) {
-    const TileUnit* unit = w.format == WeightFormat::bf16 ? tile_unit() : nullptr;
-    if (unit) return f(TileProductOfPairs{w.k, unit, tile_height(x.rows())});
+    using Int8 = TileProductOfBlocks<WeightFormat::int8>;
+    using Int4 = TileProductOfBlocks<WeightFormat::int4>;
+    const TileUnit* unit = tile_unit();
+    if (unit && w.format == WeightFormat::bf16) return f(TileProductOfPairs{w.k, unit, rows});
+    // The same bits, and fewer rows do without.
+    const bool many = unit && rows > DotKernels::max_rows;
+    if (many && w.format == WeightFormat::int8) return f(Int8{w.k, unit});
+    if (many && w.format == WeightFormat::int4) return f(Int4{w.k, unit});
   }
-  visit_product(w.format, x.dtype(), w.k, f);
+  visit_product(w.format, dtype, w.k, f);
 }
 
 void multiply_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act,
                      const Array& y) {
-  visit_kernel(w, x, [&](auto product) {
+  visit_kernel(w, x.dtype(), x.rows(), [&](auto product) {
     using Product = decltype(product);
     if constexpr (std::is_same_v<typename Product::Sum, double>) {
       multiply_as<Product, double>(product, x, w, bias, act, y);

@@ -50,7 +50,7 @@ HWY_NOINLINE void multiply_pairs(const uint32_t* HWY_RESTRICT a, const uint32_t*
   }
 }
 
-struct PairProduct {
+struct PairProduct : InVectors {
   using Sum = float;
   using Row = uint32_t;
   static constexpr int panel = Tile<float>::panel;

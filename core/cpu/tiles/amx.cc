@@ -1,6 +1,11 @@
 #include "core/cpu/tiles/amx.h"
 
 #if defined(__x86_64__) && defined(__linux__)
+// GCC 12 takes the undefined operands of its own header for mistakes.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -38,6 +43,17 @@ constexpr std::array<TileConfig, 16> configs = [] {
   return all;
 }();
 
+// Of bytes: a block of 32 is half a row of a, and 8 of the rows of b.
+constexpr TileConfig bytes_config = [] {
+  TileConfig config;
+  for (int tile = 0; tile < 8; ++tile) {
+    config.row_bytes[tile] = tile == 4 || tile == 5 ? 32 : 64;
+    config.rows[tile] = tile < 6 ? 16 : 8;
+  }
+  return config;
+}();
+
+FOLIO_AMX void begin_bytes() { _tile_loadconfig(&bytes_config); }
 FOLIO_AMX void begin(int rows) { _tile_loadconfig(&configs[size_t(rows - 1)]); }
 FOLIO_AMX void end() { _tile_release(); }
 
@@ -128,6 +144,56 @@ void multiply(const TileProduct& p) {
     p.from_memory ? multiply_32_rows<true>(p) : multiply_32_rows<false>(p);
 }
 
+#define FOLIO_AMX_BYTES __attribute__((target("amx-tile,amx-int8,avx512f")))
+
+// The integer products of 16 columns of two blocks; of one, if there is no other.
+FOLIO_AMX_BYTES __attribute__((always_inline)) inline void multiply_two_blocks(
+    const ActivationBlock* x, const ByteRecord* w, bool both, int64_t column,
+    int32_t (&dots)[2][256]) {
+  constexpr int64_t x_row = sizeof(ActivationBlock), w_row = 4 * block_size;
+  _tile_zero(0);
+  _tile_loadd(4, x, x_row);
+  _tile_loadd(6, w->q + 4 * column, w_row);
+  _tile_dpbssd(0, 4, 6);
+  if (both) {
+    _tile_zero(1);
+    _tile_loadd(5, x + tile_rows, x_row);
+    _tile_loadd(7, w[1].q + 4 * column, w_row);
+    _tile_dpbssd(1, 5, 7);
+    _tile_stored(1, dots[1], 64);
+  }
+  _tile_stored(0, dots[0], 64);
+}
+
+// While the unit multiplies two blocks, those before them are scaled and added to sums that stay in
+// registers.
+FOLIO_AMX_BYTES void multiply_bytes(const ActivationBlock* x, const ByteRecord* w, int64_t blocks,
+                                    float* tile) {
+  alignas(64) int32_t dots[2][2][256];
+  for (int64_t column = 0; column < block_size; column += 16) {
+    __m512 sum[16];
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; ++r) sum[r] = _mm512_setzero_ps();
+    multiply_two_blocks(x, w, blocks > 1, column, dots[0]);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t next = b + 2;
+      if (b % 2 == 0 && next < blocks)
+        multiply_two_blocks(x + next * tile_rows, w + next, next + 1 < blocks, column,
+                            dots[next / 2 % 2]);
+      const int32_t* dot = dots[b / 2 % 2][b % 2];
+      const __m512 scale = _mm512_loadu_ps(w[b].scale + column);
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r) {
+        const __m512 product = _mm512_mul_ps(scale, _mm512_set1_ps(x[b * tile_rows + r].scale));
+        sum[r] =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(dot + 16 * r)), product, sum[r]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; ++r) _mm512_storeu_ps(tile + r * block_size + column, sum[r]);
+  }
+}
+
 bool in_processor() {
   unsigned a, b, c, d;
   constexpr unsigned needed = 1u << 22 | 1u << 24 | 1u << 25;  // AMX-BF16, AMX-TILE, AMX-INT8
@@ -140,7 +206,7 @@ bool permitted() {
   return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
-constexpr TileUnit unit{&begin, &end, &multiply};
+constexpr TileUnit unit{&begin, &end, &multiply, &begin_bytes, &multiply_bytes};
 
 }  // namespace
 

@@ -57,6 +57,26 @@ void multiply_tiles(const TileProduct& p, int rows) {
   }
 }
 
+void multiply_bytes(const ActivationBlock* x, const ByteRecord* w, int64_t blocks, float* tile) {
+  const hn::CappedTag<float, 16> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  std::fill_n(tile, tile_rows * block_size, 0.0f);
+  for (int64_t b = 0; b < blocks; ++b, ++w) {
+    for (int64_t r = 0; r < tile_rows; ++r, ++x) {
+      HWY_ALIGN int32_t dot[block_size] = {};
+      for (int64_t k = 0; k < block_size; ++k)
+        for (int64_t j = 0; j < block_size; ++j)
+          dot[j] += x->q[k] * w->q[k / 4 * 4 * block_size + 4 * j + k % 4];
+      float* sums = tile + r * block_size;
+      for (int64_t j = 0; j < block_size; j += int64_t(hn::Lanes(d))) {
+        const auto product = hn::Mul(hn::LoadU(d, w->scale + j), hn::Set(d, x->scale));
+        const auto sum = hn::LoadU(d, sums + j);
+        hn::StoreU(hn::MulAdd(hn::ConvertTo(d, hn::Load(di, dot + j)), product, sum), d, sums + j);
+      }
+    }
+  }
+}
+
 }  // namespace folio::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -67,22 +87,36 @@ HWY_AFTER_NAMESPACE();
 namespace folio {
 
 HWY_EXPORT(multiply_tiles);
+HWY_EXPORT(multiply_bytes);
 
 namespace {
 
 thread_local int configured_rows = 0;
+thread_local bool for_bytes = false;
 
 void begin(int rows) {
   check(configured_rows == 0 && rows >= 1 && rows <= tile_rows, "tiles of {} rows", rows);
   configured_rows = rows;
 }
-void end() { configured_rows = 0; }
+void begin_bytes() {
+  begin(int(tile_rows));
+  for_bytes = true;
+}
+void end() {
+  configured_rows = 0;
+  for_bytes = false;
+}
 void multiply(const TileProduct& p) {
-  check(configured_rows > 0, "tiles are multiplied outside a session");
+  check(configured_rows > 0 && !for_bytes, "tiles are multiplied outside a session");
   HWY_DYNAMIC_DISPATCH(multiply_tiles)(p, configured_rows);
 }
+void multiply_byte_tiles(const ActivationBlock* x, const ByteRecord* w, int64_t blocks,
+                         float* tile) {
+  check(for_bytes, "bytes are multiplied outside a session of their own");
+  HWY_DYNAMIC_DISPATCH(multiply_bytes)(x, w, blocks, tile);
+}
 
-constexpr TileUnit unit{&begin, &end, &multiply};
+constexpr TileUnit unit{&begin, &end, &multiply, &begin_bytes, &multiply_byte_tiles};
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "core/bfloat16.h"
+#include "core/cpu/dot_kernels.h"
 
 namespace folio {
 
@@ -44,12 +45,27 @@ struct TileProduct {
   bool from_memory = false;  // b, and what lies behind it, is in no cache: it is fetched ahead
 };
 
+// 32 weights of each of 32 rows of w, in signed bytes: scale * q, where q is [k / 4][row][k % 4] as
+// the unit takes it, four neighbours in the depth at a time.
+struct ByteRecord {
+  int8_t q[block_size * block_size];
+  float scale[block_size];
+};
+
 struct TileUnit {
   // The calling thread multiplies tiles of `rows` rows of a and c (1 to 16) until end(); with
   // fewer than 16, the rows after them are neither read nor written. What the unit held is lost.
   void (*begin)(int rows);
   void (*end)();
   void (*multiply)(const TileProduct&);
+
+  // The same for multiply_bytes.
+  void (*begin_bytes)();
+  // tile [16, 32] = x w^T of activations x [blocks][16] and a panel w [blocks]. A block's products
+  // are summed as integers; the scales follow as in core/cpu/packed_blocks-inl.h: the bits are
+  // those of any other kernel.
+  void (*multiply_bytes)(const ActivationBlock* x, const ByteRecord* w, int64_t blocks,
+                         float* tile);
 };
 
 // What this process may use: AMX, where the processor has it and the system allows it. Null: there
@@ -65,9 +81,11 @@ bool has_hardware_tiles();
 // The calling thread's use of the unit, for one task.
 class TileSession {
  public:
+  struct Bytes {};
   explicit TileSession(const TileUnit& unit, int rows = int(tile_rows)) : unit_(unit) {
     unit_.begin(rows);
   }
+  TileSession(const TileUnit& unit, Bytes) : unit_(unit) { unit_.begin_bytes(); }
   ~TileSession() { unit_.end(); }
   TileSession(const TileSession&) = delete;
   TileSession& operator=(const TileSession&) = delete;

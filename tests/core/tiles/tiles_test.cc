@@ -165,6 +165,45 @@ TEST_F(Tiles, NotFiniteNumbersStayInTheirRow) {
   });
 }
 
+// Blocks of bytes: integers, then one multiply-add with both scales. Powers of two keep it exact.
+TEST_F(Tiles, MultiplyBytesExactly) {
+  on_every_target([] {
+    on_every_unit([] {
+      for (const int64_t blocks : {1, 2, 3, 6}) {
+        std::mt19937 random(9);
+        std::vector<ActivationBlock> x(size_t(16 * blocks));
+        std::vector<ByteRecord> w(static_cast<size_t>(blocks));
+        for (ActivationBlock& block : x) {
+          for (int8_t& q : block.q) q = int8_t(int(random() % 255) - 127);
+          block.scale = random() % 2 ? 1 : 2;
+        }
+        for (ByteRecord& record : w) {
+          for (int8_t& q : record.q) q = int8_t(int(random() % 256) - 128);
+          for (float& scale : record.scale) scale = random() % 2 ? 1 : 0.5f;
+        }
+        std::vector<float> got(16 * 32, -1.0f);
+        {
+          const TileSession session(*tile_unit(), TileSession::Bytes());
+          tile_unit()->multiply_bytes(x.data(), w.data(), blocks, got.data());
+        }
+        for (int64_t i = 0; i < 16; ++i)
+          for (int64_t j = 0; j < 32; ++j) {
+            float want = 0;
+            for (int64_t b = 0; b < blocks; ++b) {
+              const ActivationBlock& block = x[size_t(b * 16 + i)];
+              const ByteRecord& record = w[size_t(b)];
+              int dot = 0;
+              for (int64_t k = 0; k < 32; ++k)
+                dot += block.q[k] * record.q[k / 4 * 128 + 4 * j + k % 4];
+              want += float(dot) * block.scale * record.scale[j];
+            }
+            ASSERT_EQ(got[size_t(i * 32 + j)], want) << blocks << " blocks: " << i << ", " << j;
+          }
+      }
+    });
+  });
+}
+
 // Each layout from each kind of matrix, whole and ragged, with vectors and without.
 TEST_F(Tiles, PackingPutsEachNumberWhereItBelongs) {
   for (const bool vectors : {false, true}) {
