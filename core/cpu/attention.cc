@@ -1,6 +1,8 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/cpu/attention.cc"
 #include <hwy/foreach_target.h>
+
+#include <optional>
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/attention_dropout-inl.h"
@@ -8,6 +10,7 @@
 #include "core/cpu/attention_math-inl.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/cpu/scratch.h"
+#include "core/cpu/tiles/attention_tiles-inl.h"
 #include "core/devices/costs.h"
 #include "core/parallel.h"
 
@@ -93,61 +96,129 @@ HWY_INLINE hn::Vec<Lanes<F>> softmax(F* scores, int64_t base, int64_t query, con
   return hn::MulAdd(largest, factor, hn::Log(d, total));
 }
 
+// What a block of queries is computed from and in. Rows and stacks: see attention_math-inl.h.
+template <class M, class F = typename M::Sum, class G = typename M::Element>
+struct HeadBlocks {
+  const AttentionShape& s;
+  int64_t base, end, width;       // the keys [base, end)
+  G *k, *v;                       // rows; a stack, or by tiles the transposed rows
+  F* scores;                      // [keys, query_block], and in its memory:
+  G* probabilities;               // a stack
+  G *q, *q_transposed;            // rows
+  F *result, *result_transposed;  // [query_block, width]; the other by tiles alone
+
+  int64_t row() const { return width / M::group; }
+};
+
+// The scores of queries [q0, q0 + columns) with the keys that they see.
+template <class M, class F = typename M::Sum>
+void multiply_scores(const HeadBlocks<M>& a, int64_t q0, int64_t columns) {
+  const int64_t needed = first_needed<F>(a.s.heads, 0, q0);
+  if constexpr (M::by_tiles) {
+    const int64_t past = round_up(columns, tile_block);
+    for (int64_t key = round_down(needed, tile_block); key < q0 + past; key += tile_block) {
+      const int64_t first = std::max<int64_t>(0, key - q0);
+      multiply_tiles(*tile_unit(), row_tiles(a.k + (key - a.base) * a.row(), a.width),
+                     panels(a.q_transposed + first, query_block), tile_block, past - first, a.width,
+                     a.scores + (key - a.base) * query_block + first, query_block, false);
+    }
+  } else {
+    const int64_t depth = (a.s.D + M::group - 1) / M::group;
+    for (int64_t key = needed; key < q0 + columns; key += 8) {
+      const int64_t first = first_query<F>(key, q0);
+      const int64_t past = end_query<F>(a.s.heads, key, q0, columns);
+      M::multiply({a.k + (key - a.base) * a.row(), a.row(), 1}, a.q_transposed + first, query_block,
+                  a.scores + (key - a.base) * query_block + first, query_block, past - first, depth,
+                  false);
+    }
+  }
+}
+
+// The result of queries [q0, q0 + queries), without the division by their sums.
+template <class M, class F = typename M::Sum>
+void multiply_values(const HeadBlocks<M>& a, int64_t q0, int64_t queries) {
+  if constexpr (M::by_tiles) {
+    const TransposedRows v{a.v, a.end - a.base};
+    for (int64_t i = 0; i < queries; i += tile_block) {
+      const int64_t begin = round_down(first_needed<F>(a.s.heads, i, q0), tile_block) - a.base;
+      const int64_t end = q0 + i + tile_block - a.base;
+      for (int64_t j = i; j < i + tile_block; j += max_lanes) {
+        auto* stack = a.probabilities + j;
+        clear_stack(stack, query_block, begin, first_needed<F>(a.s.heads, j, q0) - a.base);
+        clear_stack(stack, query_block, q0 + keys_needed<F>(j) - a.base, end);
+      }
+      multiply_tiles(*tile_unit(), v.from(begin),
+                     panels(a.probabilities + begin / 2 * query_block + i, query_block), a.width,
+                     tile_block, end - begin, a.result_transposed + i, query_block, false);
+    }
+    transpose(a.result_transposed, a.width, query_block, a.width, a.result);
+  } else {
+    for (int64_t i = 0; i < queries; i += 8) {
+      const int64_t first = (first_needed<F>(a.s.heads, i, q0) - a.base) / M::group;
+      M::multiply({a.probabilities + i + first * query_block, 1, query_block},
+                  a.v + first * a.width, a.width, a.result + i * a.width, a.width, a.width,
+                  (q0 + i + 8 - a.base) / M::group - first, false);
+    }
+  }
+}
+
 // One head's queries [begin, end): `head` is b H + h, qkv and y at the first row of its sequence
 // and y at the head's first column, lse [T].
 template <class M, class E, class F = typename M::Sum>
 void attend(const AttentionShape& s, int64_t head, const E* qkv, int64_t begin, int64_t end, E* y,
             F* lse, const Dropout& with_dropout) {
   using G = typename M::Element;
-  const int64_t width = round_up(s.D, max_lanes), h = head % s.H;
+  const int64_t width = round_up(s.D, M::width_unit), h = head % s.H;
   const int64_t base = round_down(s.heads.first_seen(begin), query_block);  // the first key needed
-  const int64_t keys = round_up(end - base, query_block);
-  const int64_t row = width / M::group, depth = (s.D + M::group - 1) / M::group;
-  Scratch scratch(
-      2 * Scratch::bytes_for<G>(keys * row) + Scratch::bytes_for<F>(keys * query_block) +
-      2 * Scratch::bytes_for<G>(query_block * row) + Scratch::bytes_for<F>(query_block * width));
-  G* k = scratch.take<G>(keys * row);               // rows
-  G* v = scratch.take<G>(keys * row);               // stack
-  F* scores = scratch.take<F>(keys * query_block);  // [keys, query_block]
-  G* q = scratch.take<G>(query_block * row);        // rows
-  G* q_transposed = scratch.take<G>(query_block * row);
-  F* result = scratch.take<F>(query_block * width);
-  G* probabilities = reinterpret_cast<G*>(scores);  // a stack
+  const int64_t keys = round_up(end - base, query_block), row = width / M::group;
+  const int64_t of_result = query_block * width, of_transposed = M::by_tiles ? of_result : 0;
+  Scratch scratch(2 * Scratch::bytes_for<G>(keys * row) +
+                  Scratch::bytes_for<F>(keys * query_block) +
+                  2 * Scratch::bytes_for<G>(query_block * row) + Scratch::bytes_for<F>(of_result) +
+                  Scratch::bytes_for<F>(of_transposed));
+  HeadBlocks<M> a{s,
+                  base,
+                  end,
+                  width,
+                  scratch.take<G>(keys * row),
+                  scratch.take<G>(keys * row),
+                  scratch.take<F>(keys * query_block),
+                  nullptr,
+                  scratch.take<G>(query_block * row),
+                  scratch.take<G>(query_block * row),
+                  scratch.take<F>(of_result),
+                  scratch.take<F>(of_transposed)};
+  a.probabilities = reinterpret_cast<G*>(a.scores);
   const E* first_row = qkv + base * s.row();
-  M::load_rows(first_row + s.key(h), s.row(), end - base, s.D, k, keys, width);
-  M::load_stack(first_row + s.value(h), s.row(), end - base, s.D, v, keys, width);
+  M::load_rows(first_row + s.key(h), s.row(), end - base, s.D, a.k, keys, width);
+  std::optional<TileSession> session;
+  if constexpr (M::by_tiles) {
+    TransposedRows{a.v, end - base}.load(first_row + s.value(h), s.row(), s.D, width);
+    session.emplace(*tile_unit());
+  } else {
+    M::load_stack(first_row + s.value(h), s.row(), end - base, s.D, a.v, keys, width);
+  }
 
   const int64_t lanes = hn::Lanes(Lanes<F>());
   const AttentionDropout<F> dropout(with_dropout, head, s.T);
   for (int64_t q0 = begin; q0 < end; q0 += query_block) {
     const int64_t queries = std::min(query_block, end - q0);
     const int64_t columns = round_up(queries, max_lanes);
-    M::load_rows(qkv + q0 * s.row() + s.query(h), s.row(), queries, s.D, q, query_block, width);
-    transpose(q, query_block, row, query_block, q_transposed);
-    for (int64_t key = first_needed<F>(s.heads, 0, q0); key < q0 + columns; key += 8) {
-      const int64_t first = first_query<F>(key, q0);
-      const int64_t past = end_query<F>(s.heads, key, q0, columns);
-      M::multiply({k + (key - base) * row, row, 1}, q_transposed + first, query_block,
-                  scores + (key - base) * query_block + first, query_block, past - first, depth,
-                  false);
-    }
+    M::load_rows(qkv + q0 * s.row() + s.query(h), s.row(), queries, s.D, a.q, query_block, width);
+    transpose(a.q, query_block, row, query_block, a.q_transposed);
+    multiply_scores(a, q0, columns);
     HWY_ALIGN F sum[query_block], log_sum[query_block];
     for (int64_t i = 0; i < columns; i += lanes) {
       const auto range = KeyRange::of(s.heads, q0 + i, lanes, first_needed<F>(s.heads, i, q0),
                                       q0 + keys_needed<F>(i));
-      auto log_sum_exp = softmax<M>(scores + i, base, q0 + i, s.heads, range, s.scale<F>(), dropout,
-                                    probabilities + i, sum + i);
+      auto log_sum_exp = softmax<M>(a.scores + i, base, q0 + i, s.heads, range, s.scale<F>(),
+                                    dropout, a.probabilities + i, sum + i);
       hn::Store(log_sum_exp, Lanes<F>(), log_sum + i);
     }
     std::copy(log_sum, log_sum + queries, lse + q0);
-    for (int64_t i = 0; i < queries; i += 8) {
-      const int64_t first = (first_needed<F>(s.heads, i, q0) - base) / M::group;
-      M::multiply({probabilities + i + first * query_block, 1, query_block}, v + first * width,
-                  width, result + i * width, width, width, (q0 + i + 8 - base) / M::group - first,
-                  false);
-    }
+    multiply_values(a, q0, queries);
     for (int64_t i = 0; i < queries; ++i) {
-      copy_scaled(result + i * width, s.D, F(1) / sum[i], y + (q0 + i) * s.C());
+      copy_scaled(a.result + i * width, s.D, F(1) / sum[i], y + (q0 + i) * s.C());
     }
   }
 }

@@ -1,12 +1,15 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/cpu/attention_grad.cc"
 #include <hwy/foreach_target.h>
+
+#include <optional>
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/attention_dropout-inl.h"
 #include "core/cpu/attention_grad.h"
 #include "core/cpu/attention_math-inl.h"
 #include "core/cpu/scratch.h"
+#include "core/cpu/tiles/attention_tiles-inl.h"
 #include "core/parallel.h"
 
 // With S the scores, P the probabilities and M the dropout factors, which are computed again:
@@ -24,6 +27,7 @@ struct Queries {
   G *q_stack, *dy_stack;
   G *q_transposed, *dy_transposed;            // the rows
   F* dq;                                      // [query_block, width], without the scale
+  F* dq_transposed;                           // by tiles alone
   F *lse, *delta;                             // [query_block]
   int64_t begin = 0, count = 0, columns = 0;  // columns: count rounded up to whole vectors
 };
@@ -31,8 +35,8 @@ struct Queries {
 // One head's keys and values, all [keys, width].
 template <class M, class F = typename M::Sum, class G = typename M::Element>
 struct Keys {
-  G *k, *v;  // rows
-  G* k_stack;
+  G *k, *v;    // rows
+  G* k_stack;  // or by tiles the transposed rows
   F *dk, *dv;  // dk without the scale
 };
 
@@ -90,6 +94,19 @@ HWY_INLINE void probability_grads(const Queries<M>& queries, const AttentionShap
   }
 }
 
+// Zeros in the columns [first, past) of what a matrix unit reads.
+template <class M>
+HWY_INLINE void clear_columns(const KeyTile<M>& tile, int64_t first, int64_t past) {
+  if (past <= first) return;
+  constexpr int64_t line = query_block / M::group;
+  for (int64_t r = 0; r < 8; ++r) {
+    std::fill(tile.p + r * line + first / M::group, tile.p + r * line + past / M::group, 0u);
+    std::fill(tile.ds + r * line + first / M::group, tile.ds + r * line + past / M::group, 0u);
+  }
+  for (int64_t r = 0; r < 8; r += 2)
+    std::fill(tile.ds_stack + r * line + first, tile.ds_stack + r * line + past, 0u);
+}
+
 // Adds what one block of queries gives to the gradients of the keys before it, and to its own.
 template <class M, class F = typename M::Sum>
 void block_grads(const Queries<M>& queries, const Keys<M>& keys, const AttentionShape& s,
@@ -133,6 +150,62 @@ void block_grads(const Queries<M>& queries, const Keys<M>& keys, const Attention
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// The same by tiles of 32 keys.
+template <class M>
+void tile_block_grads(const Queries<M>& queries, const Keys<M>& keys, const AttentionShape& s,
+                      int64_t width, const AttentionDropout<float>& dropout) {
+  constexpr int64_t line = query_block / 2;
+  HWY_ALIGN float scores[tile_block * query_block], dp[tile_block * query_block];
+  HWY_ALIGN uint32_t p_rows[tile_block * line], ds_rows[tile_block * line];
+  HWY_ALIGN uint32_t ds[query_block * line];  // stack
+  const TileUnit& unit = *tile_unit();
+  const int64_t row = width / 2, columns = round_up(queries.columns, tile_block);
+  const int64_t end = queries.begin + columns;
+  const int64_t begin = round_down(first_needed<float>(s.heads, 0, queries.begin), tile_block);
+  for (int64_t block = round_down(begin, query_block); block < end; block += query_block) {
+    const int64_t block_begin = std::max(begin, block),
+                  block_end = std::min(block + query_block, end);
+    for (int64_t top = block_begin; top < block_end; top += tile_block) {
+      const int64_t left = std::max<int64_t>(0, top - queries.begin), across = columns - left;
+      multiply_tiles(unit, row_tiles(keys.k + top * row, width),
+                     panels(queries.q_transposed + left, query_block), tile_block, across, width,
+                     scores + left, query_block, false);
+      multiply_tiles(unit, row_tiles(keys.v + top * row, width),
+                     panels(queries.dy_transposed + left, query_block), tile_block, across, width,
+                     dp + left, query_block, false);
+      for (int64_t key = top; key < top + tile_block; key += 8) {
+        const int64_t at = key - top;
+        const KeyTile<M> tile{scores + at * query_block, dp + at * query_block, p_rows + at * line,
+                              ds_rows + at * line, ds + (key - block) * line};
+        const int64_t first = std::min(first_query<float>(key, queries.begin), columns);
+        const int64_t past =
+            std::max(first, end_query<float>(s.heads, key, queries.begin, queries.columns));
+        probability_grads(queries, s, key, first, past, dropout, tile);
+        clear_columns(tile, left, first);
+        clear_columns(tile, past, columns);
+      }
+      multiply_tiles(unit, row_tiles(p_rows + left / 2, query_block),
+                     panels(queries.dy_stack + left / 2 * width, width), tile_block, width, across,
+                     keys.dv + top * width, width, true);
+      multiply_tiles(unit, row_tiles(ds_rows + left / 2, query_block),
+                     panels(queries.q_stack + left / 2 * width, width), tile_block, width, across,
+                     keys.dk + top * width, width, true);
+    }
+    const TransposedRows k{keys.k_stack, s.T};
+    for (int64_t i = 0; i < columns; i += tile_block) {
+      const int64_t past = std::min(block_end, queries.begin + i + tile_block);
+      if (past <= block_begin) continue;
+      multiply_tiles(unit, k.from(block_begin),
+                     panels(ds + (block_begin - block) * line + i, query_block), width, tile_block,
+                     past - block_begin, queries.dq_transposed + i, query_block,
+                     block_begin > begin);
+    }
+  }
+  transpose(queries.dq_transposed, width, query_block, width, queries.dq);
+}
+#endif
+
 // rowsum(dy y) and lse of a block's queries; zeros for those past the last.
 template <class M, class E, class F>
 void load_statistics(const Queries<M>& queries, const AttentionShape& s, const E* dy, const E* y,
@@ -152,23 +225,24 @@ template <class M, class E, class F = typename M::Sum>
 void head_grads(const AttentionShape& s, int64_t b, int64_t kv_head, const E* dy, const E* qkv,
                 const E* y, const F* lse, E* dqkv, const Dropout& with_dropout) {
   using G = typename M::Element;
-  const int64_t width = round_up(s.D, max_lanes), length = round_up(s.T, query_block);
+  const int64_t width = round_up(s.D, M::width_unit), length = round_up(s.T, query_block);
   const int64_t stride = s.row(), of_keys = length * width, of_queries = query_block * width;
   const int64_t row = width / M::group;
   constexpr int copies = M::group > 1 ? 2 : 1;  // rows and stack, where they differ
   Scratch scratch((1 + copies) * Scratch::bytes_for<G>(length * row) +
                   2 * Scratch::bytes_for<F>(of_keys) +
                   (2 + 2 * copies) * Scratch::bytes_for<G>(query_block * row) +
-                  Scratch::bytes_for<F>(of_queries) + 2 * Scratch::bytes_for<F>(query_block));
+                  (M::by_tiles ? 2 : 1) * Scratch::bytes_for<F>(of_queries) +
+                  2 * Scratch::bytes_for<F>(query_block));
   auto elements = [&](int64_t n) { return scratch.take<G>(n * row); };
   auto stack = [&](G* rows, int64_t n) { return copies > 1 ? elements(n) : rows; };
   auto sums = [&](int64_t n) { return scratch.take<F>(n); };
   Keys<M> keys{elements(length), elements(length), nullptr, sums(of_keys), sums(of_keys)};
   keys.k_stack = stack(keys.k, length);
-  Queries<M> queries{
-      elements(query_block), elements(query_block), nullptr,          nullptr,
-      elements(query_block), elements(query_block), sums(of_queries), sums(query_block),
-      sums(query_block)};
+  Queries<M> queries{elements(query_block), elements(query_block), nullptr,          nullptr,
+                     elements(query_block), elements(query_block), sums(of_queries), nullptr,
+                     sums(query_block),     sums(query_block)};
+  if constexpr (M::by_tiles) queries.dq_transposed = sums(of_queries);
   queries.q_stack = stack(queries.q, query_block);
   queries.dy_stack = stack(queries.dy, query_block);
   // As rows, and as a stack where that is another layout.
@@ -178,10 +252,17 @@ void head_grads(const AttentionShape& s, int64_t b, int64_t kv_head, const E* dy
     if constexpr (copies > 1) M::load_stack(from, from_stride, rows, s.D, to_stack, padded, width);
   };
   const int64_t first_head = kv_head * s.heads.shared();
-  load(qkv + s.key(first_head), stride, s.T, keys.k, keys.k_stack, length);
+  if constexpr (M::by_tiles) {
+    M::load_rows(qkv + s.key(first_head), stride, s.T, s.D, keys.k, length, width);
+    TransposedRows{keys.k_stack, s.T}.load(qkv + s.key(first_head), stride, s.D, width);
+  } else {
+    load(qkv + s.key(first_head), stride, s.T, keys.k, keys.k_stack, length);
+  }
   M::load_rows(qkv + s.value(first_head), stride, s.T, s.D, keys.v, length, width);
   std::fill_n(keys.dk, of_keys, F(0));
   std::fill_n(keys.dv, of_keys, F(0));
+  std::optional<TileSession> session;
+  if constexpr (M::by_tiles) session.emplace(*tile_unit());
 
   for (int64_t h = first_head; h < first_head + s.heads.shared(); ++h) {
     const AttentionDropout<F> dropout(with_dropout, b * s.H + h, s.T);
@@ -195,7 +276,10 @@ void head_grads(const AttentionShape& s, int64_t b, int64_t kv_head, const E* dy
       transpose(queries.q, query_block, row, query_block, queries.q_transposed);
       transpose(queries.dy, query_block, row, query_block, queries.dy_transposed);
       load_statistics(queries, s, dy + s.query(h), y + s.query(h), lse + h * s.T);
-      block_grads(queries, keys, s, width, dropout);
+      if constexpr (M::by_tiles)
+        tile_block_grads(queries, keys, s, width, dropout);
+      else
+        block_grads(queries, keys, s, width, dropout);
       for (int64_t i = 0; i < queries.count; ++i) {
         copy_scaled(queries.dq + i * width, s.D, s.scale<F>(),
                     dqkv + (queries.begin + i) * stride + s.query(h));

@@ -9,6 +9,7 @@
 #include "core/cpu/attention-inl.h"
 #include "core/cpu/dot_kernels.h"
 #include "core/cpu/simd-inl.h"
+#include "core/cpu/tiles/tile_unit.h"
 
 // A Math says in what the operands of a product C = A B are held: `Element` is `group` neighbours
 // in the depth of the product, and sums are `Sum`. A matrix [n, width] is laid out
@@ -23,6 +24,8 @@ struct Plain {
   using Sum = F;
   using Element = F;
   static constexpr int64_t group = 1;
+  static constexpr bool by_tiles = false;
+  static constexpr int64_t width_unit = max_lanes;  // widths are padded to multiples of it
 
   // Rows of E, `stride` apart -> padded with zeros to [rows_padded, width_padded].
   template <class E>
@@ -61,6 +64,8 @@ struct Pairs {
   using Sum = float;
   using Element = uint32_t;
   static constexpr int64_t group = 2;
+  static constexpr bool by_tiles = false;
+  static constexpr int64_t width_unit = max_lanes;
 
   static bool available() {
     return hn::Lanes(Lanes<float>()) == max_lanes && dot_kernels().product_16;
@@ -112,6 +117,14 @@ struct Pairs {
     if (j < columns) kernels.product_16(product);
   }
 };
+
+// The same layouts for a matrix unit, which takes larger pieces: see tiles/attention_tiles-inl.h.
+struct TilePairs : Pairs {
+  static constexpr bool by_tiles = true;
+  static constexpr int64_t width_unit = tile_depth;
+
+  static bool available() { return hn::Lanes(Lanes<float>()) == max_lanes && tile_unit(); }
+};
 #endif
 
 // f(Math(), E()) for activations of type E.
@@ -120,6 +133,7 @@ auto visit_math(DType dtype, F&& f) {
   if (dtype == DType::f64) return f(Plain<double>(), double());
   if (dtype == DType::f32) return f(Plain<float>(), float());
 #if HWY_TARGET != HWY_SCALAR
+  if (TilePairs::available()) return f(TilePairs(), bfloat16());
   if (Pairs::available()) return f(Pairs(), bfloat16());
 #endif
   return f(Plain<float>(), bfloat16());

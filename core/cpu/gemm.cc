@@ -4,6 +4,7 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/onednn.h"
 #include "core/cpu/scratch.h"
+#include "core/cpu/tiles/tile_gemm.h"
 
 namespace folio {
 namespace {
@@ -51,6 +52,11 @@ void matmul(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
       a.data, b.data, static_cast<float*>(c));
 }
 
+// What multiplies a by b; null where that is no matrix unit.
+const TileUnit* tiles_for(const Operand& a, const Operand& b) {
+  return a.dtype == DType::bf16 && b.dtype == DType::bf16 ? tile_unit() : nullptr;
+}
+
 // About `side` per part: a power of two below 8 parts, a multiple of 8 above.
 int64_t parts(int64_t n, int64_t side) {
   int64_t count = (n + side - 1) / side;
@@ -74,6 +80,8 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
       std::fill_n(static_cast<float*>(c) + i * ldc, n, 0.0f);
     return;
   }
+  if (const TileUnit* unit = tiles_for(a, b))
+    return tile_gemm(*unit, m, n, k, a, b, static_cast<float*>(c), ldc, accumulate);
   bool native = a.dtype == b.dtype && (a.dtype == DType::f32 || onednn_prefers_bf16());
   // Of k, so that what is widened, or packed by oneDNN, stays in the cache (f32, 192 x 384 over
   // k = 16384: 140 GFLOP/s whole, 156 in chunks of 2048).
@@ -94,7 +102,7 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
 }
 
 DType gemm_dtype(DType dtype) {
-  return dtype == DType::bf16 && !onednn_prefers_bf16() ? DType::f32 : dtype;
+  return dtype == DType::bf16 && !tile_unit() && !onednn_prefers_bf16() ? DType::f32 : dtype;
 }
 
 Array gemm_operand(const Array& x, DType dtype) {
@@ -120,6 +128,8 @@ Tiling tiling(int64_t m, int64_t n, int threads) {
 void parallel_gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, Array& c,
                    bool accumulate) {
   char* base = static_cast<char*>(c.address());
+  if (const TileUnit* unit = k > 0 ? tiles_for(a, b) : nullptr)
+    return parallel_tile_gemm(*unit, m, n, k, a, b, reinterpret_cast<float*>(base), accumulate);
   int64_t size = int64_t(size_of(c.dtype()));
   for_tiles(m, n, [&](int64_t i, int64_t j, int64_t rows, int64_t cols) {
     gemm(rows, cols, k, a.at(i, 0), b.at(0, j), base + (i * n + j) * size, n, accumulate);

@@ -5,6 +5,7 @@
 #include "core/cpu/epilogue.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/scratch.h"
+#include "core/cpu/tiles/tile_gemm.h"
 #include "core/devices/costs.h"
 
 namespace folio {
@@ -59,6 +60,15 @@ void grad_x(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
   });
 }
 
+// The same on a matrix unit.
+template <class T>
+void tile_grad_x(const TileUnit& unit, int64_t m, const Operand& a, const TilePanels& b, T* dx) {
+  tile_product(unit, m, a, b, [&](const float* sums, int64_t i, int64_t j, int64_t columns) {
+    if constexpr (std::is_same_v<T, bfloat16>)
+      bias_act<float, T>(sums, nullptr, columns, Unary::none, nullptr, dx + i * b.n + j);
+  });
+}
+
 // A: the type of sums; T: of x; G: that in which the gradient of the logits is multiplied.
 template <class A, class T, class G>
 CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with_grad,
@@ -67,7 +77,8 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
   const int32_t* target = targets.data<int32_t>();
   int64_t count = count_targets(target, m), chunk = chunk_rows(std::max<int64_t>(m, 1), V);
   CrossEntropy result{Array({}, dtype_of<A>, x.device()), {}, {}};
-  Array weight = gemm_operand(w, x.dtype()), losses({m}, DType::f64, x.device());
+  const TileUnit* unit = std::is_same_v<G, bfloat16> && C > 0 ? tile_unit() : nullptr;
+  Array weight = unit ? w : gemm_operand(w, x.dtype()), losses({m}, DType::f64, x.device());
   Array logits({chunk, V}, dtype_of<A>, x.device()), dlogits = logits;
   if (with_grad) {
     result.dx = Array(x.shape(), x.dtype(), x.device());
@@ -75,15 +86,27 @@ CrossEntropy run(const Array& x, const Array& w, const Array& targets, bool with
     if constexpr (!std::is_same_v<A, G>) dlogits = Array({chunk, V}, dtype_of<G>, x.device());
   }
   Operand wv = operand(weight), wt = operand(weight, true);
+  TilePanels w_panels, wt_panels;
+  if (unit) {
+    wt_panels = pack_panels(wt, C, V, x.device());
+    if (with_grad) w_panels = pack_panels(wv, V, C, x.device());
+  }
   A scale = count > 0 ? A(factor) / A(count) : A(0);
   for (int64_t i = 0; i < m; i += chunk) {
     int64_t rows = std::min(chunk, m - i);
     Operand xs = operand(x).at(i, 0);
-    parallel_gemm(rows, V, C, xs, wt, logits);
+    if (unit)
+      tile_product(*unit, rows, xs, wt_panels, logits.data<float>());
+    else
+      parallel_gemm(rows, V, C, xs, wt, logits);
     softmax_rows<A, G>(logits.data<A>(), target + i, rows, V, scale, A(softcap),
                        losses.data<double>() + i, with_grad ? dlogits.data<G>() : nullptr);
     if (!with_grad) continue;
-    grad_x<A, T>(rows, C, V, operand(dlogits), wv, result.dx.data<T>() + i * C);
+    T* dx = result.dx.data<T>() + i * C;
+    if (unit)
+      tile_grad_x(*unit, rows, operand(dlogits), w_panels, dx);
+    else
+      grad_x<A, T>(rows, C, V, operand(dlogits), wv, dx);
     parallel_gemm(V, C, rows, operand(dlogits, true), xs, result.dw, true);
   }
   double sum = 0;

@@ -1,7 +1,7 @@
-// The inference path's matrix product, over the three kinds of tile in packed_gemm-inl.h,
-// packed_pairs-inl.h and packed_blocks-inl.h. An element of the result is one chain of
-// multiply-adds over k, whatever tile, row or thread it falls in, so that decoding a token gives
-// the bits that a prefill of the same row would.
+// The inference path's matrix product, over the kinds of tile in packed_gemm-inl.h,
+// packed_pairs-inl.h, tiles/packed_tiles-inl.h and packed_blocks-inl.h. An element of the result is
+// one chain of multiply-adds over k, whatever tile, row or thread it falls in, so that decoding a
+// token gives the bits that a prefill of the same row would.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/cpu/packed.cc"
 #include <hwy/foreach_target.h>
@@ -12,6 +12,7 @@
 #include "core/cpu/packed_pairs-inl.h"
 #include "core/cpu/scratch.h"
 #include "core/cpu/simd-inl.h"
+#include "core/cpu/tiles/packed_tiles-inl.h"
 #include "core/devices/check_packed.h"
 #include "core/devices/sum_dtype.h"
 #include "core/parallel.h"
@@ -19,20 +20,6 @@
 #ifndef FOLIO_CORE_CPU_PACKED_GEMM_SHARED
 #define FOLIO_CORE_CPU_PACKED_GEMM_SHARED
 namespace folio {
-
-// A block of rows goes through the kernel together, a chunk of blocks shares each panel of w while
-// it is in the cache. Blocks differ by at most one row.
-struct RowBlocks {
-  static constexpr int64_t blocks_per_chunk = 4;
-  int64_t rows, blocks, chunks;
-
-  RowBlocks(int64_t rows, int64_t max_rows)
-      : rows(rows),
-        blocks((rows + max_rows - 1) / max_rows),
-        chunks((blocks + blocks_per_chunk - 1) / blocks_per_chunk) {}
-  int64_t begin(int64_t block) const { return rows * block / blocks; }
-  int64_t first_block(int64_t chunk) const { return blocks * chunk / chunks; }
-};
 
 inline void* panel_at(const PackedWeight& w, int64_t p) {
   return static_cast<char*>(w.data.address()) +
@@ -58,11 +45,11 @@ namespace folio::HWY_NAMESPACE {
 // f(the kind of product that packed weights of `format` take part in); f64 weights are f32's kind.
 template <class F>
 decltype(auto) visit_product(WeightFormat format, DType dtype, int64_t K, F&& f) {
-  if (format == WeightFormat::bf16) return f(PairProduct{K});
-  if (format == WeightFormat::int8) return f(BlockProduct<WeightFormat::int8>{K});
-  if (format == WeightFormat::int4) return f(BlockProduct<WeightFormat::int4>{K});
-  if (dtype == DType::f64) return f(PlainProduct<double>{K});
-  return f(PlainProduct<float>{K});
+  if (format == WeightFormat::bf16) return f(PairProduct{{}, K});
+  if (format == WeightFormat::int8) return f(BlockProduct<WeightFormat::int8>{{}, K});
+  if (format == WeightFormat::int4) return f(BlockProduct<WeightFormat::int4>{{}, K});
+  if (dtype == DType::f64) return f(PlainProduct<double>{{}, K});
+  return f(PlainProduct<float>{{}, K});
 }
 
 PackedWeight pack_weight(const Array& w, WeightFormat format) {
@@ -171,38 +158,59 @@ void multiply_as(const Product& product, const Array& x, const PackedWeight& w, 
                  Unary act, const Array& y) {
   using T = typename Product::Sum;
   using Row = typename Product::Row;
+  using Panel = typename Product::Panel;
   constexpr int64_t panel = Product::panel;
   const int64_t N = w.n, K = w.k, panels = w.data.dim(0);
-  const RowBlocks row(x.rows(), Product::max_rows);
-  const int64_t row_size = product.row_size();
+  const RowBlocks row(x.rows(), Product::max_rows, product.blocks_per_chunk());
   const Epilogue<T, panel> epilogue{bias, act};
   const int64_t groups = panel_groups(panels, row.rows * N * K, row);
+  const int64_t block_size = Product::max_rows * product.row_size();
   parallel_for(row.chunks * groups, [&](int64_t task) HWY_ATTR {
     const int64_t group = task % groups, first = row.first_block(task / groups),
-                  last = row.first_block(task / groups + 1), top = row.begin(first);
-    const int64_t size = (row.begin(last) - top) * row_size;
-    Scratch scratch(Scratch::bytes_for<Row>(size));
-    Row* packed = scratch.take<Row>(size);
+                  last = row.first_block(task / groups + 1);
+    Scratch scratch(Scratch::bytes_for<Row>((last - first) * block_size) +
+                    Scratch::bytes_for<Panel>(product.expanded_size()));
+    Row* packed = scratch.take<Row>((last - first) * block_size);
+    Panel* expanded = scratch.take<Panel>(product.expanded_size());
     for (int64_t b = first; b < last; ++b) {
       const int64_t i = row.begin(b);
-      product.pack_rows(x.data<X>() + i * K, row.begin(b + 1) - i, packed + (i - top) * row_size);
+      product.pack_rows(x.data<X>() + i * K, row.begin(b + 1) - i,
+                        packed + (b - first) * block_size);
     }
+    [[maybe_unused]] const auto session = product.session();
     alignas(64) T tile[Product::max_rows * panel], bias_panel[panel];
     for (int64_t p = panels * group / groups; p < panels * (group + 1) / groups; ++p) {
       const int64_t column = p * panel, columns = std::min(panel, N - column);
       epilogue.load_bias(column, columns, bias_panel);
+      const void* weights = product.expand(panel_at(w, p), expanded);
       for (int64_t b = first; b < last; ++b) {
         const int64_t i = row.begin(b), rows = row.begin(b + 1) - i;
-        product.multiply(rows, packed + (i - top) * row_size, panel_at(w, p), tile);
+        product.multiply(rows, packed + (b - first) * block_size, weights, tile);
         epilogue(tile, rows, bias_panel, columns, y.data<X>() + i * N + column, N);
       }
     }
   });
 }
 
+// As visit_product, for a product of `rows` rows: by a matrix unit where there is one.
+template <class F>
+void visit_kernel(const PackedWeight& w, DType dtype, int64_t rows, F&& f) {
+  if constexpr (TileProductOfPairs::fits) {
+    using Int8 = TileProductOfBlocks<WeightFormat::int8>;
+    using Int4 = TileProductOfBlocks<WeightFormat::int4>;
+    const TileUnit* unit = tile_unit();
+    if (unit && w.format == WeightFormat::bf16) return f(TileProductOfPairs{w.k, unit, rows});
+    // The same bits, and fewer rows do without.
+    const bool many = unit && rows > DotKernels::max_rows;
+    if (many && w.format == WeightFormat::int8) return f(Int8{w.k, unit});
+    if (many && w.format == WeightFormat::int4) return f(Int4{w.k, unit});
+  }
+  visit_product(w.format, dtype, w.k, f);
+}
+
 void multiply_packed(const Array& x, const PackedWeight& w, const Array& bias, Unary act,
                      const Array& y) {
-  visit_product(w.format, x.dtype(), w.k, [&](auto product) {
+  visit_kernel(w, x.dtype(), x.rows(), [&](auto product) {
     using Product = decltype(product);
     if constexpr (std::is_same_v<typename Product::Sum, double>) {
       multiply_as<Product, double>(product, x, w, bias, act, y);

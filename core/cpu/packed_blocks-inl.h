@@ -104,7 +104,7 @@ HWY_NOINLINE void multiply_blocks(const ActivationBlock* x, const uint8_t* panel
 }
 
 template <WeightFormat format>
-struct BlockProduct {
+struct BlockProduct : InVectors {
   using Sum = float;
   using Row = ActivationBlock;
   static constexpr int panel = block_size, max_rows = DotKernels::max_rows;

@@ -73,10 +73,20 @@ constexpr auto for_each_rows() {
   (std::make_integer_sequence<int, max_rows>());
 }
 
-// What packed_gemm.cc needs of a kind of product: the sums' type, the tile, and rows of x and
+// What a kind of product says of how packed.cc runs it, where it needs nothing for that.
+struct InVectors {
+  using Panel = char;  // of w, expanded once for all rows that meet it
+  int64_t expanded_size() const { return 0; }
+  const void* expand(const void* panel, Panel*) const { return panel; }
+  int64_t blocks_per_chunk() const { return 4; }
+  struct Session {};  // what a task holds while it multiplies
+  Session session() const { return {}; }
+};
+
+// What packed.cc needs of a kind of product besides: the sums' type, the tile, and rows of x and
 // weights [N, K] in the layout that its kernels read.
 template <class T>
-struct PlainProduct {
+struct PlainProduct : InVectors {
   using Sum = T;
   using Row = T;  // of x, packed
   static constexpr int panel = Tile<T>::panel, max_rows = Tile<T>::max_rows;

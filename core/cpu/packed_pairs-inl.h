@@ -10,6 +10,7 @@
 #include "core/cpu/dot_kernels.h"
 #include "core/cpu/packed_gemm-inl.h"
 #include "core/cpu/simd-inl.h"
+#include "core/cpu/tiles/tile_unit.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
@@ -49,7 +50,7 @@ HWY_NOINLINE void multiply_pairs(const uint32_t* HWY_RESTRICT a, const uint32_t*
   }
 }
 
-struct PairProduct {
+struct PairProduct : InVectors {
   using Sum = float;
   using Row = uint32_t;
   static constexpr int panel = Tile<float>::panel;
@@ -59,7 +60,8 @@ struct PairProduct {
   int64_t pairs() const { return (K + 1) / 2; }
   int64_t row_size() const { return (pairs() + block_k - 1) / block_k * stride_k; }
   static Shape shape(int64_t N, int64_t K) {
-    return {(N + panel - 1) / panel, (K + 1) / 2, panel, 2};
+    const int64_t unit = panel == panel_columns ? tile_depth : 2;  // whole tiles of a matrix unit
+    return {(N + panel - 1) / panel, (K + unit - 1) / unit * unit / 2, panel, 2};
   }
 
   // x [rows, K], rounded to bf16 -> [pairs / block_k][rows][stride_k]
@@ -84,7 +86,7 @@ struct PairProduct {
     const auto at = [&](int64_t j, int64_t k) {
       return bfloat16(k < K ? float(w[(row + j) * K + k]) : 0.0f);
     };
-    for (int64_t k = 0; k < K; k += 2, out += panel) {
+    for (int64_t k = 0; k < 2 * shape(1, K)[1]; k += 2, out += panel) {
       for (int64_t j = 0; j < columns; ++j) out[j] = pair_of(at(j, k), at(j, k + 1));
       std::fill(out + columns, out + panel, 0);
     }

@@ -8,6 +8,7 @@
 
 #include "core/backend.h"
 #include "core/cpu/dot_kernels.h"
+#include "core/cpu/tiles/tile_unit.h"
 #include "core/parallel.h"
 #include "tests/device.h"
 
@@ -107,17 +108,35 @@ void on_every_target(F&& check) {
   choose(0);
 }
 
-// The same, with the processor's dot-product instructions and without.
+// Runs check() with products on each matrix unit that is there, the portable one included, and
+// without any; once on a device that is no CPU.
+template <class F>
+void with_and_without_tiles(F&& check) {
+  if (!test_device_is_cpu()) return check();
+  for (const UseTiles use : {UseTiles::off, UseTiles::portable, UseTiles::hardware}) {
+    if (use == UseTiles::hardware && !has_hardware_tiles()) continue;
+    SCOPED_TRACE(use == UseTiles::off        ? "no tiles"
+                 : use == UseTiles::portable ? "portable tiles"
+                                             : "hardware tiles");
+    use_tiles(use);
+    check();
+  }
+  use_tiles(UseTiles::hardware);
+}
+
+// On each target with matrix units, and without them with the processor's dot-product instructions
+// and without.
 template <class F>
 void on_every_path(F&& check) {
   if (!test_device_is_cpu()) return check();
   on_every_target([&] {
-    for (const bool use : {true, false}) {
-      SCOPED_TRACE(use ? "dot products" : "portable");
-      use_dot_kernels(use);
-      check();
-    }
+    with_and_without_tiles(check);
+    use_tiles(UseTiles::off);
+    use_dot_kernels(false);
+    SCOPED_TRACE("no dot products");
+    check();
     use_dot_kernels(true);
+    use_tiles(UseTiles::hardware);
   });
 }
 

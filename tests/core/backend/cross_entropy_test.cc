@@ -88,23 +88,25 @@ class CrossEntropyOf : public testing::TestWithParam<std::tuple<Case, DType>> {
 };
 
 TEST_P(CrossEntropyOf, MatchesDefinition) {
-  CrossEntropy got = test_backend()->losses.linear_cross_entropy(X, W, Y, true);
-  Reference want = reference(x, w, targets, c);
-  double unit = dtype == DType::f64 ? 1e-11 : 1e-5;
-  EXPECT_EQ(got.dx.dtype(), dtype);
-  EXPECT_EQ(got.dw.dtype(), dtype == DType::f64 ? DType::f64 : DType::f32);
-  EXPECT_NEAR(values_of(got.loss)[0], want.loss, unit * want.loss);
-  expect_near(values_of(got.dx), want.dx, dtype == DType::bf16 ? 1e-2 : unit);
-  expect_near(values_of(got.dw), want.dw, dtype == DType::bf16 ? 1e-2 : unit);
+  with_and_without_tiles([&] {
+    CrossEntropy got = test_backend()->losses.linear_cross_entropy(X, W, Y, true);
+    Reference want = reference(x, w, targets, c);
+    double unit = dtype == DType::f64 ? 1e-11 : 1e-5;
+    EXPECT_EQ(got.dx.dtype(), dtype);
+    EXPECT_EQ(got.dw.dtype(), dtype == DType::f64 ? DType::f64 : DType::f32);
+    EXPECT_NEAR(values_of(got.loss)[0], want.loss, unit * want.loss);
+    expect_near(values_of(got.dx), want.dx, dtype == DType::bf16 ? 1e-2 : unit);
+    expect_near(values_of(got.dw), want.dw, dtype == DType::bf16 ? 1e-2 : unit);
 
-  CrossEntropy only_loss = test_backend()->losses.linear_cross_entropy(X, W, Y, false);
-  EXPECT_EQ(values_of(only_loss.loss), values_of(got.loss));
-  EXPECT_FALSE(only_loss.dx.defined() || only_loss.dw.defined());
+    CrossEntropy only_loss = test_backend()->losses.linear_cross_entropy(X, W, Y, false);
+    EXPECT_EQ(values_of(only_loss.loss), values_of(got.loss));
+    EXPECT_FALSE(only_loss.dx.defined() || only_loss.dw.defined());
 
-  CrossEntropy quarter = test_backend()->losses.linear_cross_entropy(X, W, Y, true, 0.25);
-  EXPECT_EQ(values_of(quarter.loss), multiplied(values_of(got.loss), 0.25));
-  expect_near(values_of(quarter.dx), multiplied(values_of(got.dx), 0.25), unit);
-  expect_near(values_of(quarter.dw), multiplied(values_of(got.dw), 0.25), unit);
+    CrossEntropy quarter = test_backend()->losses.linear_cross_entropy(X, W, Y, true, 0.25);
+    EXPECT_EQ(values_of(quarter.loss), multiplied(values_of(got.loss), 0.25));
+    expect_near(values_of(quarter.dx), multiplied(values_of(got.dx), 0.25), unit);
+    expect_near(values_of(quarter.dw), multiplied(values_of(got.dw), 0.25), unit);
+  });
 }
 
 TEST_P(CrossEntropyOf, APackedWeightMatchesDefinition) {
@@ -117,14 +119,16 @@ TEST_P(CrossEntropyOf, APackedWeightMatchesDefinition) {
 }
 
 TEST_P(CrossEntropyOf, BitsDoNotDependOnThreads) {
-  auto all = [&](int threads) {
-    set_parallel_threads(threads);
-    CrossEntropy got = test_backend()->losses.linear_cross_entropy(X, W, Y, true);
-    return std::vector{values_of(got.loss), values_of(got.dx), values_of(got.dw)};
-  };
-  auto one = all(1);
-  for (int threads : {2, 3}) EXPECT_EQ(all(threads), one) << threads << " threads";
-  set_parallel_threads(0);
+  with_and_without_tiles([&] {
+    auto all = [&](int threads) {
+      set_parallel_threads(threads);
+      CrossEntropy got = test_backend()->losses.linear_cross_entropy(X, W, Y, true);
+      return std::vector{values_of(got.loss), values_of(got.dx), values_of(got.dw)};
+    };
+    auto one = all(1);
+    for (int threads : {2, 3}) EXPECT_EQ(all(threads), one) << threads << " threads";
+    set_parallel_threads(0);
+  });
 }
 
 // 400 x 50257 logits are more than one chunk holds.

@@ -78,44 +78,50 @@ TEST_P(Linear, ForwardMatchesTripleLoop) {
   auto [m, k, n] = shape;
   Matrix plain = product(x, w, m, n, k, false, true), sum = plain;
   for (int64_t i = 0; i < m * n; ++i) sum[size_t(i)] += bias[size_t(i % n)];
-  for (DType weight : {dtype, sums})
-    for (Unary op : {Unary::none, gelu_erf_op, gelu_tanh_op}) {
-      Array W = array_of(w, {n, k}, weight), pre;
-      Array y = test_backend()->products.linear(X, W, array_of(bias, {n}, sums), op, &pre);
-      Matrix want = sum;
-      for (double& value : want) value = act(op, value);
-      EXPECT_EQ(y.shape(), (Shape{m, n}));
-      EXPECT_EQ(y.dtype(), dtype);
-      expect_near(values_of(y), want, dtype, scale);
-      if (op != Unary::none) expect_near(values_of(pre), sum, dtype, scale);
-      expect_near(values_of(test_backend()->products.linear(X, W, {}, Unary::none)), plain, dtype,
-                  scale);
-    }
+  with_and_without_tiles([&] {
+    for (DType weight : {dtype, sums})
+      for (Unary op : {Unary::none, gelu_erf_op, gelu_tanh_op}) {
+        Array W = array_of(w, {n, k}, weight), pre;
+        Array y = test_backend()->products.linear(X, W, array_of(bias, {n}, sums), op, &pre);
+        Matrix want = sum;
+        for (double& value : want) value = act(op, value);
+        EXPECT_EQ(y.shape(), (Shape{m, n}));
+        EXPECT_EQ(y.dtype(), dtype);
+        expect_near(values_of(y), want, dtype, scale);
+        if (op != Unary::none) expect_near(values_of(pre), sum, dtype, scale);
+        expect_near(values_of(test_backend()->products.linear(X, W, {}, Unary::none)), plain, dtype,
+                    scale);
+      }
+  });
 }
 
 TEST_P(Linear, GradientsMatchTripleLoop) {
   auto [m, k, n] = shape;
   Matrix before = random_matrix(m * k, 5), plain = product(dy, w, m, k, n, false, false);
   Array W = array_of(w, {n, k}, dtype), pre = array_of(before, {m, k}, dtype);
-  for (Unary op : {Unary::none, gelu_erf_op, gelu_tanh_op}) {
-    Matrix want = plain, acted = before;
-    for (size_t i = 0; i < want.size(); ++i) want[i] *= slope(op, before[i]);
-    for (double& value : acted) value = act(op, value);
-    Array post;
-    Array dx = test_backend()->products.linear_grad_x(DY, W, op, pre, &post);
-    // finite differences of the slope are good to about 1e-9
-    expect_near(values_of(dx), want, dtype, std::sqrt(double(n)) * (op == Unary::none ? 1 : 10));
-    if (op != Unary::none) expect_near(values_of(post), acted, dtype, 1);
-  }
-  Array dw, db;
-  Matrix want_dw = product(dy, x, n, k, m, true, false);
-  Matrix want_db = product(Matrix(size_t(m), 1.0), dy, 1, n, m, false, false);
-  for (double times : {1, 2}) {  // made first, then added to
-    test_backend()->products.linear_grad_w(DY, X, dw, &db);
-    EXPECT_EQ(dw.dtype(), sums);
-    expect_near(values_of(dw), multiplied(want_dw, times), sums, 4 * times * std::sqrt(double(m)));
-    expect_near(values_of(db), multiplied(want_db, times), sums, 4 * times * std::sqrt(double(m)));
-  }
+  with_and_without_tiles([&] {
+    for (Unary op : {Unary::none, gelu_erf_op, gelu_tanh_op}) {
+      Matrix want = plain, acted = before;
+      for (size_t i = 0; i < want.size(); ++i) want[i] *= slope(op, before[i]);
+      for (double& value : acted) value = act(op, value);
+      Array post;
+      Array dx = test_backend()->products.linear_grad_x(DY, W, op, pre, &post);
+      // finite differences of the slope are good to about 1e-9
+      expect_near(values_of(dx), want, dtype, std::sqrt(double(n)) * (op == Unary::none ? 1 : 10));
+      if (op != Unary::none) expect_near(values_of(post), acted, dtype, 1);
+    }
+    Array dw, db;
+    Matrix want_dw = product(dy, x, n, k, m, true, false);
+    Matrix want_db = product(Matrix(size_t(m), 1.0), dy, 1, n, m, false, false);
+    for (double times : {1, 2}) {  // made first, then added to
+      test_backend()->products.linear_grad_w(DY, X, dw, &db);
+      EXPECT_EQ(dw.dtype(), sums);
+      expect_near(values_of(dw), multiplied(want_dw, times), sums,
+                  4 * times * std::sqrt(double(m)));
+      expect_near(values_of(db), multiplied(want_db, times), sums,
+                  4 * times * std::sqrt(double(m)));
+    }
+  });
 }
 
 TEST_P(Linear, BitsDoNotDependOnThreads) {
@@ -132,13 +138,15 @@ TEST_P(Linear, BitsDoNotDependOnThreads) {
       if (array.defined()) results.push_back(values_of(array));
     return results;
   };
-  set_parallel_threads(1);
-  auto one = all();
-  for (int threads : {2, 3}) {
-    set_parallel_threads(threads);
-    EXPECT_EQ(all(), one) << threads << " threads";
-  }
-  set_parallel_threads(0);
+  with_and_without_tiles([&] {
+    set_parallel_threads(1);
+    auto one = all();
+    for (int threads : {2, 3, 4}) {
+      set_parallel_threads(threads);
+      EXPECT_EQ(all(), one) << threads << " threads";
+    }
+    set_parallel_threads(0);
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -146,7 +154,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(Case{1, 1, 1}, Case{1, 384, 65}, Case{2, 7, 3},
                                      Case{5, 33, 17}, Case{16, 48, 100}, Case{17, 128, 512},
                                      Case{768, 40, 65}, Case{300, 37, 131}, Case{4099, 33, 21},
-                                     Case{2100, 24, 40}, Case{3, 20, 3100}),
+                                     Case{2100, 24, 40}, Case{3, 20, 3100}, Case{64, 96, 160},
+                                     Case{40, 2500, 70}),
                      testing::Values(DType::f32, DType::bf16, DType::f64)));
 
 }  // namespace

@@ -42,53 +42,57 @@ Array operand(int64_t batch, int64_t rows, int64_t cols, bool flip, DType dtype,
 }
 
 TEST(Matmul, MatchesF64) {
-  for (DType dtype : float_dtypes) {
-    for (const Case& c : cases) {
-      for (bool flip_a : {false, true}) {
-        for (bool flip_b : {false, true}) {
-          const Array a = operand(c.a_batch, c.m, c.k, flip_a, dtype, 1);
-          const Array b = operand(c.b_batch, c.k, c.n, flip_b, dtype, 2);
-          const Array y = backend(a)->products.matmul(a, b, flip_a, flip_b);
-          const auto as = values_of(a), bs = values_of(b);
-          const int64_t batch = std::max({c.a_batch, c.b_batch, int64_t{1}});
-          std::vector<double> expected, bounds;
-          for (int64_t one = 0; one < batch; ++one)
-            for (int64_t i = 0; i < c.m; ++i)
-              for (int64_t j = 0; j < c.n; ++j) {
-                const Element sum = element(as, bs, i, j, c.m, c.n, c.k, flip_a, flip_b,
-                                            c.a_batch ? one : 0, c.b_batch ? one : 0);
-                expected.push_back(sum.value);
-                bounds.push_back(bound_of_f64(c.k, sum.size));
-              }
-          EXPECT_EQ(y.dtype(), dtype);
-          if (dtype == DType::f64) {
-            const auto values = values_of(y);
-            ASSERT_EQ(values.size(), expected.size());
-            for (size_t i = 0; i < values.size(); ++i)
-              ASSERT_NEAR(values[i], expected[i], bounds[i]) << "element " << i << ", k " << c.k;
-          } else {
-            // Sums of k terms of size 1 in f32, rounded once.
-            const double rounding = 1e-7 * std::sqrt(double(c.k)) * 4;
-            expect_near(y, expected, epsilon_of(dtype) + rounding);
+  with_and_without_tiles([] {
+    for (DType dtype : float_dtypes) {
+      for (const Case& c : cases) {
+        for (bool flip_a : {false, true}) {
+          for (bool flip_b : {false, true}) {
+            const Array a = operand(c.a_batch, c.m, c.k, flip_a, dtype, 1);
+            const Array b = operand(c.b_batch, c.k, c.n, flip_b, dtype, 2);
+            const Array y = backend(a)->products.matmul(a, b, flip_a, flip_b);
+            const auto as = values_of(a), bs = values_of(b);
+            const int64_t batch = std::max({c.a_batch, c.b_batch, int64_t{1}});
+            std::vector<double> expected, bounds;
+            for (int64_t one = 0; one < batch; ++one)
+              for (int64_t i = 0; i < c.m; ++i)
+                for (int64_t j = 0; j < c.n; ++j) {
+                  const Element sum = element(as, bs, i, j, c.m, c.n, c.k, flip_a, flip_b,
+                                              c.a_batch ? one : 0, c.b_batch ? one : 0);
+                  expected.push_back(sum.value);
+                  bounds.push_back(bound_of_f64(c.k, sum.size));
+                }
+            EXPECT_EQ(y.dtype(), dtype);
+            if (dtype == DType::f64) {
+              const auto values = values_of(y);
+              ASSERT_EQ(values.size(), expected.size());
+              for (size_t i = 0; i < values.size(); ++i)
+                ASSERT_NEAR(values[i], expected[i], bounds[i]) << "element " << i << ", k " << c.k;
+            } else {
+              // Sums of k terms of size 1 in f32, rounded once.
+              const double rounding = 1e-7 * std::sqrt(double(c.k)) * 4;
+              expect_near(y, expected, epsilon_of(dtype) + rounding);
+            }
           }
         }
       }
     }
-  }
+  });
 }
 
 TEST(Matmul, SameBitsForAnyThreads) {
-  for (DType dtype : {DType::f32, DType::bf16}) {
-    expect_same_for_any_threads([&] {
-      std::vector<Array> all;
-      for (const Case& c : cases) {
-        const Array a = operand(c.a_batch, c.m, c.k, false, dtype, 1);
-        const Array b = operand(c.b_batch, c.k, c.n, true, dtype, 2);
-        all.push_back(backend(a)->products.matmul(a, b, false, true));
-      }
-      return all;
-    });
-  }
+  with_and_without_tiles([] {
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      expect_same_for_any_threads([&] {
+        std::vector<Array> all;
+        for (const Case& c : cases) {
+          const Array a = operand(c.a_batch, c.m, c.k, false, dtype, 1);
+          const Array b = operand(c.b_batch, c.k, c.n, true, dtype, 2);
+          all.push_back(backend(a)->products.matmul(a, b, false, true));
+        }
+        return all;
+      });
+    }
+  });
 }
 
 }  // namespace
