@@ -1,5 +1,6 @@
-# What `cmake --install` and cpack put where. Two components: `program`, and `development`, the
-# libraries with what find_package(folio) reads.
+# What `cmake --install` and cpack put where. Components: `program`; `development`, the libraries with
+# what find_package(folio) reads; and, where it is asked for, `portable`, the program with all that it
+# loads, for machines that lack that.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -7,7 +8,7 @@ install(TARGETS folio COMPONENT program)
 # Config files keep the names that they have in the source tree: configs/X.toml is looked up here.
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/folio/configs COMPONENT program
         FILES_MATCHING PATTERN *.toml)
-install(FILES docs/install.md docs/inspect-json.md docs/many-processes.md docs/recipes.md
+install(FILES CHANGELOG.md docs/install.md docs/inspect-json.md docs/many-processes.md docs/recipes.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 
 # The man page and bash's completion, which the program writes from its option tables.
@@ -24,10 +25,20 @@ if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR)
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 endif()
 
-# For archives and wheels, which run where MPI is not installed: the program without it.
+# What archives and wheels hold: the program without MPI, which is no use apart from its installation.
 add_executable(folio_portable EXCLUDE_FROM_ALL main.cc core/ranks/without_mpi.cc)
 target_link_libraries(folio_portable PRIVATE folio_commands)
 target_link_options(folio_portable PRIVATE -Wl,--as-needed)
+install(CODE "
+  set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env --unset=DESTDIR ${CMAKE_COMMAND} --install
+                          ${CMAKE_BINARY_DIR} --component program
+                          --prefix \${folder}
+                  OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+  file(COPY_FILE $<TARGET_FILE:folio_portable> \${folder}/bin/folio)
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/scripts/bundle-libraries \${folder}
+                  COMMAND_ERROR_IS_FATAL ANY)
+" COMPONENT portable EXCLUDE_FROM_ALL)
 
 if(FOLIO_CUDA STREQUAL "EMULATED")  # a test's device is no library to install
   return()

@@ -127,7 +127,8 @@ folio sample \-\-out_dir=out \-\-start="ROMEO:"
 
 std::string man_page(std::span<const Command> commands) {
   const std::vector<CommandHelp> all = help_of_all(commands);
-  std::string text = fmt::format(".TH FOLIO 1 \"\" \"folio {}\" \"User Commands\"\n", version());
+  std::string text = fmt::format(".TH FOLIO 1 {} \"folio {}\" \"User Commands\"\n",
+                                 roff(release_date()), version());
   text += ".SH NAME\nfolio \\- train GPT models, and sample from them\n.SH SYNOPSIS\n";
   text += ".nf\n";
   for (const CommandHelp& command : all) text += roff(command.synopsis()) + '\n';

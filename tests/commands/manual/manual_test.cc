@@ -106,9 +106,7 @@ TEST(Manual, IsWhatManAndMandocTakeWithoutAWarning) {
   if (output_of_shell("command -v mandoc").empty()) GTEST_SKIP() << "there is no mandoc here";
   const std::string lint =
       output_of_shell(fmt::format("'{}' manual | mandoc -Tlint -Wwarning", folio_program()));
-  // The page is the same whenever it is made.
-  EXPECT_EQ(matches(lint, "(WARNING|ERROR|UNSUPP)").size(), 1u) << lint;
-  EXPECT_THAT(lint, HasSubstr("missing date"));
+  EXPECT_EQ(lint, "");
 }
 
 TEST_F(Completion, OffersEveryOptionOfEveryCommand) {
