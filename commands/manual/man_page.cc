@@ -97,6 +97,9 @@ Where models of the Hugging Face hub lie and come from, as its own libraries hav
 .BR https_proxy ", " http_proxy ", " all_proxy ", " no_proxy
 Proxies for downloads.
 .TP
+.B SSL_CERT_FILE
+The certificates to trust in downloads, instead of the system's.
+.TP
 .BR RANK ", " WORLD_SIZE ", " MASTER_ADDR ", " MASTER_PORT
 Number the processes that train together, where MPI did not start them.
 .TP
@@ -127,8 +130,8 @@ folio sample \-\-out_dir=out \-\-start="ROMEO:"
 
 std::string man_page(std::span<const Command> commands) {
   const std::vector<CommandHelp> all = help_of_all(commands);
-  std::string text = fmt::format(".TH FOLIO 1 {} \"folio {}\" \"User Commands\"\n",
-                                 roff(release_date()), version());
+  std::string text =
+      fmt::format(".TH FOLIO 1 {} \"folio {}\" \"User Commands\"\n", release_date(), version());
   text += ".SH NAME\nfolio \\- train GPT models, and sample from them\n.SH SYNOPSIS\n";
   text += ".nf\n";
   for (const CommandHelp& command : all) text += roff(command.synopsis()) + '\n';
