@@ -52,6 +52,8 @@ foreach(package folio folio-dev)
 endforeach()
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)  # which would build the tests before it packs
 include(CPack)
-add_custom_target(folio_packages DEPENDS folio_manual folio_portable folio_all folio_without_mpi
-  COMMAND ${CMAKE_CPACK_COMMAND} --config ${CMAKE_BINARY_DIR}/CPackConfig.cmake VERBATIM
-  USES_TERMINAL)
+if(TARGET folio_manual)
+  add_custom_target(folio_packages DEPENDS folio_manual folio_portable folio_all folio_without_mpi
+    COMMAND ${CMAKE_CPACK_COMMAND} --config ${CMAKE_BINARY_DIR}/CPackConfig.cmake VERBATIM
+    USES_TERMINAL)
+endif()
