@@ -1,5 +1,6 @@
 """Checkpoints: HDF5 files of a run (ckpt.h5, last.h5) and of `folio quantize`."""
 
+import contextlib
 import hashlib
 import os
 import struct
@@ -22,12 +23,12 @@ _SEAL_BYTES = 512
 class Checkpoint(Mapping[str, NDArray[Any]]):
     """A checkpoint, as a mapping from the names of its tensors to arrays, each read when asked for.
 
-    A run's file has "model/NAME" for each parameter, besides the optimiser's state ("adamw/m/NAME",
-    ...) and the average of the weights ("ema/NAME"), if there is one; `parameter` also takes apart
-    what `folio quantize` has packed. bfloat16 becomes float32.
+    A run's file has "model/NAME" for each parameter, besides the optimiser's state
+    ("adamw/m/NAME", ...) and the average of the weights ("ema/NAME"), if there is one;
+    `parameter` also takes apart what `folio quantize` has packed. bfloat16 becomes float32.
 
-    `verify` reads the whole file once, for its digest. Raises Error for a file that is damaged or no
-    checkpoint of folio, OSError for one that cannot be opened.
+    `verify` reads the whole file once, for its digest. Raises Error for a file that is damaged or
+    no checkpoint of folio, OSError for one that cannot be opened.
     """
 
     def __init__(self, path: PathLike, verify: bool = True) -> None:
@@ -150,23 +151,13 @@ class Checkpoint(Mapping[str, NDArray[Any]]):
         raise Error(f"{self.path}: packed/{name} is no matrix that this module knows")
 
 
-class _errors_of:
+@contextlib.contextmanager
+def _errors_of(path: str) -> Iterator[None]:
     """What h5py raises for a file that is not as it should be, as an Error that names the file."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if isinstance(error, (OSError, RuntimeError, ValueError, TypeError, KeyError)):
-            raise Error(f"{self._path}: HDF5 cannot read it: {error}") from error
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise Error(f"{path}: HDF5 cannot read it: {error}") from error
 
 
 def _attribute(value: Any) -> Attribute:
@@ -191,7 +182,8 @@ def _check_seal(path: str, verify: bool) -> None:
             raise Error(f"{path}: checkpoint format {version}, but this module reads format 1")
         if payload != size - _SEAL_BYTES:
             raise Error(
-                f"{path}: damaged: {size - _SEAL_BYTES} bytes after its header, which says {payload}"
+                f"{path}: damaged: {size - _SEAL_BYTES} bytes after its header, "
+                f"which says {payload}"
             )
         if not verify:
             return

@@ -19,7 +19,9 @@ def packed_values(data: NDArray[Any], shape: Tuple[int, int], weights: str) -> N
     size = _BLOCK * _BLOCK // (2 if weights == "int4" else 1)
     wanted = panels * records * (size + 2 * _BLOCK)
     if data.nbytes != wanted:
-        raise ValueError(f"{weights} of {shape[0]} x {shape[1]} take {wanted} bytes, not {data.nbytes}")
+        raise ValueError(
+            f"{weights} of {shape[0]} x {shape[1]} take {wanted} bytes, not {data.nbytes}"
+        )
     record = np.ascontiguousarray(data).view(np.uint8).reshape(panels, records, -1)
     codes = record[..., :size]
     if weights == "int8":  # [k / 4][row][k % 4]
@@ -27,7 +29,8 @@ def packed_values(data: NDArray[Any], shape: Tuple[int, int], weights: str) -> N
         values = codes.transpose(0, 3, 1, 2, 4).astype(np.float32) - 128
     else:  # [k / 8][row][k % 4], the low half of a byte for k % 8 < 4
         codes = codes.reshape(panels, records, 4, _BLOCK, 4)
-        halves = np.stack([codes & 15, codes >> 4], axis=3)  # [panel, record, k / 8, half, row, k % 4]
+        halves = np.stack([codes & 15, codes >> 4], axis=3)
+        # [panel, record, k / 8, half, row, k % 4]
         values = _INT4_VALUES[halves.transpose(0, 4, 1, 2, 3, 5)]
     values = values.reshape(panels, _BLOCK, records, _BLOCK)
     upper = np.ascontiguousarray(record[..., size:]).view("<u2").astype(np.uint32)  # bf16

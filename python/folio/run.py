@@ -56,10 +56,12 @@ def read_inside(path: PathLike) -> Dict[str, NDArray[Any]]:
     lines = _json_lines(path)
     try:
         heads = np.asarray([line["scores"] for line in lines], np.float64)
-        result = {
+        result: Dict[str, NDArray[Any]] = {
             "iter": np.asarray([line["iter"] for line in lines], np.int64),
-            "loss_by_position": np.asarray([line["loss_by_position"] for line in lines], np.float64),
-            "spread": np.asarray([line["spread"] for line in lines], np.float64),
+            **{
+                name: np.asarray([line[name] for line in lines], np.float64)
+                for name in ("loss_by_position", "spread")
+            },
         }
         if heads.size:
             result["layer"] = heads[0, :, 0].astype(np.int64)

@@ -11,8 +11,9 @@ assert importlib.metadata.version("folio") == sys.argv[1]
 said = subprocess.run([sys.executable, "-m", "folio", "--version"], capture_output=True, text=True)
 assert said.stdout.startswith(f"folio {sys.argv[1]}\n"), said
 # Where mpirun started it: what to do instead.
-mpi = subprocess.run([sys.executable, "-m", "folio", "train", "--dataset=tiny"], cwd="/tmp/tiny", text=True,
-                     capture_output=True, env={"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"})
+mpi = subprocess.run([sys.executable, "-m", "folio", "train", "--dataset=tiny"], cwd="/tmp/tiny",
+                     env={"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"},
+                     capture_output=True, text=True)
 assert mpi.returncode == 1 and "this build of folio has no MPI" in mpi.stderr, mpi
 with folio.Checkpoint("/tmp/tiny/out/ckpt.h5") as checkpoint:
     wte = checkpoint.parameter("transformer.wte.weight")

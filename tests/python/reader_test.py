@@ -69,7 +69,8 @@ class Reader(unittest.TestCase):
 
     def test_a_checkpoint_has_the_tensors_and_attributes_that_hdf5_shows(self):
         with h5py.File(self.out / "ckpt.h5") as file:
-            self.assertEqual(file["model/lm_head.weight"].shape, (self.checkpoint.config["vocab_size"], 80))
+            self.assertEqual(file["model/lm_head.weight"].shape,
+                             (self.checkpoint.config["vocab_size"], 80))
             np.testing.assert_array_equal(self.checkpoint.parameter("lm_head.weight"),
                                           file["model/lm_head.weight"][()])
             self.assertEqual(set(self.checkpoint.attributes), set(file.attrs))
@@ -82,7 +83,7 @@ class Reader(unittest.TestCase):
             self.checkpoint["nonsense"]
 
     def test_weights_of_each_format_are_the_models(self):
-        # The error of rounding, as a share of a matrix's norm; another order of the weights has 1.4.
+        # The error of rounding, as a share of a matrix's norm; another order of weights has 1.4.
         for weights, least, most in (("bfloat16", 1e-4, 3e-3), ("int8", 1e-3, 1e-2),
                                      ("int4", 5e-2, 9e-2)):
             with self.quantized(weights) as quantized:
