@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "commands/manual/command_help.h"
+#include "commands/version.h"
 #include "configs/option_table.h"
 #include "core/process/output.h"
 #include "core/text/nearest.h"
@@ -20,7 +22,12 @@ std::string usage(Commands commands, const std::string& group = "") {
   for (const Command& command : commands)
     if (command.name.starts_with(before))
       text += fmt::format("  {:17}{}\n", command.name.substr(before.size()), command.help);
-  return text + fmt::format("\n`folio {}COMMAND --help` lists a command's options.\n", before);
+  text += fmt::format("\n`folio {}COMMAND --help` lists a command's options.\n", before);
+  if (group.empty())
+    text +=
+        "`folio manual | man -l -` shows all of them, `source <(folio completion bash)` makes "
+        "bash\ncomplete them.\n";
+  return text;
 }
 
 bool has_second_word(Commands commands, std::string_view word) {
@@ -54,7 +61,13 @@ int incomplete(Commands commands, const std::string& group) {
 int run_command(Commands commands, int argc, char** argv) {
   if (argc < 2) return incomplete(commands, "");
   std::string name = argv[1];
-  if (name == "--version") throw HelpRequested{"folio 0.1.0\n"};
+  if (name == "--version" && argc == 2) throw HelpRequested{version_text()};
+  if (name == "manual" && argc == 2) throw HelpRequested{man_page(commands)};
+  if (name == "completion") {
+    check(argc == 3 && argv[2] == std::string_view("bash"),
+          "completion: folio knows bash's alone: folio completion bash");
+    throw HelpRequested{bash_completion(commands)};
+  }
   if (asks_for_help(name)) {
     if (argc == 2) throw HelpRequested{usage(commands)};
     // `folio help COMMAND` is `folio COMMAND --help`.

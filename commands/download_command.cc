@@ -20,7 +20,8 @@ int download_command(int argc, char** argv) {
       "  folio download gpt2\n"
       "  folio sample --init_from=gpt2\n\n"
       "Environment: HF_HOME and HF_HUB_CACHE (where to), HF_ENDPOINT (where from),\n"
-      "HF_TOKEN, HF_HUB_OFFLINE, and https_proxy, http_proxy, all_proxy, no_proxy.",
+      "HF_TOKEN, HF_HUB_OFFLINE, https_proxy, http_proxy, all_proxy, no_proxy, and\n"
+      "SSL_CERT_FILE (certificates to trust).",
       args, "name");
   check(!name.empty(), "download: say which model: folio download gpt2");
   set_stop_answer(fmt::format(

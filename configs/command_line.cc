@@ -62,7 +62,8 @@ void OptionTable::parse(std::string_view usage, std::span<const std::string> arg
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
     if (arg == "--help" || arg == "-h")
-      throw HelpRequested{help(usage, terminal_width(STDOUT_FILENO))};
+      throw HelpRequested{help(usage, terminal_width(STDOUT_FILENO)), std::string(usage),
+                          each_help()};
     if (!arg.starts_with('-')) {
       check(!bare_word, "{}: one {} at most, got \"{}\" and \"{}\"", command_line,
             positional.empty() ? "config file" : positional, bare_word ? *bare_word : "", arg);

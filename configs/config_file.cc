@@ -31,12 +31,30 @@ std::string with_home(const std::string& path, const std::string& place) {
   return home + path.substr(1);
 }
 
+// PREFIX/share/folio for the program PREFIX/bin/folio: below it the config files that came with it
+// have the names of the source tree.
+fs::path installed_files() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return program.parent_path().parent_path() / "share" / "folio";
+}
+
+// The path itself, or of the installed file of that name where there is no such file here.
+std::string here_or_installed(const std::string& path) {
+  std::error_code error;
+  const fs::path installed = installed_files() / path;
+  const bool elsewhere = fs::path(path).is_relative() && !fs::exists(path, error) &&
+                         fs::is_regular_file(installed, error);
+  return elsewhere ? installed.string() : path;
+}
+
 // What the user may have meant by a config file that is not there: ends the sentence.
 std::string instead_of(const std::string& path) {
   if (path.find('=') != path.npos) return fmt::format("; for an option write --{}", path);
   std::vector<std::string> names, paths;
   std::string parent = fs::path(path).parent_path().string();
-  for (const fs::path& folder : {fs::path(parent.empty() ? "." : parent), fs::path("configs")}) {
+  for (const fs::path& folder : {fs::path(parent.empty() ? "." : parent), fs::path("configs"),
+                                 installed_files() / "configs"}) {
     std::error_code missing;
     for (const auto& entry : fs::directory_iterator(folder, missing)) {
       if (entry.path().extension() != ".toml" && entry.path().extension() != ".py") continue;
@@ -109,7 +127,8 @@ void OptionTable::set_by_user(const std::string& name, OptionValue value, const 
 }
 
 void OptionTable::read_config(const std::string& given_path) {
-  std::string path = with_home(given_path, "the config file"), content = content_of(path);
+  std::string path = here_or_installed(with_home(given_path, "the config file"));
+  std::string content = content_of(path);
   bool python = fs::path(path).extension() == ".py";
   python ? read_python(path, content) : read_toml(path, content);
 }

@@ -71,6 +71,23 @@ std::string OptionTable::help(std::string_view usage, int terminal) const {
   return text;
 }
 
+std::vector<OptionHelp> OptionTable::each_help() const {
+  std::vector<OptionHelp> all;
+  for (const Option& row : rows_) {
+    if (row.unused) continue;
+    OptionHelp& one = all.emplace_back(OptionHelp{.name = row.name,
+                                                  .written = name_and_default(row),
+                                                  .help = row.help,
+                                                  .group = row.group,
+                                                  .values = row.rule.names,
+                                                  .path_after = row.path_after});
+    one.flag = std::holds_alternative<bool*>(row.value);
+    if (one.flag) one.values = {"true", "false"};
+    std::erase(one.values, "");
+  }
+  return all;
+}
+
 std::string differing_options(const OptionValues& now, const OptionValues& defaults,
                               const OptionOrigins& given, int width) {
   std::map<std::string, Texts> by_place;

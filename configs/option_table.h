@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "configs/option_help.h"
 #include "configs/rules.h"
 #include "core/elementwise.h"
 
@@ -43,11 +44,6 @@ std::vector<Option> in_groups(std::vector<std::pair<std::string, std::vector<Opt
 // groups and names) stay readable in files, are not listed, and are an Error on the command line.
 std::vector<Option> for_use(std::vector<Option> rows, std::span<const std::string> names);
 
-// Thrown when the arguments ask for help; not an error. `text` ends with a newline.
-struct HelpRequested {
-  std::string text;
-};
-
 // Fills the options that its rows point to. Everything that sets a value throws Error for a key
 // that no row has (naming the nearest one, or the command that has it), for a value of another type
 // and for one that breaks the row's rule; the message starts with the place the value came from and
@@ -64,7 +60,9 @@ class OptionTable {
   // said on standard error.
   void parse(std::string_view usage, std::span<const std::string> args,
              const std::string& positional = "");
-  void read_config(const std::string& path);  // TOML, or nanoGPT's assignments in a .py file
+  // TOML, or nanoGPT's assignments in a .py file. A relative path that leads nowhere may name a
+  // file that was installed with folio: configs/train_shakespeare_char.toml.
+  void read_config(const std::string& path);
   void set(const std::string& name, const OptionValue& value, const std::string& where,
            std::string_view written = "");
   void set_all(const OptionValues& values, const std::string& where);
@@ -73,6 +71,7 @@ class OptionTable {
   const OptionOrigins& given() const { return given_; }  // what was set, and where, so far
   // With the values of now as defaults, in lines of `width` columns.
   std::string help(std::string_view usage, int width) const;
+  std::vector<OptionHelp> each_help() const;  // likewise, without the rows that are not for use
 
  private:
   const Option* find(const std::string& name, const std::string& where);  // null: to be ignored

@@ -44,7 +44,7 @@ Rule one_of(std::vector<std::string> names, std::map<std::string, std::string> a
           [names](auto& value) {
             return std::count(names.begin(), names.end(), std::get<std::string>(value)) == 1;
           },
-          std::move(advice)};
+          std::move(advice), names};
 }
 
 Rule an_activation() {

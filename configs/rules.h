@@ -12,10 +12,12 @@ using OptionValue = std::variant<bool, int64_t, double, std::string>;
 
 // What a value must meet beyond its type; `wanted` ends the sentence "must be ...". `advice` says
 // more of single texts that are refused: what the user may have meant, and what folio has instead.
+// `names` are all texts that it accepts, where that is a list.
 struct Rule {
   std::string wanted = {};
   std::function<bool(const OptionValue&)> accepts = {};
   std::map<std::string, std::string> advice = {};
+  std::vector<std::string> names = {};
 };
 
 Rule at_least(double low);

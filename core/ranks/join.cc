@@ -6,25 +6,11 @@
 #include "core/ranks/facts.h"
 #include "core/ranks/launch.h"
 #include "core/ranks/leave.h"
-#include "core/ranks/rendezvous_ranks.h"
-#if defined(FOLIO_MPI)
 #include "core/ranks/mpi/mpi_communicator.h"
-#endif
+#include "core/ranks/rendezvous_ranks.h"
 
 namespace folio {
 namespace {
-
-std::unique_ptr<Communicator> over_mpi([[maybe_unused]] Device device,
-                                       [[maybe_unused]] const Communicator::Options& options) {
-#if defined(FOLIO_MPI)
-  return mpi_ranks(device, options);
-#else
-  fail(
-      "MPI started this process as one of several, and this build of folio has no MPI; install "
-      "libopenmpi-dev and openmpi-bin (scripts/install-packages does), then configure and build "
-      "again: cmake --preset release && cmake --build --preset release");
-#endif
-}
 
 // Of whoever started them with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun does.
 std::optional<Rendezvous::Place> numbered_place() {
@@ -40,7 +26,7 @@ std::unique_ptr<Communicator> join_ranks(Device device, const Communicator::Opti
   const Launch launch = launch_of(process_environment());
   std::unique_ptr<Communicator> ranks;
   if (launch.by_mpi && launch.size != 1)
-    ranks = over_mpi(host, options);
+    ranks = mpi_ranks(host, options);
   else if (const auto place = numbered_place(); place && !launch.by_mpi)
     ranks = rendezvous_ranks(host, *place, options);
   if (!ranks || ranks->size() == 1) return one_process(device);

@@ -15,6 +15,7 @@
 
 #include "core/check.h"
 #include "core/process/stop.h"
+#include "data/download/certificates.h"
 #include "data/download/git_blob.h"
 #include "data/files/files.h"
 #include "data/files/mapped_file.h"
@@ -101,6 +102,8 @@ class Curl {
     set(CURLOPT_USERAGENT, "folio");
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_NOSIGNAL, 1L);
+    if (const std::string file = find_certificates(); !file.empty())
+      set(CURLOPT_CAINFO, file.c_str());
     set(CURLOPT_CONNECTTIMEOUT_MS, long(options.connect_timeout.count()));
     set(CURLOPT_LOW_SPEED_LIMIT, long(options.stall_speed));
     set(CURLOPT_LOW_SPEED_TIME, long(options.stall_timeout.count()));

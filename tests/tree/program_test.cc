@@ -97,10 +97,16 @@ TEST(Program, BenchCommandsListWhatTheyUseAndRefuseTheRest) {
   EXPECT_THAT(run("bench sample --learning_rate=1", "stderr").text, HasSubstr("has no use for it"));
 }
 
-TEST(Program, VersionIsOneLine) {
+TEST(Program, VersionIsTheProjectsAndSaysWhatWasBuilt) {
   Result result = run("--version", "stdout");
   EXPECT_EQ(result.status, 0);
-  EXPECT_THAT(result.text, testing::MatchesRegex("folio [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(result.text, testing::MatchesRegex("folio [0-9]+\\.[0-9]+\\.[0-9]+\n"
+                                                 "commit [^ ]+, [^ ]+ [0-9.]+, devices: cpu.*\n"));
+  // The release's notes begin with it.
+  const std::string version = result.text.substr(6, result.text.find('\n') - 6);
+  std::ifstream changes(source_path("CHANGELOG.md"));
+  std::string text{std::istreambuf_iterator<char>(changes), {}};
+  EXPECT_EQ(text.find("\n## "), text.find(fmt::format("\n## {}", version)));
 }
 
 TEST(Program, AnUnknownCommandNamesTheNearest) {
