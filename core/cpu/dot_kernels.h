@@ -18,10 +18,11 @@ struct ActivationBlock {
 // quantised formats give the same bits, for a block's dot product is an exact integer in both;
 // those of bf16 may differ in the last one.
 struct DotKernels {
-  static constexpr int max_rows = 12;
 #if defined(__aarch64__)
+  static constexpr int max_rows = 8;
   static constexpr int lanes = 4;  // of f32, of the SIMD target whose tiles they take the place of
 #else
+  static constexpr int max_rows = 12;
   static constexpr int lanes = 16;
 #endif
   // tile [rows, 2 lanes] for Pairs, [rows, 32] for Blocks; rows = index + 1.

@@ -103,6 +103,8 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
 }
 
 DType gemm_dtype(DType dtype) {
+  if constexpr (by_own_tiles)
+    return dtype == DType::bf16 && !tiled_gemm_of_bf16() ? DType::f32 : dtype;
   return dtype == DType::bf16 && !onednn_prefers_bf16() ? DType::f32 : dtype;
 }
 

@@ -19,27 +19,48 @@ namespace {
 
 constexpr int bf16_panel = 2 * DotKernels::lanes;
 
+// A pair of k of 8 rows of w times those of rows of x: the pair `lane` of each x[r].
+template <int rows, int lane>
+FOLIO_BF16 FOLIO_INLINE void add_pair(const bfloat16x8_t (&x)[rows], const uint32_t* panel,
+                                      float32x4_t (&sum)[rows][2]) {
+  const auto w0 = vreinterpretq_bf16_u32(vld1q_u32(panel + lane * bf16_panel));
+  const auto w1 = vreinterpretq_bf16_u32(vld1q_u32(panel + lane * bf16_panel + 4));
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    sum[r][0] = vbfdotq_laneq_f32(sum[r][0], w0, x[r], lane);
+    sum[r][1] = vbfdotq_laneq_f32(sum[r][1], w1, x[r], lane);
+  }
+}
+
 // See multiply_pairs in packed_pairs-inl.h.
 template <int rows>
 FOLIO_BF16 void pairs_tile(const uint32_t* x, const uint32_t* panel, int64_t pairs, float* tile) {
   float32x4_t sum[rows][2];
-#pragma GCC unroll 16
+  bfloat16x8_t at[rows];
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) sum[r][0] = sum[r][1] = vdupq_n_f32(0);
   for (int64_t k0 = 0; k0 < pairs; k0 += block_k, x += rows * stride_k) {
     const int64_t count = pairs - k0 < block_k ? pairs - k0 : block_k;
-    for (int64_t k = 0; k < count; ++k, panel += bf16_panel) {
+    int64_t k = 0;
+    for (; k + 4 <= count; k += 4, panel += 4 * bf16_panel) {
       __builtin_prefetch(panel + 16 * bf16_panel);
-      const auto w0 = vreinterpretq_bf16_u32(vld1q_u32(panel));
-      const auto w1 = vreinterpretq_bf16_u32(vld1q_u32(panel + 4));
-#pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r) {
-        const auto pair = vreinterpretq_bf16_u32(vld1q_dup_u32(x + r * stride_k + k));
-        sum[r][0] = vbfdotq_f32(sum[r][0], w0, pair);
-        sum[r][1] = vbfdotq_f32(sum[r][1], w1, pair);
-      }
+      __builtin_prefetch(panel + 18 * bf16_panel);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r)
+        at[r] = vreinterpretq_bf16_u32(vld1q_u32(x + r * stride_k + k));
+      add_pair<rows, 0>(at, panel, sum);
+      add_pair<rows, 1>(at, panel, sum);
+      add_pair<rows, 2>(at, panel, sum);
+      add_pair<rows, 3>(at, panel, sum);
+    }
+    for (; k < count; ++k, panel += bf16_panel) {
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r)
+        at[r] = vreinterpretq_bf16_u32(vdupq_n_u32(x[r * stride_k + k]));
+      add_pair<rows, 0>(at, panel, sum);
     }
   }
-#pragma GCC unroll 16
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     vst1q_f32(tile + r * bf16_panel, sum[r][0]);
     vst1q_f32(tile + r * bf16_panel + 4, sum[r][1]);
@@ -84,10 +105,9 @@ FOLIO_INLINE void add_scaled(int32x4_t dot, float32x4_t scale, const ActivationB
   vst1q_f32(tile, vfmaq_f32(vld1q_f32(tile), vcvtq_f32_s32(dot), both));
 }
 
-// Rows of x that go together, and how many times 4 rows of w they meet at a time, so that their
-// sums leave registers for the operands.
-constexpr int most_rows = 8;
-constexpr int vectors_for(int rows) { return rows <= 2 ? 8 : rows <= 4 ? 4 : 2; }
+// How many times 4 rows of w rows of x meet at a time, so that their sums leave registers for the
+// operands.
+constexpr int vectors_for(int rows) { return rows == 1 ? 8 : rows <= 4 ? 4 : 2; }
 
 template <WeightFormat format>
 FOLIO_INLINE void prefetch_record(const uint8_t* panel) {
@@ -105,7 +125,7 @@ struct ByDots {
     constexpr int vectors = vectors_for(rows);
     for (int first = 0; first < block_size / 4; first += vectors) {
       int32x4_t dot[rows][vectors];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) dot[r][v] = vdupq_n_s32(0);
@@ -113,12 +133,12 @@ struct ByDots {
 #pragma GCC unroll 1
       for (int k8 = 0; k8 < block_size / 8; ++k8) {
         int8x8_t q[rows];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) q[r] = vld1_s8(x[r].q + 8 * k8);
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) {
           const Weights w = weights_at<format>(record, k8, first + v);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
           for (int r = 0; r < rows; ++r) {
             dot[r][v] = vdotq_lane_s32(dot[r][v], w.even, q[r], 0);
             dot[r][v] = vdotq_lane_s32(dot[r][v], w.odd, q[r], 1);
@@ -128,7 +148,7 @@ struct ByDots {
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
         const float32x4_t scale = scales_at<format>(record, first + v);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int r = 0; r < rows; ++r)
           add_scaled(dot[r][v], scale, x[r], tile + r * block_size + 4 * (first + v));
       }
@@ -141,9 +161,7 @@ struct ByDots {
     std::memset(tile, 0, rows * block_size * sizeof(float));
     for (int64_t b = 0; b < blocks; ++b, panel += record_bytes(format), x += rows) {
       prefetch_record<format>(panel);
-      constexpr int some = rows <= most_rows ? rows : rows / 2;
-      add_record<some>(x, panel, tile);
-      if constexpr (some < rows) add_record<rows - some>(x + some, panel, tile + some * block_size);
+      add_record<rows>(x, panel, tile);
     }
   }
 };
@@ -158,7 +176,7 @@ struct ByMatrices {
     const auto second = [](int pair) { return 2 * pair + 1 < rows ? 2 * pair + 1 : 2 * pair; };
     for (int first = 0; first < block_size / 4; first += vectors) {
       int32x4_t dot[pairs][vectors][2];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
       for (int p = 0; p < pairs; ++p) {
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) dot[p][v][0] = dot[p][v][1] = vdupq_n_s32(0);
@@ -166,7 +184,7 @@ struct ByMatrices {
 #pragma GCC unroll 1
       for (int k8 = 0; k8 < block_size / 8; ++k8) {
         int8x16_t q[pairs];
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int p = 0; p < pairs; ++p)
           q[p] = vcombine_s8(vld1_s8(x[2 * p].q + 8 * k8), vld1_s8(x[second(p)].q + 8 * k8));
 #pragma GCC unroll 8
@@ -175,7 +193,7 @@ struct ByMatrices {
           const auto even = vreinterpretq_s32_s8(w.even), odd = vreinterpretq_s32_s8(w.odd);
           const auto low = vreinterpretq_s8_s32(vzip1q_s32(even, odd));   // 8 k of rows 0 and 1
           const auto high = vreinterpretq_s8_s32(vzip2q_s32(even, odd));  // of rows 2 and 3
-#pragma GCC unroll 16
+#pragma GCC unroll 8
           for (int p = 0; p < pairs; ++p) {
             dot[p][v][0] = vmmlaq_s32(dot[p][v][0], q[p], low);
             dot[p][v][1] = vmmlaq_s32(dot[p][v][1], q[p], high);
@@ -185,7 +203,7 @@ struct ByMatrices {
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
         const float32x4_t scale = scales_at<format>(record, first + v);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int p = 0; p < pairs; ++p) {
           const int32x4_t a = dot[p][v][0], b = dot[p][v][1];
           float* to = tile + 2 * p * block_size + 4 * (first + v);
@@ -205,9 +223,7 @@ struct ByMatrices {
     std::memset(tile, 0, rows * block_size * sizeof(float));
     for (int64_t b = 0; b < blocks; ++b, panel += record_bytes(format), x += rows) {
       prefetch_record<format>(panel);
-      constexpr int some = rows <= most_rows ? rows : rows / 2;
-      add_record<some>(x, panel, tile);
-      if constexpr (some < rows) add_record<rows - some>(x + some, panel, tile + some * block_size);
+      add_record<rows>(x, panel, tile);
     }
   }
 };
@@ -217,16 +233,16 @@ constexpr std::array<DotKernels::Pairs, sizeof...(i)> pairs_tiles(
     std::integer_sequence<int, i...>) {
   return {pairs_tile<i + 1>...};
 }
-template <class By, int... i>
-constexpr std::array<DotKernels::Blocks, sizeof...(i)> blocks_tiles(
+template <class One, class Several, int... i>
+constexpr std::array<DotKernels::Blocks, sizeof...(i) + 1> blocks_tiles(
     std::integer_sequence<int, i...>) {
-  return {By::template tile<i + 1>...};
+  return {One::template tile<1>, Several::template tile<i + 2>...};
 }
 
-constexpr std::make_integer_sequence<int, DotKernels::max_rows> row_counts;
-constexpr auto bf16_tiles = pairs_tiles(row_counts);
-template <template <WeightFormat> class By, WeightFormat format>
-constexpr auto tiles_by = blocks_tiles<By<format>>(row_counts);
+constexpr auto bf16_tiles = pairs_tiles(std::make_integer_sequence<int, DotKernels::max_rows>());
+template <WeightFormat format, template <WeightFormat> class By>
+constexpr auto tiles = blocks_tiles<ByDots<format>, By<format>>(
+    std::make_integer_sequence<int, DotKernels::max_rows - 1>());
 
 }  // namespace
 
@@ -234,12 +250,14 @@ DotKernels arm64_dot_kernels() {
   DotKernels kernels;
   const unsigned long have = getauxval(AT_HWCAP), have_too = getauxval(AT_HWCAP2);
   if (have_too & HWCAP2_BF16) kernels.bf16 = bf16_tiles.data();
-  if (have_too & HWCAP2_I8MM) {
-    kernels.int8 = tiles_by<ByMatrices, WeightFormat::int8>.data();
-    kernels.int4 = tiles_by<ByMatrices, WeightFormat::int4>.data();
-  } else if (have & HWCAP_ASIMDDP) {
-    kernels.int8 = tiles_by<ByDots, WeightFormat::int8>.data();
-    kernels.int4 = tiles_by<ByDots, WeightFormat::int4>.data();
+  if (have & HWCAP_ASIMDDP) {
+    const bool matrices = have_too & HWCAP2_I8MM;
+    kernels.int8 =
+        (matrices ? tiles<WeightFormat::int8, ByMatrices> : tiles<WeightFormat::int8, ByDots>)
+            .data();
+    kernels.int4 =
+        (matrices ? tiles<WeightFormat::int4, ByMatrices> : tiles<WeightFormat::int4, ByDots>)
+            .data();
   }
   return kernels;
 }
