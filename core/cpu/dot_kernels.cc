@@ -14,6 +14,8 @@
 #include <cstring>
 
 #include "core/cpu/packed_tile.h"
+#elif defined(__aarch64__)
+#include "core/cpu/arm64/dot_kernels.h"
 #endif
 
 namespace folio {
@@ -195,6 +197,10 @@ DotKernels detect() {
   }
   return kernels;
 }
+
+#elif defined(__aarch64__)
+
+DotKernels detect() { return arm64_dot_kernels(); }
 
 #else
 

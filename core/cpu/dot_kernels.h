@@ -13,12 +13,19 @@ struct ActivationBlock {
 };
 
 // The tiles of packed_gemm.cc by the processor's dot-product instructions, which Debian's Highway
-// does not have: AVX512-BF16 and AVX512-VNNI. The portable tiles beside them (packed_pairs-inl.h,
-// packed_blocks-inl.h) read the same layouts. Those of the quantised formats give the same bits,
-// for a block's dot product is an exact integer in both; those of bf16 may differ in the last one.
+// does not have: AVX512-BF16 and AVX512-VNNI, and ARM64's (arm64/dot_kernels.h). The portable tiles
+// beside them (packed_pairs-inl.h, packed_blocks-inl.h) read the same layouts. Those of the
+// quantised formats give the same bits, for a block's dot product is an exact integer in both;
+// those of bf16 may differ in the last one.
 struct DotKernels {
+#if defined(__aarch64__)
+  static constexpr int max_rows = 8;
+  static constexpr int lanes = 4;  // of f32, of the SIMD target whose tiles they take the place of
+#else
   static constexpr int max_rows = 12;
-  // tile [rows, 32], rows = index + 1.
+  static constexpr int lanes = 16;
+#endif
+  // tile [rows, 2 lanes] for Pairs, [rows, 32] for Blocks; rows = index + 1.
   using Pairs = void (*)(const uint32_t* x, const uint32_t* panel, int64_t pairs, float* tile);
   using Blocks = void (*)(const ActivationBlock* x, const uint8_t* panel, int64_t blocks,
                           float* tile);

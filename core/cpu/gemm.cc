@@ -1,6 +1,7 @@
 #include "core/cpu/gemm.h"
 
 #include "core/backend.h"
+#include "core/cpu/arm64/tiled_gemm.h"
 #include "core/cpu/epilogue.h"
 #include "core/cpu/onednn.h"
 #include "core/cpu/scratch.h"
@@ -8,6 +9,12 @@
 
 namespace folio {
 namespace {
+
+#if defined(__aarch64__)
+constexpr bool by_own_tiles = true;  // see arm64/tiled_gemm.h
+#else
+constexpr bool by_own_tiles = false;
+#endif
 
 // For gradient checks only: readable, not fast.
 void gemm_f64(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, double* c,
@@ -82,6 +89,8 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
   }
   if (const TileUnit* unit = tiles_for(a, b))
     return tile_gemm(*unit, m, n, k, a, b, static_cast<float*>(c), ldc, accumulate);
+  if constexpr (by_own_tiles)
+    return tiled_gemm(m, n, k, a, b, static_cast<float*>(c), ldc, accumulate);
   bool native = a.dtype == b.dtype && (a.dtype == DType::f32 || onednn_prefers_bf16());
   // Of k, so that what is widened, or packed by oneDNN, stays in the cache (f32, 192 x 384 over
   // k = 16384: 140 GFLOP/s whole, 156 in chunks of 2048).
@@ -102,7 +111,9 @@ void gemm(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, v
 }
 
 DType gemm_dtype(DType dtype) {
-  return dtype == DType::bf16 && !tile_unit() && !onednn_prefers_bf16() ? DType::f32 : dtype;
+  const bool takes_bf16 =
+      tile_unit() || (by_own_tiles ? tiled_gemm_of_bf16() : onednn_prefers_bf16());
+  return dtype == DType::bf16 && !takes_bf16 ? DType::f32 : dtype;
 }
 
 Array gemm_operand(const Array& x, DType dtype) {

@@ -103,7 +103,7 @@ struct PairProduct : InVectors {
   void multiply(int64_t rows, const uint32_t* x, const void* w, float* tile) const {
     static constexpr auto kernels = for_each_rows<Kernel, max_rows>();
     DotKernels::Pairs kernel = kernels[size_t(rows - 1)];
-    if (panel == 32 && dot_kernels().bf16) kernel = dot_kernels().bf16[rows - 1];
+    if (panel == 2 * DotKernels::lanes && dot_kernels().bf16) kernel = dot_kernels().bf16[rows - 1];
     kernel(x, static_cast<const uint32_t*>(w), pairs(), tile);
   }
 };

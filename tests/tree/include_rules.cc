@@ -36,6 +36,7 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"hwy/", {"core/cpu"}},
     {"omp.h", {"core/cpu"}},
     {"immintrin.h", {"core/cpu"}},
+    {"arm_neon.h", {"core/cpu"}},
     {"hdf5", {"data/hdf5"}},
     {"H5", {"data/hdf5"}},
     {"curl/", {"data/download"}},
