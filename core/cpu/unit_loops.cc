@@ -6,6 +6,8 @@
 
 #include "core/cpu/unit_loops.h"
 
+#include "core/cpu/tiles/amx.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace folio::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -42,7 +44,11 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #if HWY_ARCH_X86_64
 #include <immintrin.h>
+#elif HWY_ARCH_ARM_A64
+#include <arm_neon.h>
+#include <sys/auxv.h>
 #endif
+#include <array>
 
 namespace folio {
 namespace {
@@ -86,6 +92,101 @@ __attribute__((target("avx512f,avx512vnni"))) double int8_dots(int64_t steps) {
   static_cast<void>(keep);
   return double(steps) * 12 * 2 * 64;
 }
+
+#define FOLIO_TILES __attribute__((target("amx-tile,amx-bf16,amx-int8")))
+
+// Tiles 0 to 3 of sums, 4 to 7 of numbers that are not 0.
+FOLIO_TILES void load_tiles() {
+  alignas(64) static const auto ones = [] {
+    std::array<uint32_t, 256> pairs;
+    pairs.fill(0x3f803f80);
+    return pairs;
+  }();
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, ones.data(), 64);
+  _tile_loadd(5, ones.data(), 64);
+  _tile_loadd(6, ones.data(), 64);
+  _tile_loadd(7, ones.data(), 64);
+}
+
+// Products of whole tiles of 16 x 64 bytes by 64 bytes x 16.
+FOLIO_TILES double bf16_tiles(int64_t steps) {
+  const TileSession session(*amx_tiles());
+  load_tiles();
+  for (int64_t i = 0; i < steps; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  return double(steps) * 4 * 2 * 16 * 16 * 32;
+}
+
+FOLIO_TILES double int8_tiles(int64_t steps) {
+  const TileSession session(*amx_tiles());
+  load_tiles();
+  for (int64_t i = 0; i < steps; ++i) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  return double(steps) * 4 * 2 * 16 * 16 * 64;
+}
+#elif HWY_ARCH_ARM_A64
+// As multiply_adds, of the instruction that multiplies 2 x 4 by 4 x 2 numbers.
+__attribute__((target("arch=armv8.2-a+bf16"))) double bf16_products(int64_t steps) {
+  const bfloat16x8_t x = vreinterpretq_bf16_u16(vdupq_n_u16(0x3f00));  // 0.5
+  float32x4_t sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = vdupq_n_f32(float(j));
+  for (int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = vbfmmlaq_f32(sum[j], x, x);
+  }
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = vaddq_f32(sum[0], sum[j]);
+  volatile float keep = vgetq_lane_f32(sum[0], 0);
+  static_cast<void>(keep);
+  return double(steps) * 12 * 2 * 16;
+}
+
+// Likewise of 2 x 8 by 8 x 2.
+__attribute__((target("arch=armv8.2-a+i8mm"))) double int8_products(int64_t steps) {
+  const int8x16_t x = vdupq_n_s8(1);
+  int32x4_t sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = vdupq_n_s32(j);
+  for (int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = vmmlaq_s32(sum[j], x, x);
+  }
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = vaddq_s32(sum[0], sum[j]);
+  volatile int keep = vgetq_lane_s32(sum[0], 0);
+  static_cast<void>(keep);
+  return double(steps) * 12 * 2 * 32;
+}
+
+// As int8_products, of the instruction that sums four products into each lane.
+__attribute__((target("arch=armv8.2-a+dotprod"))) double int8_dots(int64_t steps) {
+  const int8x16_t x = vdupq_n_s8(1);
+  int32x4_t sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = vdupq_n_s32(j);
+  for (int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = vdotq_s32(sum[j], x, x);
+  }
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = vaddq_s32(sum[0], sum[j]);
+  volatile int keep = vgetq_lane_s32(sum[0], 0);
+  static_cast<void>(keep);
+  return double(steps) * 12 * 2 * 16;
+}
 #endif
 
 }  // namespace
@@ -99,6 +200,9 @@ std::vector<UnitLoop> bf16_loops() {
 #if HWY_ARCH_X86_64
   if (__builtin_cpu_supports("avx512bf16"))
     loops.push_back({"AVX512-BF16 dot products", bf16_dots});
+  if (amx_tiles()) loops.push_back({"AMX tile products", bf16_tiles});
+#elif HWY_ARCH_ARM_A64
+  if (getauxval(AT_HWCAP2) & HWCAP2_BF16) loops.push_back({"BFMMLA products", bf16_products});
 #endif
   return loops;
 }
@@ -108,6 +212,10 @@ std::vector<UnitLoop> int8_loops() {
 #if HWY_ARCH_X86_64
   if (__builtin_cpu_supports("avx512vnni"))
     loops.push_back({"AVX512-VNNI dot products", int8_dots});
+  if (amx_tiles()) loops.push_back({"AMX tile products", int8_tiles});
+#elif HWY_ARCH_ARM_A64
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) loops.push_back({"SDOT dot products", int8_dots});
+  if (getauxval(AT_HWCAP2) & HWCAP2_I8MM) loops.push_back({"SMMLA products", int8_products});
 #endif
   return loops;
 }

@@ -149,6 +149,33 @@ TEST_P(Linear, BitsDoNotDependOnThreads) {
   });
 }
 
+// More than 16 threads cut products finer, which may sum in another order; how many more there are
+// does not matter.
+TEST(LinearOnManyThreads, BitsAreThoseOfAnyNumber) {
+  if (!test_device_is_cpu()) GTEST_SKIP() << "of the CPU's threads";
+  const int64_t m = 300, k = 700, n = 1000;
+  const Matrix x = random_matrix(m * k, 1), w = random_matrix(n * k, 2),
+               dy = random_matrix(m * n, 3);
+  const Matrix exact = product(x, w, m, n, k, false, true);
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    const Array X = array_of(x, {m, k}, dtype), W = array_of(w, {n, k}, dtype),
+                DY = array_of(dy, {m, n}, dtype);
+    auto all = [&](int threads) {
+      set_parallel_threads(threads);
+      Array dw;
+      test_backend()->products.linear_grad_w(DY, X, dw, nullptr);
+      return std::vector{values_of(test_backend()->products.linear(X, W, {}, Unary::none)),
+                         values_of(test_backend()->products.linear_grad_x(DY, W, Unary::none, {})),
+                         values_of(dw)};
+    };
+    const auto many = all(17);
+    EXPECT_EQ(all(32), many);
+    EXPECT_EQ(all(64), many);
+    expect_near(many[0], exact, dtype, std::sqrt(double(k)));
+  }
+  set_parallel_threads(0);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Linear,
     testing::Combine(testing::Values(Case{1, 1, 1}, Case{1, 384, 65}, Case{2, 7, 3},
