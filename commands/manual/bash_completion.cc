@@ -1,5 +1,8 @@
 #include <fmt/ranges.h>
 
+#include <map>
+#include <optional>
+
 #include "commands/manual/command_help.h"
 
 namespace folio {

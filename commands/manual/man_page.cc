@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cctype>
 
 #include "commands/manual/command_help.h"
 #include "commands/version.h"
