@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/machine.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/machine/machine.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include <hwy/highway.h>
@@ -48,7 +48,7 @@ HWY_AFTER_NAMESPACE();
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/cpu/unit_loops.h"
+#include "core/cpu/machine/unit_loops.h"
 #include "core/parallel.h"
 #include "core/process/memory_limit.h"
 

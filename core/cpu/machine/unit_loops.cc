@@ -1,10 +1,10 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/cpu/unit_loops.cc"
+#define HWY_TARGET_INCLUDE "core/cpu/machine/unit_loops.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include <hwy/highway.h>
 
-#include "core/cpu/unit_loops.h"
+#include "core/cpu/machine/unit_loops.h"
 
 #include "core/cpu/tiles/amx.h"
 
