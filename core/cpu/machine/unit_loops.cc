@@ -139,7 +139,8 @@ FOLIO_TILES double int8_tiles(int64_t steps) {
 #elif HWY_ARCH_ARM_A64
 // As multiply_adds, of the instruction that multiplies 2 x 4 by 4 x 2 numbers.
 __attribute__((target("arch=armv8.2-a+bf16"))) double bf16_products(int64_t steps) {
-  const bfloat16x8_t x = vreinterpretq_bf16_u16(vdupq_n_u16(0x3f00));  // 0.5
+  // 0.504: GCC 12 would make 0.5 by an instruction of f16, which it then refuses to assemble
+  const bfloat16x8_t x = vreinterpretq_bf16_u16(vdupq_n_u16(0x3f01));
   float32x4_t sum[12];
 #pragma GCC unroll 12
   for (int j = 0; j < 12; ++j) sum[j] = vdupq_n_f32(float(j));
