@@ -1,6 +1,6 @@
-// products [f32|bf16]: GFLOP/s of the products of folio's shapes on this CPU, through the Backend's
-// operations: what linear, its two gradients and the loss's head take, with the matrix unit and
-// without. The best of several runs. --threads=N as everywhere.
+// bench_products [f32|bf16|packed]: GFLOP/s of the products of folio's shapes on this CPU, through
+// the Backend's operations: what linear, its two gradients and the loss's head take, with the
+// matrix unit and without. The best of several runs. --threads=N as everywhere else.
 #include <fmt/format.h>
 
 #include <algorithm>

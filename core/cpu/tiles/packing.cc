@@ -44,6 +44,7 @@ void panel_of_transpose(const bfloat16* from, int64_t stride, bfloat16* to) {
   for (int64_t j = 0; j < 32; ++j)
     for (int64_t k = 0; k < 32; ++k) to[k / 2 * 64 + j * 2 + k % 2] = from[j * stride + k];
 }
+// In plain C++, for tests and processors without these vectors.
 constexpr Packers plain{&narrow, &rows, &rows_of_transpose, &panel, &panel_of_transpose};
 
 #if defined(__x86_64__)
@@ -88,7 +89,7 @@ FOLIO_AVX512 void rows_of_transpose(const bfloat16* from, int64_t stride, bfloat
       y[2 * k + 1] = _mm512_unpackhi_epi16(x[2 * k], x[2 * k + 1]);
     }
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) {  // x[2 i], x[2 i + 1], for the depth's first and last four
+    for (int k = 0; k < 4; ++k) {  // of the first four of the depth, then of the last four
       const int at = k / 2 * 4 + k % 2;
       x[k / 2 * 4 + k % 2 * 2] = _mm512_unpacklo_epi32(y[at], y[at + 2]);
       x[k / 2 * 4 + k % 2 * 2 + 1] = _mm512_unpackhi_epi32(y[at], y[at + 2]);
