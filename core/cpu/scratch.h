@@ -14,8 +14,7 @@ namespace folio {
 // Working memory of the calling thread, handed out in 64-byte aligned pieces that are good for as
 // long as the Scratch lives. The thread keeps the memory, so a step asks the system for none that
 // the step before it did not. A Scratch that is made while others of its thread live, in a function
-// that they call, has memory of its own. Contents are unspecified. Large memory is in huge pages:
-// what a kernel reads again and again costs little to look up.
+// that they call, has memory of its own. Contents are unspecified.
 class Scratch {
  public:
   // `bytes` is the sum over the pieces of `bytes_for`.
@@ -24,13 +23,13 @@ class Scratch {
     if (levels.used == levels.buffers.size()) levels.buffers.emplace_back();
     Buffer& buffer = levels.buffers[levels.used];
     if (buffer.bytes < bytes) {
-      const size_t unit = bytes < worth_huge_pages ? alignment : huge_page;
+      const size_t unit = page_for(bytes);
       const size_t rounded = (bytes + unit - 1) / unit * unit;
       buffer.bytes = 0;
       buffer.data.reset();
       buffer.data.reset(static_cast<char*>(std::aligned_alloc(unit, rounded)));
       check(buffer.data != nullptr, "out of memory: {} bytes of working memory asked for", bytes);
-      if (unit == huge_page) madvise(buffer.data.get(), rounded, MADV_HUGEPAGE);
+      if (unit > alignment) madvise(buffer.data.get(), rounded, MADV_HUGEPAGE);
       buffer.bytes = rounded;
     }
     next_ = buffer.data.get();
@@ -53,7 +52,9 @@ class Scratch {
 
  private:
   static constexpr size_t alignment = 64;
-  static constexpr size_t huge_page = size_t{2} << 20, worth_huge_pages = size_t{512} << 10;
+  // What so much memory is a multiple of: the alignment or, from half a megabyte on where a matrix
+  // unit reads it, a huge page, for tiles from small ones take twice the time.
+  static size_t page_for(size_t bytes);
   struct Free {
     void operator()(char* data) const { std::free(data); }
   };
