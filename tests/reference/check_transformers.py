@@ -328,14 +328,14 @@ def random_model(folder, name, settings, dtype, shard, spelling):
     ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     config = getattr(transformers, name + "Config")(**settings, **ends)
     model = getattr(transformers, name + "ForCausalLM")(config)
+    is_shallow = config.num_hidden_layers < 10  # a deep one mixes enough, and multiplies rounding
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
             if parameter.dim() == 1:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
-            elif "layers" in parameter_name:
-                parameter.normal_(std=1.4 * parameter.shape[1] ** -0.5)
             else:
-                parameter.normal_(std=3 * parameter.shape[1] ** -0.5)
+                gain = 1.4 if "layers" in parameter_name and is_shallow else 1
+                parameter.normal_(std=gain * parameter.shape[1] ** -0.5)
     model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
     path = folder / "config.json"
     config = json.loads(path.read_text())
