@@ -1,7 +1,5 @@
 #include "checkpoint/export_tensors.h"
 
-#include <map>
-
 #include "checkpoint/tensor_names.h"
 
 namespace folio {
@@ -32,11 +30,7 @@ std::vector<SafetensorsSource> gpt2_tensors(Gpt& model, int64_t rows) {
 }
 
 std::vector<SafetensorsSource> llama_tensors(Gpt& model, int64_t rows) {
-  // By the name of a matrix, or of its bias, the rows of each of the maps that lie in it.
-  std::map<std::string, std::vector<int64_t>> parts_of;
-  model.hidden_matrices([&](const std::string& name, const std::vector<int64_t>& heights) {
-    parts_of[name] = parts_of[name.substr(0, name.size() - 6) + "bias"] = heights;
-  });
+  const PartRows parts_of = part_rows(model);
   std::vector<SafetensorsSource> tensors;
   model.parameters([&](const std::string& name, Parameter& parameter) {
     Array values = parameter.array();
@@ -56,6 +50,14 @@ std::vector<SafetensorsSource> llama_tensors(Gpt& model, int64_t rows) {
     }
   });
   return tensors;
+}
+
+PartRows part_rows(const Gpt& model) {
+  PartRows rows;
+  model.hidden_matrices([&](const std::string& name, const std::vector<int64_t>& heights) {
+    rows[name] = rows[name.substr(0, name.size() - 6) + "bias"] = heights;
+  });
+  return rows;
 }
 
 }  // namespace folio

@@ -1,4 +1,6 @@
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "data/safetensors/safetensors.h"
@@ -17,5 +19,10 @@ std::vector<SafetensorsSource> gpt2_tensors(Gpt& model, int64_t rows);
 // For LlamaForCausalLM and Qwen3ForCausalLM, where c_attn is three matrices (q_proj, k_proj,
 // v_proj) and SwiGLU's c_fc two (gate_proj, up_proj).
 std::vector<SafetensorsSource> llama_tensors(Gpt& model, int64_t rows);
+
+// By the name of a matrix between hidden layers, or of its bias, the rows of each of the maps that
+// lie in it: the tensors that Llama's layout has for it.
+using PartRows = std::map<std::string, std::vector<int64_t>>;
+PartRows part_rows(const Gpt& model);
 
 }  // namespace folio

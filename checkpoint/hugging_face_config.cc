@@ -36,7 +36,7 @@ LlamaConfig as_llama(const GptConfig& config, int64_t rows, bool norms_qk) {
           .num_key_value_heads = heads.n_kv_head,
           .head_dim = heads.width,
           .rms_norm_eps = config.norm_eps,
-          .rope_theta = config.rope_theta,
+          .rope = config.rope(),
           .bias = config.bias && !norms_qk,
           .sliding_window = norms_qk ? heads.window : 0,
           .tied = config.tie_weights};
@@ -49,7 +49,13 @@ GptConfig spelt_out(GptConfig config) {
   config.n_kv_head = heads.n_kv_head, config.head_dim = heads.width;
   config.ffn_hidden = config.hidden();
   config.residual_init = GptConfig{}.residual_init;
-  if (config.position != "rotary") config.rope_theta = GptConfig{}.rope_theta;
+  Rope rope = config.rope();
+  if (config.position != "rotary") rope = {};
+  if (rope.factor == 1) rope = {.theta = rope.theta};
+  config.rope_theta = rope.theta, config.rope_factor = rope.factor;
+  config.rope_low_freq_factor = rope.low_freq_factor;
+  config.rope_high_freq_factor = rope.high_freq_factor;
+  config.rope_original_context = rope.original_context;
   return config;
 }
 
@@ -66,7 +72,7 @@ std::vector<Difference> limits(const Gpt2Config&) { return {}; }
 
 struct Candidate {
   const char* name;
-  ExportConfig config;
+  LayoutConfig config;
   std::vector<Difference> differences;  // of the model from what a reader would get
 };
 
@@ -104,7 +110,11 @@ GptConfig gpt_config(const LlamaConfig& config) {
           .bias = config.bias,
           .activation = Activation::swiglu(),
           .position = "rotary",
-          .rope_theta = config.rope_theta,
+          .rope_theta = config.rope.theta,
+          .rope_factor = config.rope.factor,
+          .rope_low_freq_factor = config.rope.low_freq_factor,
+          .rope_high_freq_factor = config.rope.high_freq_factor,
+          .rope_original_context = config.rope.original_context,
           .norm = "rms",
           .norm_eps = config.rms_norm_eps,
           .qk_norm = config.norms_qk ? "rms_learned" : "off",
@@ -115,7 +125,7 @@ GptConfig gpt_config(const LlamaConfig& config) {
           .tie_weights = config.tied};
 }
 
-ExportConfig export_config(const GptConfig& config, int64_t rows) {
+LayoutConfig export_config(const GptConfig& config, int64_t rows) {
   const Candidate all[] = {candidate("GPT-2", as_gpt2(config, rows), config),
                            candidate("Llama", as_llama(config, rows, false), config),
                            candidate("Qwen3", as_llama(config, rows, true), config)};
@@ -132,7 +142,7 @@ ExportConfig export_config(const GptConfig& config, int64_t rows) {
   return nearest.config;
 }
 
-std::string architecture(const ExportConfig& config) {
+std::string architecture(const LayoutConfig& config) {
   const auto* llama = std::get_if<LlamaConfig>(&config);
   return !llama ? "GPT2LMHeadModel" : llama->norms_qk ? "Qwen3ForCausalLM" : "LlamaForCausalLM";
 }

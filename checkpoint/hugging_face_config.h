@@ -1,11 +1,9 @@
 #pragma once
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "core/check.h"
-#include "data/hugging_face/gpt2_config.h"
-#include "data/hugging_face/llama_config.h"
+#include "data/hugging_face/layout_config.h"
 #include "nn/gpt_config.h"
 
 namespace folio {
@@ -20,10 +18,9 @@ GptConfig gpt_config(const LlamaConfig& config);
 // training, may differ, and a GPT-2 without biases gets zeros. Throws Error for any other model,
 // with the fields in which it differs from the nearest of the three: it would not come back as it
 // is.
-using ExportConfig = std::variant<Gpt2Config, LlamaConfig>;
-ExportConfig export_config(const GptConfig& config, int64_t rows);
+LayoutConfig export_config(const GptConfig& config, int64_t rows);
 // The class of transformers' that computes it: "GPT2LMHeadModel".
-std::string architecture(const ExportConfig& config);
+std::string architecture(const LayoutConfig& config);
 
 struct Difference {
   std::string field, value, other;

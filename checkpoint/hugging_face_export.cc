@@ -19,7 +19,7 @@ using Texts = std::map<std::string, std::string>;  // by the file's name
 
 constexpr const char* weights_name = "model.safetensors";
 
-Texts texts(const ExportConfig& config, int64_t block_size, const Tokenizer* tokenizer,
+Texts texts(const LayoutConfig& config, int64_t block_size, const Tokenizer* tokenizer,
             const std::string& digest) {
   int64_t end = tokenizer ? tokenizer->end_of_text().value_or(-1) : -1;
   Texts files;
@@ -99,7 +99,7 @@ std::string save_hugging_face(const fs::path& folder, Gpt& model, const Tokenize
   const int64_t block_size = model.config().block_size;
   int64_t rows = model.config().vocab_size;
   if (trim_vocab && tokenizer) rows = std::min(rows, tokenizer->vocab_size());
-  const ExportConfig config = export_config(model.config(), rows);
+  const LayoutConfig config = export_config(model.config(), rows);
   const bool is_gpt2 = std::holds_alternative<Gpt2Config>(config);
   std::vector<SafetensorsSource> tensors =
       is_gpt2 ? gpt2_tensors(model, rows) : llama_tensors(model, rows);

@@ -79,6 +79,9 @@ std::string find_tokenizer_of(OpenedModel& opened, const TokenizerPlace& place) 
           opened.source, opened.tokenizer ? opened.tokenizer->vocab_size() : 0, what,
           found->vocab_size());
     if (!opened.tokenizer) opened.tokenizer = found;
+  } else if (!opened.tokenizer_error.empty()) {
+    fail("{}. Without it there is no text: name the tokenizer that goes with {} with --tokenizer",
+         opened.tokenizer_error, opened.source);
   } else if (!opened.tokenizer) {
     return from_its_dataset(opened, place);
   }

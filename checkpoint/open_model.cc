@@ -40,11 +40,17 @@ OpenedModel open_checkpoint(const fs::path& path, Device device, Purpose purpose
 }
 
 OpenedModel open_hugging_face(const fs::path& path, Device device, Purpose purpose) {
-  return {.model = load_hugging_face(path, device, purpose == Purpose::inference),
-          .weights = {},
-          .tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path()),
-          .source = path.string(),
-          .attributes = {}};
+  OpenedModel opened{.model = load_hugging_face(path, device, purpose == Purpose::inference),
+                     .weights = {},
+                     .tokenizer = nullptr,
+                     .source = path.string(),
+                     .attributes = {}};
+  try {
+    opened.tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path());
+  } catch (const Error& error) {
+    opened.tokenizer_error = error.what();
+  }
+  return opened;
 }
 
 OpenedModel open_nanogpt(const fs::path& path, Device device) {
@@ -141,6 +147,12 @@ void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer) {
       opened.source, tokens, rows);
 }
 
+std::string without_tokenizer(const OpenedModel& opened) {
+  if (opened.tokenizer_error.empty())
+    return fmt::format("{} has no tokenizer to go with it", opened.source);
+  return "the tokenizer is left out: " + opened.tokenizer_error;
+}
+
 void pack(OpenedModel& opened, WeightFormat format) {
   if (!opened.weights) {
     opened.model->pack(format);
@@ -163,8 +175,11 @@ bool rows_fit(int64_t rows, const Tokenizer& tokenizer) {
 }
 
 std::string check_vocabulary(const OpenedModel& opened, const Meta& dataset, bool allow_other) {
-  return check_vocabulary(opened.source, opened.model->config().vocab_size, opened.tokenizer.get(),
-                          dataset, allow_other);
+  std::string remark = check_vocabulary(opened.source, opened.model->config().vocab_size,
+                                        opened.tokenizer.get(), dataset, allow_other);
+  if (opened.tokenizer_error.empty()) return remark;
+  return fmt::format("the model's tokenizer is not compared with the dataset's: {}{}{}",
+                     opened.tokenizer_error, remark.empty() ? "" : "\n", remark);
 }
 
 std::string check_vocabulary(const std::string& source, int64_t rows, const Tokenizer* tokenizer,

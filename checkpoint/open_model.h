@@ -16,7 +16,8 @@ struct OpenedModel {
   std::unique_ptr<Gpt> model;                   // f32 parameters, not packed, or:
   std::optional<WeightFormat> weights;          // packed, in this format
   bool averaged = false;                        // the average over its run's steps (ema)
-  std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none
+  std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none, or:
+  std::string tokenizer_error = {};             // why the source's cannot be read; empty: it can
   std::string source;                           // the file or folder that was read, for messages
   std::map<std::string, Attribute> attributes;  // what a folio checkpoint says of its run, or empty
 
@@ -41,9 +42,15 @@ OpenedModel open_model(const std::string& init_from, const std::string& out_dir,
                        Purpose purpose = Purpose::any, Which which = Which::best);
 Which checkpoint_named(const std::string& name);  // "best" or "last"
 
+// A tokenizer beside a model in Hugging Face's layout that folio cannot read is no Error here: ids
+// are enough for much. Whoever needs texts says so (find_tokenizer_of).
+
 // Throws Error unless the model has a row for every token of the tokenizer; it may have more. What
 // open_model found beside the model has been checked.
 void check_tokenizer(const OpenedModel& opened, const Tokenizer& tokenizer);
+
+// What a user should know who gets the model without a tokenizer.
+std::string without_tokenizer(const OpenedModel& opened);
 
 // Packs the model. One that its file has packed stays as it is: throws Error for another format.
 void pack(OpenedModel& opened, WeightFormat format);

@@ -43,7 +43,8 @@ bool is_conv1d(std::string_view name) {
 }
 
 bool is_buffer(std::string_view name) {
-  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
+         name.ends_with("rotary_emb.inv_freq");
 }
 
 std::string llama_name(const std::string& name, size_t part) {

@@ -12,8 +12,8 @@ std::string parameter_name(std::string_view stored);
 // A weight that Hugging Face's GPT-2 stores transposed, [in, out], in its Conv1D.
 bool is_conv1d(std::string_view name);
 
-// A mask of GPT-2's attention that old versions of transformers and nanoGPT saved beside the
-// weights; `name` is parameter_name's.
+// A mask of GPT-2's attention or the speeds of Llama's rotations, which old versions of
+// transformers and nanoGPT saved beside the weights; `name` is parameter_name's.
 bool is_buffer(std::string_view name);
 
 // The tensor of transformers' Llama or Qwen3 that holds a part of one of its parameters: those of

@@ -14,9 +14,10 @@ int download_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse(
       "folio download NAME\n\n"
-      "Gets a GPT-2 model from the Hugging Face hub, or sees that it is there: its\n"
-      "weights, config and tokenizer, each checked, into the cache that Hugging Face's\n"
-      "libraries use.\n\n"
+      "Gets a GPT-2, Llama or Qwen3 model from the Hugging Face hub, or sees that it\n"
+      "is there: its weights, config and tokenizer, each checked, into the cache that\n"
+      "Hugging Face's libraries use. A model that folio cannot run is refused by its\n"
+      "config.\n\n"
       "  folio download gpt2\n"
       "  folio sample --init_from=gpt2\n\n"
       "Environment: HF_HOME and HF_HUB_CACHE (where to), HF_ENDPOINT (where from),\n"

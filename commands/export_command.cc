@@ -49,7 +49,7 @@ int export_command(int argc, char** argv) {
       save_hugging_face(to, *opened.model, opened.tokenizer.get(), trim_vocab);
   say("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n", opened.source,
       to, opened.tokenizer ? " and the tokenizer" : "");
-  if (!opened.tokenizer) say("{} has no tokenizer to go with it\n", opened.source);
+  if (!opened.tokenizer) say("{}\n", without_tokenizer(opened));
   say_rows(opened, trim_vocab);
   const bool is_gpt2 = architecture == "GPT2LMHeadModel";
   if (!is_gpt2) say("to transformers it is a {}\n", architecture);

@@ -64,7 +64,7 @@ int quantize_command(int argc, char** argv) {
   auto after = int64_t(fs::file_size(to));
   say("wrote {} to {}: {}, {} bytes for {} of float32 ({:.1f} %)\n", opened.source, to, weights,
       with_commas(after), with_commas(before), 100 * double(after) / double(before));
-  if (!opened.tokenizer) say("{} has no tokenizer to go with it\n", opened.source);
+  if (!opened.tokenizer) say("{}\n", without_tokenizer(opened));
   return 0;
 }
 

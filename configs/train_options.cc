@@ -19,7 +19,8 @@ Rule rule_of(const std::string& name, Rule by_type) {
   if (name == "norm") return one_of({"layer", "rms"});
   if (name == "qk_norm") return one_of({"off", "rms", "rms_learned"});
   if (name == "residual_init") return one_of({"scaled", "zero"});
-  if (name == "rope_theta") return above_0();
+  if (name == "rope_factor") return at_least(1);
+  if (name.starts_with("rope_") && name != "rope_original_context") return above_0();
   for (const char* free :
        {"norm_eps", "logit_softcap", "ffn_hidden", "head_dim", "n_kv_head", "attention_window"})
     if (name == free) return at_least(0);

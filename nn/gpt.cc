@@ -56,6 +56,11 @@ GptConfig checked(const GptConfig& c) {
   check(c.rope_theta > 0 && c.norm_eps >= 0 && c.logit_softcap >= 0,
         "rope_theta must be above 0, norm_eps and logit_softcap at least 0; got {}, {} and {}",
         c.rope_theta, c.norm_eps, c.logit_softcap);
+  check(c.rope_factor >= 1 && c.rope_low_freq_factor > 0 &&
+            c.rope_high_freq_factor > c.rope_low_freq_factor && c.rope_original_context > 0,
+        "rope_factor must be at least 1, rope_low_freq_factor above 0, rope_high_freq_factor above "
+        "that, and rope_original_context positive; got {}, {}, {} and {}",
+        c.rope_factor, c.rope_low_freq_factor, c.rope_high_freq_factor, c.rope_original_context);
   return c;
 }
 
@@ -149,7 +154,7 @@ Array Gpt::rotations(int64_t T, const KvCache* cache) const {
   if (config_.position != "rotary") return {};
   const Array positions = cache ? cache->positions() : Array{};
   return backend(context_.device)
-      ->rotary.table(positions, T, config_.heads().width, config_.rope_theta,
+      ->rotary.table(positions, T, config_.heads().width, config_.rope(),
                      context_.residual_dtype());
 }
 

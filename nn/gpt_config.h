@@ -5,6 +5,7 @@
 
 #include "core/backend/heads.h"
 #include "core/backend/norms.h"
+#include "core/backend/rotary.h"
 #include "core/elementwise.h"
 
 namespace folio {
@@ -20,6 +21,8 @@ struct GptConfig {
   Activation activation = gelu_erf_op;
   std::string position = "learned";  // learned, rotary or none
   double rope_theta = 10000;
+  double rope_factor = 1, rope_low_freq_factor = 1, rope_high_freq_factor = 4;
+  int64_t rope_original_context = 8192;
   std::string norm = "layer";  // layer or rms
   double norm_eps = 1e-5;
   std::string qk_norm = "off";  // off, rms or rms_learned
@@ -33,6 +36,10 @@ struct GptConfig {
   Heads heads() const {
     return {n_head, n_kv_head > 0 ? n_kv_head : n_head, head_dim > 0 ? head_dim : n_embd / n_head,
             attention_window};
+  }
+  Rope rope() const {
+    return {rope_theta, rope_factor, rope_low_freq_factor, rope_high_freq_factor,
+            rope_original_context};
   }
   int64_t hidden() const {  // channels inside a feed-forward layer
     if (ffn_hidden > 0) return ffn_hidden;
@@ -58,6 +65,14 @@ void each_field(Config& config, F&& f) {
     "how a token knows its place: an embedding, rotations of queries "
     "and keys, or by nothing but the causal mask");
   f("rope_theta", config.rope_theta, "rotary: base of the rotations' wavelengths");
+  f("rope_factor", config.rope_factor,
+    "Llama 3's scaling of rotary: long wavelengths are this many times longer; 1: none is");
+  f("rope_low_freq_factor", config.rope_low_freq_factor,
+    "with rope_factor: wavelengths above rope_original_context over this are the long ones");
+  f("rope_high_freq_factor", config.rope_high_freq_factor,
+    "with rope_factor: wavelengths below rope_original_context over this stay as they are");
+  f("rope_original_context", config.rope_original_context,
+    "with rope_factor: block_size that the model was first trained with");
   f("norm", config.norm, "LayerNorm, or RMSNorm, which has no mean and no bias");
   f("norm_eps", config.norm_eps, "what norms add to the variance");
   f("qk_norm", config.qk_norm, "RMSNorm of each head's queries and keys, with weights if learned");

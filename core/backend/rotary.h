@@ -1,5 +1,7 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <numbers>
 
 #include "core/array.h"
 #include "core/backend/heads.h"
@@ -15,10 +17,29 @@ struct HeadNorm {
   Array q, k = {};
 };
 
+// How fast each pair of a head's elements turns: pair i by theta^(-2 i / width) a position, or what
+// Llama 3's scaling makes of that. A `factor` above 1 slows the pairs that turn less often than
+// `low_freq_factor` times within `original_context` positions by that factor, leaves those that
+// turn more often than `high_freq_factor` times, and blends in between.
+struct Rope {
+  double theta = 10000;
+  double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
+  int64_t original_context = 8192;
+
+  bool operator==(const Rope&) const = default;
+  constexpr double scaled(double speed) const {
+    if (factor == 1) return speed;
+    const double turns = double(original_context) * speed / (2 * std::numbers::pi);
+    const double kept = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
+    const double share = std::clamp(kept, 0.0, 1.0);
+    return speed * (share + (1 - share) / factor);
+  }
+};
+
 // What happens to queries and keys between their product and attention: QK-norm, then rotary
 // positions (Su et al., "RoFormer", 2021) in Llama's layout, where element i of the first half of a
 // head is turned with element i of the second:
-//   (a, b) -> (a cos - b sin, b cos + a sin)   by the angle  position theta^(-2 i / width)
+//   (a, b) -> (a cos - b sin, b cos + a sin)   by the angle  position speed(i), see Rope
 class RotaryOps {
  public:
   virtual ~RotaryOps() = default;
@@ -27,7 +48,7 @@ class RotaryOps {
   // [B] i32 of positions[b] to positions[b] + T - 1 -> [B, T, width]. In f32 or f64; the angles are
   // formed in f64, so that a position has the same bits whichever call reaches it. Positions have
   // no end.
-  virtual Array table(const Array& positions, int64_t T, int64_t width, double theta,
+  virtual Array table(const Array& positions, int64_t T, int64_t width, const Rope& rope,
                       DType dtype) = 0;
   // qkv with its queries and keys normed, if `norm` is enabled, and then turned by `table`, f32
   // (f64 for f64) [B or 1, T, width], if it is defined; the values are copied. Rounded once.

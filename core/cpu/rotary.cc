@@ -199,13 +199,13 @@ namespace {
 
 class CpuRotaryOps final : public RotaryOps {
  public:
-  Array table(const Array& positions, int64_t T, int64_t width, double theta,
+  Array table(const Array& positions, int64_t T, int64_t width, const Rope& rope,
               DType dtype) override {
     const int64_t half = width / 2, B = positions.defined() ? positions.size() : 1;
     const int32_t* starts = positions.defined() ? positions.data<int32_t>() : nullptr;
     std::vector<double> speeds(static_cast<size_t>(half));
     for (int64_t i = 0; i < half; ++i)
-      speeds[size_t(i)] = std::pow(theta, -2.0 * double(i) / double(width));
+      speeds[size_t(i)] = rope.scaled(std::pow(rope.theta, -2.0 * double(i) / double(width)));
     Array table({B, T, width}, dtype, RunningOn::device().value());
     visit_dtype(dtype, "rotary table", [&](auto t) {
       using A = decltype(t);

@@ -255,15 +255,15 @@ void visit_call(const Array& qkv, const Heads& heads, const HeadNorm& norm, cons
     f(call, std::integral_constant<int, 1>());
 }
 
-// cos and sin of position theta^(-2 i / width), worked out in f64.
+// cos and sin of the angles, worked out in f64.
 template <class A>
-void fill_table(const int32_t* starts, int64_t rows, int64_t T, int64_t width, double theta,
-                A* out) {
+void fill_table(const int32_t* starts, int64_t rows, int64_t T, int64_t width, Rope rope, A* out) {
   const int64_t half = width / 2;
   cuda::each("rotary table", rows * half, [=] __device__(int64_t at) {
     const int64_t row = at / half, i = at % half;
     const double position = double(starts ? starts[row / T] : 0) + double(row % T);
-    const double angle = position * std::pow(theta, -2.0 * double(i) / double(width));
+    const double angle =
+        position * rope.scaled(std::pow(rope.theta, -2.0 * double(i) / double(width)));
     out[row * width + i] = A(std::cos(angle));
     out[row * width + half + i] = A(std::sin(angle));
   });
@@ -271,14 +271,14 @@ void fill_table(const int32_t* starts, int64_t rows, int64_t T, int64_t width, d
 
 class CudaRotaryOps final : public RotaryOps {
  public:
-  Array table(const Array& positions, int64_t T, int64_t width, double theta,
+  Array table(const Array& positions, int64_t T, int64_t width, const Rope& rope,
               DType dtype) override {
     const int64_t B = positions.defined() ? positions.size() : 1;
     const int32_t* starts = positions.defined() ? positions.data<int32_t>() : nullptr;
     Array table({B, T, width}, dtype, RunningOn::device().value());
     visit_dtype(dtype, "rotary table", [&](auto t) {
       using A = decltype(t);
-      fill_table(starts, B * T, T, width, theta, table.data<A>());
+      fill_table(starts, B * T, T, width, rope, table.data<A>());
     });
     return table;
   }

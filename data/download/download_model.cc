@@ -10,6 +10,7 @@
 #include "core/process/progress_line.h"
 #include "data/download/hub_cache.h"
 #include "data/files/files.h"
+#include "data/hugging_face/layout_config.h"
 #include "data/text/parse_json.h"
 
 namespace folio {
@@ -69,6 +70,7 @@ class Download {
 
   fs::path run() {
     get_required("config.json");
+    load_layout_config(snapshot() / "config.json");  // what folio cannot run need not come
     if (!get("model.safetensors")) {
       check(get("model.safetensors.index.json"),
             "{} has neither model.safetensors nor model.safetensors.index.json at {}: folio reads "
@@ -77,7 +79,8 @@ class Download {
       for (const std::string& shard : shards()) get_required(shard);
     }
     for (const char* file : {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
-                             "special_tokens_map.json", "added_tokens.json"})
+                             "special_tokens_map.json", "added_tokens.json",
+                             "generation_config.json", "chat_template.jinja"})
       get(file);
     fs::create_directories(folder_ / "refs");
     write_file((folder_ / "refs" / "main").string(), commit_);

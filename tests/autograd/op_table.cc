@@ -225,7 +225,7 @@ std::vector<OpRow> rows_of_norms() {
 std::vector<OpRow> rows_of_attention() {
   const Heads pairs{4, 2, 6}, window{4, 2, 6, 3};
   auto table = [](const Tensor& x, int64_t T, const Array& positions = {}) {
-    return test_backend()->rotary.table(positions, T, 6, 100,
+    return test_backend()->rotary.table(positions, T, 6, {100},
                                         x.dtype() == DType::f64 ? DType::f64 : DType::f32);
   };
   return {

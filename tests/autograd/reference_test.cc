@@ -102,8 +102,8 @@ Tensor run_rotary(const json& attributes, Inputs& in) {
   const Tensor qkv = in["qkv"];
   const Heads heads = heads_of(attributes, qkv);
   const std::vector<int32_t> first(size_t(qkv.dim(0)), attributes.at("first"));
-  const Array table = test_backend()->rotary.table(to_array(first, {qkv.dim(0)}), qkv.dim(1),
-                                                   heads.width, attributes.at("theta"), DType::f64);
+  const Array table = test_backend()->rotary.table(
+      to_array(first, {qkv.dim(0)}), qkv.dim(1), heads.width, {attributes.at("theta")}, DType::f64);
   const QkNorm norm{attributes.contains("eps"), attributes.value("eps", 0.0), in["q_norm"],
                     in["k_norm"]};
   return rotary(qkv, heads, norm, table);

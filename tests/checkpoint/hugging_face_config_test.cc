@@ -54,7 +54,7 @@ GptConfig a_qwen3() {
   return config;
 }
 
-GptConfig read_back(const ExportConfig& config) {
+GptConfig read_back(const LayoutConfig& config) {
   return std::visit([](const auto& one) { return gpt_config(one); }, config);
 }
 
@@ -88,9 +88,15 @@ std::vector<std::string> refused(const GptConfig& from) {
     }
     if (changed == "dropout") model.dropout = back.dropout;  // of training
     if (changed == "residual_init") model.residual_init = back.residual_init;
-    if (from.position == "learned") {
-      if (changed == "bias") model.bias = back.bias;                    // zeros are written
-      if (changed == "rope_theta") model.rope_theta = back.rope_theta;  // nothing reads it
+    if (from.position == "learned" && changed == "bias")
+      model.bias = back.bias;  // zeros are written
+    const bool scales = from.position == "rotary" && model.rope_factor != 1;
+    if (changed.starts_with("rope_") && !scales) {  // nothing reads these
+      if (from.position == "learned") model.rope_theta = back.rope_theta;
+      if (from.position == "learned") model.rope_factor = back.rope_factor;
+      model.rope_low_freq_factor = back.rope_low_freq_factor;
+      model.rope_high_freq_factor = back.rope_high_freq_factor;
+      model.rope_original_context = back.rope_original_context;
     }
     // A Llama's sizes come back spelt out.
     EXPECT_EQ(model.heads(), back.heads()) << changed;
@@ -109,6 +115,9 @@ TEST(HuggingFaceConfig, EveryFieldIsSaidOrRefused) {
                            "n_kv_head", "attention_window", "tie_weights", "logit_softcap"));
   EXPECT_THAT(refused(a_llama()), testing::ElementsAre("activation", "position", "norm", "qk_norm",
                                                        "attention_window", "logit_softcap"));
+  GptConfig scaled = a_llama();
+  scaled.rope_factor = 8;
+  EXPECT_THAT(refused(scaled), testing::Contains("logit_softcap"));
   EXPECT_THAT(refused(a_qwen3()), testing::ElementsAre("bias", "activation", "position", "norm",
                                                        "qk_norm", "logit_softcap"));
 }

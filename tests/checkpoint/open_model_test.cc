@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "checkpoint/model_tokenizer.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantized_file.h"
 #include "data/hugging_face/tokenizer_files.h"
@@ -15,6 +16,23 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
+
+// The model opens: only text needs the tokenizer, and it may come from elsewhere.
+TEST_F(HuggingFace, ATokenizerThatCannotBeReadIsAskedForWhereTextIsNeeded) {
+  TemporaryFolder other;
+  save_tokenizer_files(other.path(), characters, T);
+  const std::string unknown = R"({"model": {"type": "Unigram", "vocab": []}})";
+  write_file(folder / "tokenizer.json", unknown);
+  OpenedModel opened = open_model(path, "", test_device());
+  EXPECT_EQ(logits(*opened.model), logits(*model));
+  EXPECT_EQ(opened.tokenizer, nullptr);
+  EXPECT_THAT(opened.tokenizer_error, HasSubstr("tokenizer.json: "));
+  EXPECT_THAT(without_tokenizer(opened), HasSubstr("is left out: " + opened.tokenizer_error));
+  EXPECT_THAT(error_of([&] { find_tokenizer_of(opened, {}); }),
+              AllOf(HasSubstr(opened.tokenizer_error), HasSubstr("with --tokenizer")));
+  EXPECT_EQ(find_tokenizer_of(opened, {.tokenizer = other.path()}), "");
+  EXPECT_EQ(*opened.tokenizer, characters);
+}
 
 TEST_F(HuggingFace, ATokenizerWithMoreTokensThanTheModelIsRefused) {
   TemporaryFolder out;

@@ -230,13 +230,14 @@ TEST(TrainOptions, AnActivationIsGivenByItsName) {
 
 TEST(TrainOptions, WhatAModelIsMadeOfIsGivenByItsOptions) {
   const GptConfig model =
-      parse({"--position=rotary", "--rope_theta=500", "--norm=rms", "--norm_eps=1e-6",
-             "--qk_norm=rms_learned", "--ffn_hidden=24", "--head_dim=10", "--n_kv_head=2",
-             "--attention_window=32", "--tie_weights=false", "--logit_softcap=15",
-             "--residual_init=zero"})
+      parse({"--position=rotary", "--rope_theta=500", "--rope_factor=8",
+             "--rope_low_freq_factor=1.5", "--rope_high_freq_factor=5",
+             "--rope_original_context=64", "--norm=rms", "--norm_eps=1e-6", "--qk_norm=rms_learned",
+             "--ffn_hidden=24", "--head_dim=10", "--n_kv_head=2", "--attention_window=32",
+             "--tie_weights=false", "--logit_softcap=15", "--residual_init=zero"})
           .model;
   EXPECT_EQ(model.position, "rotary");
-  EXPECT_EQ(model.rope_theta, 500);
+  EXPECT_EQ(model.rope(), (Rope{500, 8, 1.5, 5, 64}));
   EXPECT_EQ(model.norm, "rms");
   EXPECT_EQ(model.norm_eps, 1e-6);
   EXPECT_EQ(model.qk_norm, "rms_learned");
@@ -254,6 +255,9 @@ TEST(TrainOptions, WhatAModelCannotBeMadeOfIsRefused) {
            {"residual_init=zeros", "\"scaled\" or \"zero\""},
            {"qk_norm=on", "\"off\" or \"rms\" or \"rms_learned\""},
            {"rope_theta=0", "above 0"},
+           {"rope_factor=0.5", "at least 1"},
+           {"rope_low_freq_factor=0", "above 0"},
+           {"rope_original_context=0", "at least 1"},
            {"norm_eps=-1e-5", "at least 0"},
            {"ffn_hidden=-1", "at least 0"},
            {"head_dim=-1", "at least 0"},

@@ -49,6 +49,28 @@ void add_hugging_face(Corpus& corpus, const TemporaryFolder& folder) {
                                           .shape = {tiny_model.block_size, tiny_model.n_embd},
                                           .stride = {tiny_model.n_embd, 1}})}}),
               {{"0", std::string(96, '\0')}}));
+  const GptConfig llama{.block_size = 3,
+                        .vocab_size = 4,
+                        .n_layer = 1,
+                        .n_head = 2,
+                        .n_embd = 4,
+                        .bias = false,
+                        .activation = Activation::swiglu(),
+                        .position = "rotary",
+                        .rope_factor = 8,
+                        .norm = "rms",
+                        .n_kv_head = 1,
+                        .tie_weights = false};
+  for (const char* qk_norm : {"off", "rms_learned"}) {
+    GptConfig config = llama;
+    config.qk_norm = qk_norm;
+    Gpt other(config, cpu, 1);
+    const TemporaryFolder exported;
+    save_hugging_face(exported.path(), other, nullptr);
+    corpus.add(
+        "hugging_face", fmt::format("llama_{}", qk_norm), 0,
+        read_file(exported / "config.json") + cut + read_file(exported / "model.safetensors"));
+  }
   corpus.add("safetensors", "header", 0, weights);
   corpus.add("safetensors", "model", 2, weights);
   auto shard = [](const std::string& name, const std::string& dtype, const std::string& bytes) {

@@ -24,6 +24,10 @@ const GptConfig config{.block_size = 8,
                        .activation = Activation::swiglu(),
                        .position = "rotary",
                        .rope_theta = 50,
+                       .rope_factor = 4,
+                       .rope_low_freq_factor = 0.5,
+                       .rope_high_freq_factor = 2,
+                       .rope_original_context = 10,
                        .norm = "rms",
                        .norm_eps = 1e-2,
                        .qk_norm = "rms_learned",
@@ -50,11 +54,20 @@ Row normed(Row x, const Row& weight) {
   return x;
 }
 
-// Elements i and i + 3 of a head of 6 are a point in the plane, turned by t / 50^(i / 3).
+// Elements i and i + 3 of a head of 6 are a point in the plane, turned by t / 50^(i / 3). Llama 3's
+// scaling by 4 makes wavelengths above 10 / 0.5 four times as long; the first, 6.3, lies between
+// those and the ones below 10 / 2, which stay.
 Row turned(const Row& x, size_t t) {
   Row y(6);
   for (size_t i = 0; i < 3; ++i) {
-    const double angle = double(t) / std::pow(50, double(i) / 3);
+    double angle = double(t) / std::pow(50, double(i) / 3);
+    const double wavelength = 2 * std::acos(-1.0) * std::pow(50, double(i) / 3);
+    if (wavelength > 10 / 0.5) {
+      angle /= 4;
+    } else if (wavelength > 10 / 2.0) {
+      const double smooth = (10 / wavelength - 0.5) / (2 - 0.5);
+      angle = (1 - smooth) * angle / 4 + smooth * angle;
+    }
     y[i] = x[i] * std::cos(angle) - x[i + 3] * std::sin(angle);
     y[i + 3] = x[i] * std::sin(angle) + x[i + 3] * std::cos(angle);
   }

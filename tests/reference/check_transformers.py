@@ -5,6 +5,9 @@ gpt2     GPT-2's 124M shape with random weights: logits, loss, every gradient, a
          streams of 50 prompts, 200 tokens each
 export   a character model that folio trains and exports: the same logits and the same ids
 layouts  the same for Llama's and Qwen3's layouts, and the greedy streams of 20 prompts
+models   transformers' own Llamas and Qwen3s with random weights, one of SmolLM2-135M's shape, from
+         files of each dtype, in shards, in either spelling of config.json: logits, loss, every
+         gradient, the greedy streams of 20 prompts, and the logits of what folio exports back
 
 Needs torch, transformers and a built folio with its tests (build/tests/dump_model).
 """
@@ -36,6 +39,62 @@ LAYOUTS = [
     ("Qwen3ForCausalLM", ["--n_kv_head=1", LEARNED, "--attention_window=32"]),
     ("Qwen3ForCausalLM", ["--n_kv_head=2", LEARNED, UNTIED, "--attention_window=9"]),
 ]
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+# (class, config, dtype of the files, size of a shard, transformers whose spelling is written)
+MODELS = [
+    (
+        "Llama",
+        {"vocab_size": 499, "hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 3,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 24, "rms_norm_eps": 1e-5,
+         "max_position_embeddings": 512, "rope_parameters": LLAMA3},
+        "float32", "200KB", 4,
+    ),
+    (
+        "Llama",
+        {"vocab_size": 1000, "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 4,
+         "num_attention_heads": 6, "num_key_value_heads": 1, "tie_word_embeddings": True,
+         "max_position_embeddings": 512, "attention_bias": True, "mlp_bias": True},
+        "float16", "5GB", 5,
+    ),
+    (
+        "Llama",  # SmolLM2-135M
+        {"vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
+         "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
+         "rms_norm_eps": 1e-5, "max_position_embeddings": 8192, "tie_word_embeddings": True,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 100000.0}},
+        "bfloat16", "60MB", 4,
+    ),
+    (
+        "Qwen3",
+        {"vocab_size": 499, "hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 3,
+         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32,
+         "max_position_embeddings": 512, "use_sliding_window": True, "sliding_window": 40,
+         "max_window_layers": 0},
+        "float32", "5GB", 5,
+    ),
+    (
+        "Qwen3",
+        {"vocab_size": 1000, "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4,
+         "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 64,
+         "max_position_embeddings": 512, "tie_word_embeddings": True, "rope_parameters": LLAMA3},
+        "float16", "400KB", 5,
+    ),
+    (
+        "Qwen3",  # a layer as Qwen3-0.6B's
+        {"vocab_size": 8192, "hidden_size": 1024, "intermediate_size": 3072,
+         "num_hidden_layers": 4, "num_attention_heads": 16, "num_key_value_heads": 8,
+         "max_position_embeddings": 40960, "tie_word_embeddings": True,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}},
+        "bfloat16", "30MB", 4,
+    ),
+]  # fmt: skip
 
 
 def is_conv1d(name):
@@ -79,18 +138,64 @@ class Report:
 
 def compare_training(report, model, ids, folio):
     """Logits by their largest distance; a gradient by the norm of the difference over its own."""
+    ours = gradients(model, folio)
     result = model(ids, labels=ids)
     result.loss.backward()
     report.distance("logits, largest distance", (result.logits - folio["logits"]).abs().max().item())
     loss = result.loss.item()
     report.distance("loss, relative", abs(folio["loss"].item() - loss) / loss)
     worst = max(
-        (relative_difference(folio["grad." + name], parameter.grad, name), name)
+        (relative_difference(ours[name], parameter.grad, name), name)
         for name, parameter in model.named_parameters()
     )
     count = len(list(model.parameters()))
     report.distance(f"gradients, relative, the largest of {count}", worst[0])
     print(f"    ({worst[1]})")
+
+
+def gradients(model, folio):
+    """folio's, by the names of transformers' parameters."""
+    made = {}
+    for ours, parts in parameter_parts(model):
+        gradient, begin = folio["grad." + ours], 0
+        for name in parts:
+            rows = len(model.get_parameter(name)) if len(parts) > 1 else len(gradient)
+            made[name] = gradient[begin : begin + rows]
+            begin += rows
+    return made
+
+
+def parameter_parts(model):
+    """(folio's name, [transformers' names]): what lies below each other in folio's."""
+    if isinstance(model, transformers.GPT2LMHeadModel):
+        yield from ((name, [name]) for name, _ in model.named_parameters())
+        return
+    layer = {
+        "input_layernorm": ("ln_1", None),
+        "post_attention_layernorm": ("ln_2", None),
+        "self_attn.q_norm": ("attn.q_norm", None),
+        "self_attn.k_norm": ("attn.k_norm", None),
+        "self_attn.q_proj": ("attn.c_attn", ["q_proj", "k_proj", "v_proj"]),
+        "self_attn.o_proj": ("attn.c_proj", None),
+        "mlp.gate_proj": ("mlp.c_fc", ["gate_proj", "up_proj"]),
+        "mlp.down_proj": ("mlp.c_proj", None),
+    }
+    outside = {
+        "model.embed_tokens": "transformer.wte",
+        "model.norm": "transformer.ln_f",
+        "lm_head": "lm_head",
+    }
+    for name, _ in model.named_parameters():
+        place, kind = name.rsplit(".", 1)
+        if place in outside:
+            yield f"{outside[place]}.{kind}", [name]
+            continue
+        _, _, i, within = place.split(".", 3)
+        if within in layer:
+            ours, parts = layer[within]
+            group = place.rsplit(".", 1)[0]
+            names = [f"{group}.{part}.{kind}" for part in parts] if parts else [name]
+            yield f"transformer.h.{i}.{ours}.{kind}", names
 
 
 def relative_difference(ours, theirs, name):
@@ -216,7 +321,84 @@ def check_layouts(report, arguments, folder):
         check_layout(report, arguments, folder / str(i), architecture, options)
 
 
-CHECKS = {"gpt2": check_gpt2, "export": check_export, "layouts": check_layouts}
+def random_model(folder, name, settings, dtype, shard, spelling):
+    """Saved as its class saves it, with config.json as transformers 4 or 5 spells it; read again, in
+    f32, as a user reads it."""
+    torch.manual_seed(1337)
+    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    config = getattr(transformers, name + "Config")(**settings, **ends)
+    model = getattr(transformers, name + "ForCausalLM")(config)
+    is_shallow = config.num_hidden_layers < 10  # a deep one mixes enough, and multiplies rounding
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+            else:
+                gain = 1.4 if "layers" in parameter_name and is_shallow else 1
+                parameter.normal_(std=gain * parameter.shape[1] ** -0.5)
+    model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    if spelling == 4:
+        rope = config.pop("rope_parameters")
+        config["rope_theta"] = rope.pop("rope_theta")
+        rope["type"] = rope.pop("rope_type")
+        config["rope_scaling"] = None if rope["type"] == "default" else rope
+        config["torch_dtype"] = config.pop("dtype")
+        path.write_text(json.dumps(config))
+    return loaded(folder)
+
+
+def loaded(folder):
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32)
+    return model.eval()
+
+
+def check_model(report, arguments, folder, name, settings, dtype, shard, spelling):
+    model = random_model(folder / "model", name, settings, dtype, shard, spelling)
+    vocab = settings["vocab_size"]
+    files = len(list((folder / "model").glob("*.safetensors")))
+    print(f"{name}, {model.num_parameters() / 1e6:.1f}M, {dtype}, {files} files, spelling {spelling}")
+    ids = torch.from_numpy(values.tokens(1, TOKENS, vocab))[None]
+    prompts = [
+        values.tokens(100 * length + i, length, vocab).tolist()
+        for length in (3, 50)
+        for i in range(PROMPTS)
+    ]
+    asked = {"ids": ids.tolist(), "prompts": prompts, "max_new_tokens": NEW_TOKENS}
+    folio = dump(arguments.dump_model, folder / "model", asked, folder)
+    compare_training(report, model, ids, folio)
+    compare_logits(report, model, ids, folio["logits"])
+    ours, theirs = folio["streams"].long(), greedy(model, prompts)
+    equal = (ours == theirs).all(dim=1).sum().item()
+    report.line("greedy streams that are equal", f"{equal} of {len(prompts)}", equal == len(prompts))
+    fewest = min(len(stream.unique()) for stream in theirs)
+    report.line("fewest different tokens in one", f"{fewest}", fewest > 4)
+    exported = folder / "exported"
+    subprocess.run(
+        [arguments.folio, "export", f"--init_from={folder / 'model'}", f"--to={exported}"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    back = loaded(exported)
+    report.line("class of the export", type(back).__name__, type(back) is type(model))
+    with torch.no_grad():
+        distance = (back(ids).logits - model(ids).logits).abs().max().item()
+    report.distance("its logits, largest distance", distance, 1e-6)
+
+
+def check_models(report, arguments, folder):
+    for i, case in enumerate(MODELS):
+        (folder / str(i)).mkdir()
+        check_model(report, arguments, folder / str(i), *case)
+
+
+CHECKS = {
+    "gpt2": check_gpt2,
+    "export": check_export,
+    "layouts": check_layouts,
+    "models": check_models,
+}
 
 
 def main():

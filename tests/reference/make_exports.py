@@ -35,6 +35,10 @@ MODEL = {
     "activation": "swiglu",
     "position": "rotary",
     "rope_theta": 10000.0,
+    "rope_factor": 1.0,
+    "rope_low_freq_factor": 1.0,
+    "rope_high_freq_factor": 4.0,
+    "rope_original_context": 8192,
     "norm": "rms",
     "norm_eps": 1e-5,
     "qk_norm": "off",
@@ -42,6 +46,8 @@ MODEL = {
     "tie_weights": True,
 }
 QWEN3 = {"qk_norm": "rms_learned", "norm_eps": 1e-6, "rope_theta": 1e6}
+# Of four pairs the first keeps its speed, the second's is between, the others are slower.
+SCALED = {"rope_theta": 100.0, "rope_factor": 8.0, "rope_original_context": 64}
 CASES = {
     "llama": {},
     "llama_untied": {"tie_weights": False, "n_kv_head": 1, "head_dim": 12, "norm_eps": 1e-6},
@@ -50,11 +56,26 @@ CASES = {
     "qwen3_untied": QWEN3 | {"tie_weights": False, "n_kv_head": 1, "head_dim": 14},
     "qwen3_window": QWEN3 | {"attention_window": 24, "n_kv_head": 1, "head_dim": 16},
     "qwen3_untied_window": QWEN3 | {"attention_window": 7, "tie_weights": False},
+    "llama_scaled": SCALED | {"n_kv_head": 1},
 }
+
+
+def rope_parameters(model):
+    rope = {"rope_type": "default", "rope_theta": model["rope_theta"]}
+    if model["rope_factor"] == 1:
+        return rope
+    return rope | {
+        "rope_type": "llama3",
+        "factor": model["rope_factor"],
+        "low_freq_factor": model["rope_low_freq_factor"],
+        "high_freq_factor": model["rope_high_freq_factor"],
+        "original_max_position_embeddings": model["rope_original_context"],
+    }
 
 
 def config_json(model):
     """config.json, whole but for the digest."""
+    rope = rope_parameters(model)
     qwen3, window = model["qk_norm"] == "rms_learned", model["attention_window"]
     config = {
         "architectures": ["Qwen3ForCausalLM" if qwen3 else "LlamaForCausalLM"],
@@ -70,13 +91,15 @@ def config_json(model):
         "hidden_act": "silu",
         "rms_norm_eps": model["norm_eps"],
         "rope_theta": model["rope_theta"],
-        "rope_parameters": {"rope_type": "default", "rope_theta": model["rope_theta"]},
+        "rope_parameters": rope,
         "attention_bias": model["bias"],
         "bos_token_id": None,
         "eos_token_id": None,
         "tie_word_embeddings": model["tie_weights"],
         "torch_dtype": "float32",
     }
+    if rope["rope_type"] != "default":
+        config["rope_scaling"] = {k: v for k, v in rope.items() if k != "rope_theta"}
     if not qwen3:
         return config | {"mlp_bias": model["bias"]}
     kind = "sliding_attention" if window else "full_attention"
@@ -170,6 +193,19 @@ def streams(model):
     return made, lead
 
 
+def training(model, theirs, ids):
+    """Of predicting each of the ids from those before it: the loss and, by folio's name, the norm and
+    the probe of each gradient."""
+    loss = theirs(ids, labels=ids).loss
+    loss.backward()
+    gradients = {}
+    for i, (name, parts) in enumerate(parameters(model)):
+        parts = [part for part, _ in parts]
+        gradient = torch.cat([theirs.get_parameter(part).grad for part in parts])
+        gradients[name] = make_parity.excerpt(gradient, 3000 + i) | {"at": [], "values": []}
+    return {"loss": loss.item(), "gradients": gradients}
+
+
 def figures(name, own, seed):
     """With weights from the first seed for which f32's rounding chooses no token."""
     model = MODEL | own
@@ -183,8 +219,9 @@ def figures(name, own, seed):
         if lead >= SMALLEST_LEAD and min(different) >= FEWEST_TOKENS:
             break
         seed += 100
+    ids = values.tensor(BATCH, torch.int64)
     with torch.no_grad():
-        logits = theirs(values.tensor(BATCH, torch.int64)).logits
+        logits = theirs(ids).logits
     return {
         "name": name,
         "model": model,
@@ -193,6 +230,7 @@ def figures(name, own, seed):
         "batch": BATCH,
         "logits": make_parity.excerpt(logits, 2000),
         "streams": made,
+        **training(model, theirs, ids),
     }
 
 

@@ -100,7 +100,7 @@ TEST_P(CudaRotary, MatchesLoops) {
         const Array positions = own_positions ? to_array(starts, {c.B}, device) : Array();
         Array table;
         if (c.turned)
-          table = backend(device)->rotary.table(positions, c.T, c.heads.width, theta, sums);
+          table = backend(device)->rotary.table(positions, c.T, c.heads.width, {theta}, sums);
         Array dq = full(weights, 1, sums, device), dk = full(weights, 1, sums, device);
         const Array y = backend(qkv)->rotary.forward(qkv, c.heads, norm, table);
         const Array dqkv = backend(qkv)->rotary.grad(
@@ -136,7 +136,7 @@ TEST(CudaRotaryTable, APositionHasTheSameBitsFromEveryStart) {
   const int32_t start = 1000000;
   auto row_of = [&](int32_t from, int64_t T, DType dtype) {
     const Array positions = to_array(std::vector<int32_t>{0, from}, {2}, device);
-    const Array table = backend(device)->rotary.table(positions, T, 16, theta, dtype);
+    const Array table = backend(device)->rotary.table(positions, T, 16, {theta}, dtype);
     std::vector<double> all =
         to_vector<double>(backend(table)->elementwise.cast(table, DType::f64));
     return std::vector<double>(all.end() - 16, all.end());
@@ -150,6 +150,16 @@ TEST(CudaRotaryTable, APositionHasTheSameBitsFromEveryStart) {
       EXPECT_NEAR(last[8 + i], std::sin(angle), dtype == DType::f32 ? 6e-8 : 1e-9);
     }
   }
+}
+
+// The speeds of four pairs: one that Llama 3's scaling leaves, one between, two that it divides.
+TEST(CudaRotaryTable, ScaledSpeedsAreTheCpus) {
+  const Rope rope{100, 8, 1, 4, 64};
+  const Array ours = backend(emulated_device())->rotary.table({}, 9, 8, rope, DType::f64);
+  const Array cpus = backend(cpu)->rotary.table({}, 9, 8, rope, DType::f64);
+  const Array plain = backend(cpu)->rotary.table({}, 9, 8, {100}, DType::f64);
+  EXPECT_LE(error_of(to_vector<double>(ours), to_vector<double>(cpus)), 1e-12);
+  EXPECT_GT(error_of(to_vector<double>(ours), to_vector<double>(plain)), 0.1);
 }
 
 }  // namespace

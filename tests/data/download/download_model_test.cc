@@ -65,7 +65,7 @@ class Hub : public testing::Test {
   }
 
   Reply answer(const std::string& head) {
-    std::string path = path_of(head), prefix = "/openai-community/gpt2/resolve/main/";
+    std::string path = path_of(head), prefix = "/" + repository + "/resolve/main/";
     if (busy > 0 && busy--) return status(503);
     if (refusal) return status(refusal);
     if (!path.starts_with(prefix)) return status(404);
@@ -117,6 +117,7 @@ class Hub : public testing::Test {
 
   TemporaryFolder folder;
   std::map<std::string, std::string> files;
+  std::string repository = "openai-community/gpt2";
   int busy = 0, refusal = 0;
   size_t lie = 0;
   bool breaks = false, damage = false;
@@ -161,6 +162,33 @@ TEST_F(Hub, ShardsAreThoseOfTheIndex) {
   EXPECT_THAT(error(), HasSubstr("not the index"));
   files.erase("model.safetensors.index.json");
   EXPECT_THAT(error(), HasSubstr("neither model.safetensors nor"));
+}
+
+// All that such a model's folder may have, but no weights of another form.
+TEST_F(Hub, ALlamaComesWithItsShardsTokenizerAndTemplate) {
+  repository = "someone/Small-Llama";
+  files = {{"config.json", R"({"model_type": "llama", "rope_theta": 100000})"},
+           {"generation_config.json", R"({"eos_token_id": [1, 2]})"},
+           {"model.safetensors.index.json",
+            R"({"weight_map": {"x": "a-1.safetensors", "y": "a-2.safetensors"}})"},
+           {"a-1.safetensors", "one"},
+           {"a-2.safetensors", "two"},
+           {"tokenizer.json", "{}"},
+           {"tokenizer_config.json", "{}"},
+           {"special_tokens_map.json", "{}"},
+           {"chat_template.jinja", "{{ messages }}"}};
+  const std::map<std::string, std::string> wanted = files;
+  files["pytorch_model.bin"] = "other weights";
+  EXPECT_EQ(error(repository), "");
+  const fs::path snapshot = downloaded_model(repository);
+  for (const auto& [name, content] : wanted) EXPECT_EQ(read_file(snapshot / name), content) << name;
+  EXPECT_FALSE(fs::exists(snapshot / "pytorch_model.bin"));
+}
+
+TEST_F(Hub, AModelThatFolioCannotRunIsRefusedBeforeItsWeightsCome) {
+  files["config.json"] = R"({"model_type": "qwen3_moe"})";
+  EXPECT_THAT(error(), HasSubstr("config.json: \"model_type\" is \"qwen3_moe\"; folio computes"));
+  EXPECT_TRUE(storage->requests().empty());
 }
 
 TEST_F(Hub, ABrokenConnectionIsResumed) {
