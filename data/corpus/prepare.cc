@@ -56,6 +56,9 @@ void check_options(const PrepareOptions& options) {
           "vocab_size={} has no effect without --tokenizer=bpe, which trains a tokenizer of that "
           "size; leave it out",
           options.vocab_size);
+    check(options.min_frequency == PrepareOptions().min_frequency,
+          "min_frequency={} has no effect without --tokenizer=bpe; leave it out",
+          options.min_frequency);
   }
 }
 
