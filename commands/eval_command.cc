@@ -1,6 +1,7 @@
 #include "commands/eval_command.h"
 
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "checkpoint/open_model.h"
 #include "commands/give_window.h"
@@ -9,6 +10,7 @@
 #include "core/parallel.h"
 #include "core/process/output.h"
 #include "core/process/stop.h"
+#include "data/dataset/text_bytes.h"
 #include "sample/loss_by_position.h"
 #include "train/evaluate.h"
 
@@ -95,15 +97,34 @@ std::string dataset_folder(const EvalOptions& options, const OpenedModel& opened
   return (std::filesystem::path(data_dir) / dataset).string();
 }
 
-void print_json(const SplitLoss& train, const SplitLoss& val, int64_t stride) {
-  say("{}\n", nlohmann::ordered_json{{"train_loss", train.loss},
-                                     {"train_perplexity", perplexity(train)},
-                                     {"train_tokens", train.tokens},
-                                     {"val_loss", val.loss},
-                                     {"val_perplexity", perplexity(val)},
-                                     {"val_tokens", val.tokens},
-                                     {"stride", stride}}
-                  .dump());
+// A split's loss, and the bytes of text that the predicted tokens stand for.
+struct Figures {
+  const char* split;
+  SplitLoss loss;
+  int64_t bytes;
+
+  // The loss by the text's length, whatever tokens it was cut into; nothing where there is no text.
+  std::optional<double> bits_per_byte() const {
+    if (bytes == 0) return {};
+    return loss.loss / std::numbers::ln2 * double(loss.tokens) / double(bytes);
+  }
+};
+
+void print_json(const std::vector<Figures>& splits, int64_t stride) {
+  nlohmann::ordered_json json;
+  for (const Figures& figures : splits) {
+    auto add = [&](const char* what, nlohmann::ordered_json value) {
+      json[fmt::format("{}_{}", figures.split, what)] = std::move(value);
+    };
+    add("loss", figures.loss.loss);
+    add("perplexity", perplexity(figures.loss));
+    auto bits = figures.bits_per_byte();
+    add("bits_per_byte", bits ? nlohmann::ordered_json(*bits) : nullptr);
+    add("tokens", figures.loss.tokens);
+    add("bytes", figures.bytes);
+  }
+  json["stride"] = stride;
+  say("{}\n", json.dump());
 }
 
 // How the texts went on past block_size, and what came of it.
@@ -149,15 +170,17 @@ void print_text(const OpenedModel& opened, const PositionLosses& losses) {
   say("\n");
 }
 
-void print_text(const OpenedModel& opened, const SplitLoss& train, const SplitLoss& val,
-                int64_t stride) {
+void print_text(const OpenedModel& opened, const std::vector<Figures>& splits, int64_t stride) {
   say("{}\n", opened.described());
   int64_t T = opened.model->config().block_size;
   if (stride < T)
     say("windows of {} tokens, {} apart: {} or more of context\n", T, stride, T - stride);
-  for (const auto& [name, split] : {std::pair{"train", &train}, {"val", &val}})
-    say("{:5} loss {:.4f}, perplexity {:.2f}, over {} tokens\n", name, split->loss,
-        perplexity(*split), split->tokens);
+  for (const Figures& figures : splits) {
+    say("{:5} loss {:.4f}, perplexity {:.2f}", figures.split, figures.loss.loss,
+        perplexity(figures.loss));
+    if (auto bits = figures.bits_per_byte()) say(", {:.4f} bits per byte", *bits);
+    say(", over {} tokens of {} bytes\n", figures.loss.tokens, figures.bytes);
+  }
 }
 
 void check_together(const EvalOptions& options, const OptionOrigins& given) {
@@ -179,7 +202,12 @@ int eval_command(int argc, char** argv) {
   EvalOptions options;
   std::vector<std::string> args(argv + 1, argv + argc);
   OptionTable table(option_rows(options));
-  table.parse("folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]", args);
+  table.parse(
+      "folio eval [--out_dir=DIR | --init_from=MODEL] [--key=value ...]\n\n"
+      "Says the loss over both splits of a dataset, in nats a token, and the bits that\neach byte "
+      "of "
+      "the text takes, by which models of different tokenizers compare.",
+      args);
   check_together(options, table.given());
   set_parallel_threads(int(options.threads));
 
@@ -203,9 +231,11 @@ int eval_command(int argc, char** argv) {
     options.json ? print_json(losses, options, T) : print_text(opened, losses);
     return 0;
   }
-  SplitLoss train = whole_split_loss(*opened.model, data.train, batch_size, stride);
-  SplitLoss val = whole_split_loss(*opened.model, data.val, batch_size, stride);
-  options.json ? print_json(train, val, stride) : print_text(opened, train, val, stride);
+  std::vector<Figures> splits;
+  for (const auto& [name, tokens] : {std::pair{"train", &data.train}, {"val", &data.val}})
+    splits.push_back({name, whole_split_loss(*opened.model, *tokens, batch_size, stride),
+                      text_bytes(*tokens, *data.meta.tokenizer, 1)});
+  options.json ? print_json(splits, stride) : print_text(opened, splits, stride);
   return 0;
 }
 

@@ -28,9 +28,14 @@ int prepare_command(int argc, char** argv) {
          "refuse a folder with a file that is not UTF-8 text, or a .jsonl line without a \"text\", "
          "instead of leaving it out"}}},
       {"tokens",
-       {path_option("tokenizer", &o.tokenizer,
-                    "char, gpt2, or the folder or file of a byte-level BPE tokenizer; none given: "
-                    "gpt2 for shakespeare, otherwise char"),
+       {path_option(
+            "tokenizer", &o.tokenizer,
+            "char, gpt2, bpe, which is trained on the train split, or the folder or file of "
+            "a byte-level BPE tokenizer; none given: gpt2 for shakespeare, otherwise char"),
+        {"vocab_size", &o.vocab_size,
+         "of bpe, which needs it: tokens, <|endoftext|> and the 256 bytes among them", at_least(0)},
+        {"min_frequency", &o.min_frequency,
+         "of bpe: a pair of tokens that occurs less often in the text becomes none", at_least(1)},
         {"allow_special", &o.allow_special,
          "read <|endoftext|> in a text as the token, not as those characters"}}},
       {"output", {path_option("data_dir", &o.data_dir, "folder of the prepared datasets")}},
@@ -41,10 +46,13 @@ int prepare_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse(
       "folio prepare NAME [--input=FILE|FOLDER|-] [--key=value ...]\n\n"
-      "Makes a dataset from UTF-8 text: train.bin, val.bin and meta.json in\ndata_dir/NAME.\n\n"
+      "Makes a dataset from UTF-8 text: train.bin, val.bin and meta.json in\ndata_dir/NAME, and "
+      "the "
+      "tokenizer.json of a tokenizer of its own.\n\n"
       "  folio prepare shakespeare_char\n"
       "  folio prepare shakespeare --tokenizer=gpt2\n"
-      "  folio prepare NAME --input=FILE --tokenizer=gpt2",
+      "  folio prepare NAME --input=FILE --tokenizer=gpt2\n"
+      "  folio prepare NAME --input=FILE --tokenizer=bpe --vocab_size=4096",
       args, "name");
   set_stop_answer(fmt::format("stopping; {}/{} stays as it was", o.data_dir, o.name));
   o.tell = [](const std::string& lines) { write_output(lines); };

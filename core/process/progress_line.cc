@@ -21,23 +21,24 @@ std::string_view cut(std::string_view text, int columns) {
 
 }  // namespace
 
-ProgressLine::ProgressLine(std::string what, int64_t total_bytes, int64_t quiet_below)
+ProgressLine::ProgressLine(std::string what, int64_t total, int64_t quiet_below, std::string unit)
     : what_(std::move(what)),
-      total_(total_bytes),
-      enabled_(total_bytes > 0 && total_bytes >= quiet_below),
+      of_(unit.empty() ? with_commas(total / 1000) + " kB" : with_commas(total) + " " + unit),
+      total_(total),
+      enabled_(total > 0 && total >= quiet_below),
       terminal_(isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
   if (terminal_ && percent_ >= 0) write_aside("\n");
 }
 
-void ProgressLine::update(int64_t done_bytes) {
+void ProgressLine::update(int64_t done) {
   if (!enabled_) return;
-  auto percent = int64_t(100.0 * double(done_bytes) / double(total_));
+  auto percent = int64_t(100.0 * double(done) / double(total_));
   if (!terminal_) percent = percent / 10 * 10;
   if (percent == percent_) return;
   percent_ = percent;
-  std::string end = fmt::format(": {:3} % of {} kB", percent, with_commas(total_ / 1000));
+  std::string end = fmt::format(": {:3} % of {}", percent, of_);
   if (!terminal_) return note("{}{}\n", what_, end);
   // One column stays free: a full line would wrap. It is the name that is cut first.
   int columns = std::max(terminal_width(STDERR_FILENO) - 1, 1);

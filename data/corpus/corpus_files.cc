@@ -24,7 +24,7 @@ bool is_output(const fs::path& path, const fs::path& output) {
   std::error_code none;
   if (!fs::equivalent(path.parent_path(), output, none)) return false;
   std::string name = path.filename().string();
-  for (const char* written : {"train.bin", "val.bin", "meta.json"})
+  for (const char* written : {"train.bin", "val.bin", "meta.json", "tokenizer.json"})
     if (name.starts_with(written)) return true;
   return false;
 }

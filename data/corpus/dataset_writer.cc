@@ -50,6 +50,11 @@ void DatasetWriter::flush(TokenStream& file) {
   file.synced = written;
 }
 
+void DatasetWriter::add_file(const std::string& name, std::string_view contents) {
+  std::string path = directory_ + "/" + name;
+  write_all(others_.emplace_back(path).fd(), contents, path);
+}
+
 void DatasetWriter::commit(Meta meta) {
   meta.train_tokens = train_.tokens;
   meta.val_tokens = val_.tokens;
@@ -62,16 +67,19 @@ void DatasetWriter::commit(Meta meta) {
   std::string path = directory_ + "/meta.json";
   ReplacementFile description(path);
   write_all(description.fd(), to_json(meta), path);
+  // The description first: it knows its own two files from any others, which an earlier version's
+  // does not.
+  std::vector<ReplacementFile*> files{&description};
+  for (ReplacementFile& other : others_) files.push_back(&other);
+  for (TokenStream* stream : {&train_, &val_}) files.push_back(&stream->file);
   // All files are on the disk, or it is full, before the first takes its name.
-  for (ReplacementFile* file : {&train_.file, &val_.file, &description}) {
+  for (ReplacementFile* file : files) {
     throw_if_stopped();
     if (retry_on_signal([&] { return fsync(file->fd()); }) != 0)
       fail_errno(directory_, "write to the disk");
   }
   throw_if_stopped();
-  // The description first: it knows its own two files from any others, which an earlier version's
-  // does not.
-  for (ReplacementFile* file : {&description, &train_.file, &val_.file}) file->commit();
+  for (ReplacementFile* file : files) file->commit();
   sync_directory_of(path);
 }
 

@@ -1,6 +1,8 @@
 #pragma once
+#include <list>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "data/dataset/meta.h"
 #include "data/files/replacement_file.h"
@@ -20,6 +22,8 @@ class DatasetWriter {
 
   // Ids below 65536.
   void add(Split split, std::span<const int32_t> ids);
+  // Another file of the dataset, which goes with it.
+  void add_file(const std::string& name, std::string_view contents);
   int64_t tokens(Split split) const { return file(split).tokens; }
   // Completes the files with `meta`, whose counts and digests it fills in, and puts them under
   // their names. Interrupted, if a stop was requested, before the first has its name.
@@ -38,6 +42,7 @@ class DatasetWriter {
 
   std::string directory_;
   TokenStream train_, val_;
+  std::list<ReplacementFile> others_;
 };
 
 }  // namespace folio

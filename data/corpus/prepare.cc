@@ -20,6 +20,7 @@
 #include "data/files/files.h"
 #include "data/files/replacement_file.h"
 #include "data/tokenizer/find_tokenizer.h"
+#include "data/tokenizer/training/train_bpe.h"
 
 namespace folio {
 namespace {
@@ -41,6 +42,24 @@ void check_options(const PrepareOptions& options) {
   bool there = fs::exists(options.input, error);
   check(options.input.empty() || options.input == "-" || there, "{}: {}", options.input,
         error ? error.message() : "No such file or folder");
+  if (options.tokenizer == "bpe") {
+    constexpr int64_t most = 65536;
+    check(least_bpe_vocab <= options.vocab_size && options.vocab_size <= most,
+          "--tokenizer=bpe needs --vocab_size=N, from {}, the bytes and <|endoftext|>, to {}, the "
+          "most that token files hold{}",
+          least_bpe_vocab, most,
+          options.vocab_size ? fmt::format("; got {}", options.vocab_size) : "");
+    check(options.min_frequency >= 1, "min_frequency must be at least 1, got {}",
+          options.min_frequency);
+  } else {
+    check(options.vocab_size == 0,
+          "vocab_size={} has no effect without --tokenizer=bpe, which trains a tokenizer of that "
+          "size; leave it out",
+          options.vocab_size);
+    check(options.min_frequency == PrepareOptions().min_frequency,
+          "min_frequency={} has no effect without --tokenizer=bpe; leave it out",
+          options.min_frequency);
+  }
 }
 
 void check_input(const PrepareOptions& options) {
@@ -151,16 +170,16 @@ void prepare(const PrepareOptions& given) {
   check_options(options);
   if (options.tokenizer.empty())
     options.tokenizer = options.name == "shakespeare" ? "gpt2" : "char";
-  bool characters = options.tokenizer == "char";
+  bool characters = options.tokenizer == "char", trains = options.tokenizer == "bpe";
   std::error_code none;
   check(!characters || !fs::is_directory(options.input, none),
         "{}: a folder needs a tokenizer whose vocabulary is known before, like --tokenizer=gpt2",
         options.input);
   std::string directory = options.data_dir + "/" + options.name;
-  bool described = options.input.empty() && !characters && has_files_alone(directory);
+  bool described = options.input.empty() && !characters && !trains && has_files_alone(directory);
   if (!described) check_input(options);
   std::shared_ptr<const Tokenizer> tokenizer;
-  if (!characters) tokenizer = find_tokenizer(options.tokenizer);
+  if (!characters && !trains) tokenizer = find_tokenizer(options.tokenizer);
   if (described) {
     describe_dataset(directory, tokenizer, options.tell);
     options.tell(fmt::format("wrote meta.json to {}\n", directory));
@@ -178,7 +197,8 @@ void prepare(const PrepareOptions& given) {
     write_character_dataset(input, options, directory);
   else
     write_token_dataset(input, options, tokenizer, directory);
-  options.tell(fmt::format("wrote train.bin, val.bin and meta.json to {}\n", directory));
+  options.tell(fmt::format("wrote train.bin, val.bin{} and meta.json to {}\n",
+                           trains ? ", tokenizer.json" : "", directory));
 }
 
 }  // namespace folio

@@ -14,7 +14,10 @@ struct PrepareOptions {
   // that are there.
   std::string input = {};
   std::string data_dir = "datasets";
-  std::string tokenizer = {};  // char, gpt2 or the path of one's files; empty: what `name` implies
+  // char, bpe, gpt2 or the path of one's files; empty: what `name` implies
+  std::string tokenizer = {};
+  int64_t vocab_size = 0;      // of bpe
+  int64_t min_frequency = 2;   // of bpe: a pair that occurs less often is not merged
   double val_fraction = 0.1;   // of the characters of a text, of the bytes of a folder
   bool allow_special = false;  // "<|endoftext|>" in the text is the token
   bool strict = false;         // what is no text is an error, not left out
@@ -32,7 +35,9 @@ struct CorpusInput {
 // Makes data_dir/name: token ids in train.bin and val.bin, and meta.json. A dataset of that
 // name is replaced only when the new one is complete. The text may be larger than memory.
 //
-// tokenizer = char: the vocabulary is the text's code points. Else the ids are that tokenizer's; of
+// tokenizer = char: the vocabulary is the text's code points. bpe: a byte-level BPE of vocab_size
+// tokens is trained on the train split and saved as tokenizer.json. Else the ids are that
+// tokenizer's, one's own or given; of
 // a text the first 90 % of the characters are the train split, each split encoded on its own; of a
 // folder, files drawn at random are the val split (split_files), and the end-of-text token follows
 // every file. Text is taken as it is: line ends and byte order marks are characters like others.

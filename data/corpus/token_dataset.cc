@@ -2,36 +2,26 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <thread>
 #include <vector>
 
 #include "core/check.h"
 #include "core/process/progress_line.h"
-#include "core/process/stop.h"
 #include "core/text/numbers.h"
 #include "data/corpus/corpus_files.h"
+#include "data/corpus/corpus_pieces.h"
 #include "data/corpus/dataset_writer.h"
 #include "data/corpus/json_lines.h"
 #include "data/corpus/map_in_order.h"
 #include "data/corpus/split_corpus.h"
 #include "data/corpus/text_chunks.h"
-#include "data/text/utf8.h"
+#include "data/corpus/train_tokenizer.h"
+#include "data/hugging_face/tokenizer_files.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 
 namespace folio {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Corpus {
-  std::vector<Stretch> stretches;
-  bool of_documents;  // the end-of-text token follows each
-};
-
-int threads_of(const PrepareOptions& options) {
-  if (options.threads > 0) return int(options.threads);
-  return std::max(1, int(std::thread::hardware_concurrency()));
-}
 
 Corpus text_corpus(const CorpusInput& input, const PrepareOptions& options) {
   const double val_fraction = options.val_fraction;
@@ -63,55 +53,6 @@ Corpus folder_corpus(const CorpusInput& input, const PrepareOptions& options,
   return {split_files(files, options.val_fraction), true};
 }
 
-struct Piece {
-  const Stretch* stretch;
-  TextChunk chunk;
-  bool last;     // of its stretch
-  int64_t line;  // of JSON lines, the number of the first
-};
-
-// The corpus in pieces, one after the other.
-class Pieces {
- public:
-  explicit Pieces(const Corpus& corpus) : corpus_(corpus) {}
-  std::optional<Piece> next() {
-    for (; at_ < corpus_.stretches.size(); ++at_, chunks_.reset()) {
-      throw_if_stopped();
-      const Stretch& stretch = corpus_.stretches[at_];
-      if (!chunks_) start(stretch);
-      auto chunk = chunks_->next();
-      if (!chunk) continue;
-      bool last = chunk->offset + int64_t(chunk->text.size()) == stretch.end;
-      int64_t line = line_;
-      if (lines_) line_ += std::ranges::count(chunk->text, '\n');
-      return Piece{&stretch, std::move(*chunk), last, line};
-    }
-    return {};
-  }
-
- private:
-  void start(const Stretch& stretch) {
-    lines_ = is_json_lines(stretch.path);
-    chunks_.emplace(stretch.path, stretch.begin, stretch.end, size_t(1) << 20,
-                    lines_ ? last_line_end : last_safe_cut);
-    if (stretch.begin == 0) line_ = 1;  // else the stretch before it is the file's beginning
-  }
-
-  const Corpus& corpus_;
-  size_t at_ = 0;
-  std::optional<TextChunks> chunks_;
-  bool lines_ = false;
-  int64_t line_ = 1;
-};
-
-void check_utf8(const Piece& piece) {
-  size_t valid = utf8_prefix(piece.chunk.text);
-  if (valid == piece.chunk.text.size()) return;
-  fail("{} is not UTF-8: byte 0x{:02x} at offset {} {}; convert it, e.g. with iconv",
-       piece.stretch->name, static_cast<unsigned char>(piece.chunk.text[valid]),
-       piece.chunk.offset + int64_t(valid), decode_utf8(piece.chunk.text, valid).fault);
-}
-
 void check_tokenizer(const Tokenizer& tokenizer, const PrepareOptions& options) {
   check(tokenizer.vocab_size() <= 65536,
         "{}: has {} tokens, but token files hold 16-bit ids, at most 65536; use a tokenizer with "
@@ -132,8 +73,7 @@ struct Encoded {
   const Stretch* stretch;
   int64_t bytes, documents = 0;
   std::vector<int32_t> ids = {};
-  std::vector<std::pair<int64_t, std::string>> faults =
-      {};  // of JSON lines: the number, what is wrong
+  std::vector<LineFault> faults = {};
 };
 
 // Makes ids of pieces. Any thread may use it.
@@ -146,13 +86,14 @@ class Encoder {
 
   Encoded operator()(Piece&& piece) const {
     Encoded encoded{piece.stretch, int64_t(piece.chunk.text.size())};
-    if (is_json_lines(piece.stretch->path)) {
-      add_lines(piece, encoded);
-      return encoded;
-    }
-    check_utf8(piece);
-    encoded.ids = tokenizer_.encode(piece.chunk.text, special_);
-    if (of_documents_ && piece.last) end_document(encoded);
+    encoded.faults = each_text(piece, [&](std::string_view text, bool ends) {
+      std::vector<int32_t> ids = tokenizer_.encode(text, special_);
+      if (encoded.ids.empty())
+        encoded.ids = std::move(ids);
+      else
+        encoded.ids.insert(encoded.ids.end(), ids.begin(), ids.end());
+      if (of_documents_ && ends) end_document(encoded);
+    });
     return encoded;
   }
 
@@ -160,24 +101,6 @@ class Encoder {
   void end_document(Encoded& encoded) const {
     encoded.ids.push_back(*tokenizer_.end_of_text());
     ++encoded.documents;
-  }
-
-  void add_lines(const Piece& piece, Encoded& encoded) const {
-    std::string_view rest = piece.chunk.text;
-    for (int64_t number = piece.line; !rest.empty(); ++number) {
-      std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-      if (is_blank(line)) continue;
-      std::string document;
-      try {
-        document = document_of(line);
-      } catch (const Error& fault) {
-        encoded.faults.emplace_back(number, fault.what());
-        continue;
-      }
-      for (int32_t id : tokenizer_.encode(document, special_)) encoded.ids.push_back(id);
-      end_document(encoded);
-    }
   }
 
   const Tokenizer& tokenizer_;
@@ -199,9 +122,15 @@ void check_shares(int64_t train, int64_t val, double val_fraction, const std::st
 
 void write_token_dataset(const CorpusInput& input, const PrepareOptions& options,
                          std::shared_ptr<const Tokenizer> tokenizer, const std::string& directory) {
-  check_tokenizer(*tokenizer, options);
+  if (tokenizer) check_tokenizer(*tokenizer, options);
   bool folder = fs::is_directory(input.path);
   Corpus corpus = folder ? folder_corpus(input, options, directory) : text_corpus(input, options);
+  std::string trained;  // tokenizer.json
+  if (!tokenizer) {
+    auto bpe = train_tokenizer(corpus, options);
+    trained = bpe_tokenizer_json(bpe->vocabulary());
+    tokenizer = bpe;
+  }
   check(!corpus.of_documents || tokenizer->end_of_text(),
         "the tokenizer has no <|endoftext|> to put between documents");
 
@@ -215,8 +144,8 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
     const Stretch& stretch = *encoded.stretch;
     writer.add(stretch.split, encoded.ids);
     documents[stretch.split == Split::val] += encoded.documents;
-    for (const auto& [number, fault] : encoded.faults)
-      left_out.add(fmt::format("{}:{}", stretch.name, number), fault);
+    for (const LineFault& fault : encoded.faults)
+      left_out.add(fmt::format("{}:{}", stretch.name, fault.line), fault.what);
     line.update(done += encoded.bytes);
   };
   map_in_order(
@@ -232,6 +161,7 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
   options.tell(fmt::format("vocab size: {}\ntrain has {} tokens\nval has {} tokens\n",
                            with_commas(tokenizer->vocab_size()), with_commas(train),
                            with_commas(val)));
+  if (!trained.empty()) writer.add_file("tokenizer.json", trained);
   writer.commit({.tokenizer = std::move(tokenizer), .source = input.source});
 }
 

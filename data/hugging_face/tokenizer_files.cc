@@ -107,8 +107,10 @@ std::map<int32_t, Json> added_tokens(const BpeVocabulary& vocabulary) {
   return tokens;
 }
 
-// The tokenizer.json of a byte-level BPE. Its vocab and merges are texts of JSON already, for an
-// object of ordered_json looks through all its keys whenever it gets another.
+}  // namespace
+
+// Its vocab and merges are texts of JSON already, for an object of ordered_json looks through all
+// its keys whenever it gets another.
 std::string bpe_tokenizer_json(const BpeVocabulary& vocabulary) {
   Json added = Json::array();
   for (const auto& [id, token] : added_tokens(vocabulary)) added.push_back(token);
@@ -127,6 +129,8 @@ std::string bpe_tokenizer_json(const BpeVocabulary& vocabulary) {
   return fmt::format("{}, \"model\": {{\"type\": \"BPE\", \"vocab\": {}, \"merges\": {}}}}}\n",
                      text, vocab_json(vocabulary), Json(merges).dump());
 }
+
+namespace {
 
 // GPT2Tokenizer's files, whose every token, added or not, stands in vocab.json.
 void add_gpt2_files(std::map<std::string, std::string>& files, Json& config,

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "data/tokenizer/bpe_vocabulary.h"
 #include "data/tokenizer/tokenizer.h"
 
 namespace folio {
@@ -21,6 +22,8 @@ std::string tokenizer_digest(const std::filesystem::path& folder);
 // `max_length` is the model's context; `digest`, unless empty, tells which model they go with.
 std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, int64_t max_length,
                                                    const std::string& digest = "");
+// The tokenizer.json of a byte-level BPE, <|endoftext|> or not.
+std::string bpe_tokenizer_json(const BpeVocabulary& vocabulary);
 // Writes them.
 void save_tokenizer_files(const std::filesystem::path& folder, const Tokenizer& tokenizer,
                           int64_t max_length);

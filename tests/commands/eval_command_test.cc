@@ -43,6 +43,9 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   EXPECT_NEAR(figures.at("val_loss"), val, 1e-6);
   EXPECT_NEAR(figures.at("val_perplexity"), std::exp(val), 1e-4);
   EXPECT_EQ(figures.at("train_tokens"), run.data.train.size() - 1);
+  EXPECT_EQ(figures.at("val_bytes"), run.data.val.size() - 1);  // ASCII
+  EXPECT_NEAR(figures.at("val_bits_per_byte"), val / std::log(2.0), 1e-6);
+  EXPECT_NEAR(figures.at("train_bits_per_byte"), train / std::log(2.0), 1e-6);
   EXPECT_EQ(figures.at("val_tokens"), run.data.val.size() - 1);
 
   folio::Run packed(options, {});
@@ -72,6 +75,34 @@ TEST(EvalCommand, EvaluatesACheckpointAndWhatItIsExportedToAlike) {
   EXPECT_THAT(eval({init_from, data_dir}), HasSubstr("name a dataset with --dataset"));
   EXPECT_THAT(eval({init_from, data_dir, "--dataset=tiny", "--stride=4"}),
               HasSubstr("windows of 16 tokens, 4 apart: 12 or more of context"));
+}
+
+// What a token costs, spread over its bytes.
+TEST(EvalCommand, SaysTheBitsPerByteOfATokenizersText) {
+  TemporaryFolder folder;
+  TrainOptions options = tiny_options(folder);
+  options.dataset = "own";
+  prepare({.name = "own",
+           .input = folder / "input.txt",
+           .data_dir = options.data_dir,
+           .tokenizer = "bpe",
+           .vocab_size = 280});
+  folio::Run run(options, {});
+  std::filesystem::create_directories(options.out_dir);
+  save(best_checkpoint(options.out_dir), run.snapshot());
+  nlohmann::json figures = nlohmann::json::parse(eval({"--out_dir=" + options.out_dir, "--json"}));
+  std::vector<int32_t> ids(size_t(run.data.val.size() - 1));
+  run.data.val.read(1, ids);
+  double bytes = double(run.data.meta.tokenizer->decode(ids).size());
+  ASSERT_GT(bytes, 1.5 * double(ids.size()));
+  EXPECT_EQ(figures.at("val_bytes"), bytes);
+  EXPECT_NEAR(figures.at("val_bits_per_byte"),
+              figures.at("val_loss").get<double>() / std::log(2.0) * double(ids.size()) / bytes,
+              1e-9);
+  EXPECT_THAT(
+      eval({"--out_dir=" + options.out_dir}),
+      HasSubstr(fmt::format("{:.4f} bits per byte, over {} tokens of {} bytes",
+                            figures.at("val_bits_per_byte").get<double>(), ids.size(), bytes)));
 }
 
 TEST(EvalCommand, SaysTheLossByPosition) {
