@@ -178,7 +178,7 @@ void print_text(const OpenedModel& opened, const std::vector<Figures>& splits, i
   for (const Figures& figures : splits) {
     say("{:5} loss {:.4f}, perplexity {:.2f}", figures.split, figures.loss.loss,
         perplexity(figures.loss));
-    if (auto bits = figures.bits_per_byte()) say(", {:.4f} bits per byte", *bits);
+    if (auto bits = figures.bits_per_byte()) say(", {:.3f} bits per byte", *bits);
     say(", over {} tokens of {} bytes\n", figures.loss.tokens, figures.bytes);
   }
 }

@@ -101,7 +101,7 @@ TEST(EvalCommand, SaysTheBitsPerByteOfATokenizersText) {
               1e-9);
   EXPECT_THAT(
       eval({"--out_dir=" + options.out_dir}),
-      HasSubstr(fmt::format("{:.4f} bits per byte, over {} tokens of {} bytes",
+      HasSubstr(fmt::format("{:.3f} bits per byte, over {} tokens of {} bytes",
                             figures.at("val_bits_per_byte").get<double>(), ids.size(), bytes)));
 }
 
