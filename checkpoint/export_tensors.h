@@ -20,8 +20,8 @@ std::vector<SafetensorsSource> gpt2_tensors(Gpt& model, int64_t rows);
 // v_proj) and SwiGLU's c_fc two (gate_proj, up_proj).
 std::vector<SafetensorsSource> llama_tensors(Gpt& model, int64_t rows);
 
-// By the name of a matrix between hidden layers, or of its bias, the rows of each of the maps that
-// lie in it: the tensors that Llama's layout has for it.
+// The rows of each map that lies in a hidden matrix or its bias, such as q's, k's and v's in
+// c_attn, by the parameter's name. Llama's layout has a tensor for each.
 using PartRows = std::map<std::string, std::vector<int64_t>>;
 PartRows part_rows(const Gpt& model);
 

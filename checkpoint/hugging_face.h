@@ -7,11 +7,10 @@
 
 namespace folio {
 
-// GPT-2, Llama or Qwen3 in Hugging Face's layout: config.json beside model.safetensors or
-// pytorch_model.bin, or beside the shards that X.index.json names. GPT-2's weights of c_attn,
-// c_proj and c_fc lie transposed there (its Conv1D) and its head is the token embedding; the other
-// two's names are llama_name's. Tensors go by any form of their names that parameter_name knows
-// (tensor_names.h).
+// GPT-2, Llama or Qwen3 in Hugging Face's layout: a folder with config.json and model.safetensors
+// or pytorch_model.bin, or the shards that X.index.json names. GPT-2's weights of c_attn, c_proj
+// and c_fc are stored transposed (as its Conv1D has them), and its head is the token embedding. How
+// tensors are named is in tensor_names.h.
 
 bool is_hugging_face(const std::filesystem::path& folder);
 

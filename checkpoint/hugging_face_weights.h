@@ -9,8 +9,8 @@
 
 namespace folio {
 
-// The weights beside a config.json, in the layout of its class. Errors name the file and the
-// tensor.
+// The weights of a folder of Hugging Face's, as its config.json says that they are laid out. Errors
+// name the file and the tensor.
 class HuggingFaceWeights {
  public:
   HuggingFaceWeights(const std::filesystem::path& file, const LayoutConfig& config);

@@ -46,9 +46,8 @@ int prepare_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   table.parse(
       "folio prepare NAME [--input=FILE|FOLDER|-] [--key=value ...]\n\n"
-      "Makes a dataset from UTF-8 text: train.bin, val.bin and meta.json in\ndata_dir/NAME, and "
-      "the "
-      "tokenizer.json of a tokenizer of its own.\n\n"
+      "Makes a dataset from UTF-8 text: train.bin, val.bin and meta.json in\n"
+      "data_dir/NAME, and the tokenizer.json of a tokenizer of its own.\n\n"
       "  folio prepare shakespeare_char\n"
       "  folio prepare shakespeare --tokenizer=gpt2\n"
       "  folio prepare NAME --input=FILE --tokenizer=gpt2\n"

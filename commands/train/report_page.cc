@@ -58,6 +58,7 @@ std::string time_of_day() {
 ReportPage::ReportPage(Run& run, const MachinePeak& peak) {
   const TrainOptions& o = run.options;
   const Device device = run.model->context().device;
+  const UnitPeak& unit = peak.of(dtype_named(o.dtype));
   const double tokens =
       double(o.gradient_accumulation_steps) * double(o.batch_size) * double(o.model.block_size);
   facts_ = {{"out_dir", o.out_dir},
@@ -67,8 +68,8 @@ ReportPage::ReportPage(Run& run, const MachinePeak& peak) {
             {"max_iters", o.max_iters},
             {"parameters", run.model->num_params(false)},
             {"flops_per_token", run.model->training_flops_per_token()},
-            {"peak_flops", peak.of(dtype_named(o.dtype)).flops},
-            {"peak_unit", peak.of(dtype_named(o.dtype)).unit},
+            {"peak_flops", unit.flops},
+            {"peak_unit", unit.unit},
             {"options", options_json(run)},
             {"machine",
              {{"name", backend(device)->machine.name()},

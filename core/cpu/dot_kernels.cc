@@ -4,15 +4,9 @@
 #include <utility>
 
 #if defined(__x86_64__)
-// GCC 12 takes the undefined operands of its own header for mistakes.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
-
 #include <cstring>
 
+#include "core/cpu/machine/x86_intrinsics.h"
 #include "core/cpu/packed_tile.h"
 #elif defined(__aarch64__)
 #include "core/cpu/arm64/dot_kernels.h"

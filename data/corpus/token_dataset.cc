@@ -15,6 +15,7 @@
 #include "data/corpus/split_corpus.h"
 #include "data/corpus/text_chunks.h"
 #include "data/corpus/train_tokenizer.h"
+#include "data/dataset/token_file.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 
@@ -54,7 +55,7 @@ Corpus folder_corpus(const CorpusInput& input, const PrepareOptions& options,
 }
 
 void check_tokenizer(const Tokenizer& tokenizer, const PrepareOptions& options) {
-  check(tokenizer.vocab_size() <= 65536,
+  check(tokenizer.vocab_size() <= most_token_ids,
         "{}: has {} tokens, but token files hold 16-bit ids, at most 65536; use a tokenizer with "
         "fewer",
         options.tokenizer, tokenizer.vocab_size());

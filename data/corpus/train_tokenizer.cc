@@ -11,9 +11,8 @@ namespace {
 
 // Without the tokens that allow_special takes out of a text.
 void count_text(std::string_view text, bool allow_special, PretokenCounts& counts) {
-  constexpr std::string_view special = "<|endoftext|>";
-  for (size_t found; allow_special && (found = text.find(special)) != text.npos;
-       text.remove_prefix(found + special.size()))
+  for (size_t found; allow_special && (found = text.find(end_of_text_token)) != text.npos;
+       text.remove_prefix(found + end_of_text_token.size()))
     counts.add_text(text.substr(0, found));
   counts.add_text(text);
 }

@@ -8,6 +8,8 @@
 
 namespace folio {
 
+inline constexpr int64_t most_token_ids = 65536;  // a token file holds ids of 16 bits
+
 // A split's token ids in nanoGPT's format: 16-bit little-endian numbers and nothing else.
 // Memory-mapped, so that the file may be larger than memory.
 class TokenFile {

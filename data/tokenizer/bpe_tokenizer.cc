@@ -134,7 +134,7 @@ class BpeTokenizer::AddedFinder {
 
 BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary, std::string_view name)
     : vocabulary_(std::move(vocabulary)), pairs_(byte_pairs(vocabulary_, name)) {
-  auto found = vocabulary_.added.find("<|endoftext|>");
+  auto found = vocabulary_.added.find(std::string(end_of_text_token));
   if (found != vocabulary_.added.end()) end_of_text_ = found->second.id;
   for (const auto& [text, token] : vocabulary_.added)
     tiers_[token.normalized].push_back({text, token.id, token.special});

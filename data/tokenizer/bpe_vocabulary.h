@@ -12,6 +12,9 @@
 
 namespace folio {
 
+// GPT-2's token between documents.
+inline constexpr std::string_view end_of_text_token = "<|endoftext|>";
+
 // A token that is found in a text by its spelling, before anything is cut or merged.
 struct AddedToken {
   int32_t id = 0;

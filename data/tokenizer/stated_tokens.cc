@@ -15,8 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::string_view end_of_text = "<|endoftext|>";
-
 // transformers' SPECIAL_TOKENS_ATTRIBUTES, in their order.
 constexpr std::string_view named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                       "pad_token", "cls_token", "mask_token"};
@@ -63,8 +61,8 @@ class Reader {
     if (!config.contains("added_tokens_decoder")) merge(config, map);
     // Its GPT2Tokenizer's default for bos_token, eos_token and unk_token. Where the vocabulary
     // lacks it transformers adds a token, for which a model has no row; folio does without.
-    if ((is_gpt2 || !tokenizer_json_) && vocab_.contains(end_of_text))
-      add_special({std::string(end_of_text), {}, {}, folder_.string()});
+    if ((is_gpt2 || !tokenizer_json_) && vocab_.contains(end_of_text_token))
+      add_special({std::string(end_of_text_token), {}, {}, folder_.string()});
     add_named(config);
     give_ids();
     return std::move(tokens_);

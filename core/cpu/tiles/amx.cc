@@ -1,17 +1,13 @@
 #include "core/cpu/tiles/amx.h"
 
 #if defined(__x86_64__) && defined(__linux__)
-// GCC 12 takes the undefined operands of its own header for mistakes.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 #include <cpuid.h>
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+
+#include "core/cpu/machine/x86_intrinsics.h"
 #endif
 
 namespace folio {
@@ -66,8 +62,9 @@ FOLIO_AMX __attribute__((always_inline)) inline void fetch_panel(const bfloat16*
 }
 
 // Tiles are loaded in the order in which products need them.
-template <bool from_memory>
-FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
+template <int row_tiles, bool from_memory>
+FOLIO_AMX void multiply_rows(const TileProduct& p) {
+  constexpr bool two = row_tiles == 2;
   const int64_t stride = p.c_stride * int64_t(sizeof(float));
   const int64_t of_a = p.a.row * int64_t(sizeof(bfloat16)),
                 of_b = p.b.row * int64_t(sizeof(bfloat16));
@@ -78,70 +75,48 @@ FOLIO_AMX void multiply_32_rows(const TileProduct& p) {
     if (p.accumulate) {
       _tile_loadd(0, c, stride);
       _tile_loadd(1, c + 16, stride);
-      _tile_loadd(2, below, stride);
-      _tile_loadd(3, below + 16, stride);
+      if constexpr (two) {
+        _tile_loadd(2, below, stride);
+        _tile_loadd(3, below + 16, stride);
+      }
     } else {
       _tile_zero(0);
       _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
+      if constexpr (two) {
+        _tile_zero(2);
+        _tile_zero(3);
+      }
     }
     for (int64_t k = 0; k < p.depth; ++k) {
       if constexpr (from_memory) fetch_panel(b + ahead);
       _tile_loadd(4, top, of_a);
       _tile_loadd(6, b, of_b);
       _tile_loadd(7, b + 32, of_b);
-      _tile_loadd(5, bottom, of_a);
+      if constexpr (two) _tile_loadd(5, bottom, of_a);
       _tile_dpbf16ps(0, 4, 6);
       _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
+      if constexpr (two) {
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
       top += p.a.depth;
       bottom += p.a.depth;
       b += p.b.depth;
     }
     _tile_stored(0, c, stride);
     _tile_stored(1, c + 16, stride);
-    _tile_stored(2, below, stride);
-    _tile_stored(3, below + 16, stride);
-  }
-}
-
-template <bool from_memory>
-FOLIO_AMX void multiply_16_rows(const TileProduct& p) {
-  const int64_t stride = p.c_stride * int64_t(sizeof(float));
-  const int64_t of_a = p.a.row * int64_t(sizeof(bfloat16)),
-                of_b = p.b.row * int64_t(sizeof(bfloat16));
-  for (int64_t block = 0; block < p.blocks; ++block) {
-    const bfloat16 *a = p.a.at, *b = p.b.at + block * p.b.next;
-    float* c = p.c + block * panel_columns;
-    if (p.accumulate) {
-      _tile_loadd(0, c, stride);
-      _tile_loadd(1, c + 16, stride);
-    } else {
-      _tile_zero(0);
-      _tile_zero(1);
+    if constexpr (two) {
+      _tile_stored(2, below, stride);
+      _tile_stored(3, below + 16, stride);
     }
-    for (int64_t k = 0; k < p.depth; ++k) {
-      if constexpr (from_memory) fetch_panel(b + ahead);
-      _tile_loadd(4, a, of_a);
-      _tile_loadd(6, b, of_b);
-      _tile_loadd(7, b + 32, of_b);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      a += p.a.depth;
-      b += p.b.depth;
-    }
-    _tile_stored(0, c, stride);
-    _tile_stored(1, c + 16, stride);
   }
 }
 
 void multiply(const TileProduct& p) {
   if (p.row_tiles == 1)
-    p.from_memory ? multiply_16_rows<true>(p) : multiply_16_rows<false>(p);
+    p.from_memory ? multiply_rows<1, true>(p) : multiply_rows<1, false>(p);
   else
-    p.from_memory ? multiply_32_rows<true>(p) : multiply_32_rows<false>(p);
+    p.from_memory ? multiply_rows<2, true>(p) : multiply_rows<2, false>(p);
 }
 
 #define FOLIO_AMX_BYTES __attribute__((target("amx-tile,amx-int8,avx512f")))

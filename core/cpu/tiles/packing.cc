@@ -6,12 +6,7 @@
 #include "core/cpu/tiles/tile_unit.h"
 
 #if defined(__x86_64__)
-// GCC 12 takes the undefined operands of its own header for mistakes.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
+#include "core/cpu/machine/x86_intrinsics.h"
 #endif
 
 namespace folio {

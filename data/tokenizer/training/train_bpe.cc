@@ -20,8 +20,8 @@ BpeVocabulary without_merges() {
   for (size_t byte = 0; byte < 256; ++byte) bytes[byte] = std::string(1, char(byte));
   std::ranges::sort(bytes, {}, [](const std::string& byte) { return spell_bytes(byte); });
   BpeVocabulary vocabulary;
-  vocabulary.tokens.push_back("<|endoftext|>");
-  vocabulary.added["<|endoftext|>"] = {.id = 0};
+  vocabulary.tokens.emplace_back(end_of_text_token);
+  vocabulary.added[std::string(end_of_text_token)] = {.id = 0};
   vocabulary.tokens.insert(vocabulary.tokens.end(), bytes.begin(), bytes.end());
   return vocabulary;
 }
