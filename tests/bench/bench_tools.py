@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name("pytorch_baseline.py")
-PACKAGES = ["torch==2.15.0", "numpy"]
+PACKAGES = ["torch==2.15.0", "numpy", "transformers==5.24.0"]
 
 
 def add_common_arguments(parser):
@@ -19,7 +19,7 @@ def add_common_arguments(parser):
     )
     parser.add_argument(
         "--python",
-        help="a Python with torch and numpy; default: this one if it has "
+        help="a Python with torch, numpy and transformers; default: this one if it has "
         "them, else one made in .venv-bench",
     )
     parser.add_argument(
@@ -44,12 +44,12 @@ def check_program(path):
 
 
 def pytorch_python(given):
-    """A Python that imports what the baseline needs."""
+    """A Python that imports what the baselines need."""
     for candidate in [given] if given else [sys.executable, ROOT / ".venv-bench/bin/python"]:
         if Path(candidate).exists() and has_packages(candidate):
             return str(candidate)
     if given:
-        sys.exit(f"{given} cannot import torch and numpy: install {' '.join(PACKAGES)} there")
+        sys.exit(f"{given} cannot import torch, numpy and transformers: install {' '.join(PACKAGES)} there")
     folder = ROOT / ".venv-bench"
     print(f"installing {' '.join(PACKAGES)} in {folder}", file=sys.stderr)
     venv.create(folder, with_pip=True)
@@ -58,9 +58,8 @@ def pytorch_python(given):
 
 
 def has_packages(python):
-    return (
-        subprocess.run([python, "-c", "import torch, numpy"], capture_output=True).returncode == 0
-    )
+    command = [python, "-c", "import torch, numpy, transformers"]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def run(command, threads):

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Decoding and prefill of GPT-2's 124M shape: folio, llama.cpp and CTranslate2 in turn.
+"""Decoding and prefill of GPT-2 124M's shape, or SmolLM2-135M's: folio, llama.cpp and CTranslate2
+in turn.
 
 llama.cpp comes from the source package of llama-cpp-python 0.3.36:
   pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36
   cmake -B build -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DLLAMA_CURL=OFF   (in vendor/llama.cpp)
   cmake --build build --target llama-bench llama-batched-bench llama-quantize
-The model is any GPT-2 of that shape, in GGUF: a folder in Hugging Face's layout through
-convert_hf_to_gguf.py with --outtype f32, bf16 and q8_0, and llama-quantize ... q4_0. Its files are
-FOLDER/gpt2-{f32,bf16,q8_0,q4_0}.gguf. Weights may be random: only their sizes matter here.
+Its models, FOLDER/SHAPE-{f32,bf16,q8_0,q4_0}.gguf, hold random weights (only their sizes matter):
+  python3 random_gguf.py FOLDER --shape=SHAPE
+  llama-quantize FOLDER/SHAPE-f32.gguf FOLDER/SHAPE-q4_0.gguf q4_0
 
-CTranslate2 joins in, in float32 and int8, where --ctranslate2 names a folder of that model in
-Hugging Face's layout and --python has ctranslate2==4.8.5, transformers and torch.
+CTranslate2 joins in, in float32 and int8, where --ctranslate2 names a folder of GPT-2 in Hugging
+Face's layout and --python has ctranslate2==4.8.5, transformers and torch.
 """
 
 import argparse
@@ -24,12 +25,16 @@ import bench_tools as tools
 
 BASELINE = Path(__file__).with_name("ctranslate2_baseline.py")
 FORMATS = {"float32": "f32", "bfloat16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+SHAPES = {  # what `folio bench sample` is told
+    "gpt2": "--init_from=gpt2",
+    "smollm2": tools.ROOT / "tests/bench/finetune_smollm2.toml",
+}
 PROMPT, CONTEXT, TOKENS, BATCH = 512, 32, 64, 10
 
 
-def folio_figures(program, threads, weights):
+def folio_figures(program, threads, shape, weights):
     """Tokens a second: prefill of PROMPT, decoding alone, and BATCH sequences together."""
-    command = [program, "bench", "sample", "--init_from=gpt2", f"--weights={weights}"]
+    command = [program, "bench", "sample", SHAPES[shape], f"--weights={weights}"]
     command += ["--uncached_tokens=0", "--iters=1", "--json"]
     decoding = ["--num_samples=1", f"--num_samples={BATCH}", f"--prompt_tokens={CONTEXT}"]
     rows = tools.run_json(command + decoding + [f"--max_new_tokens={TOKENS}"], threads)["rows"]
@@ -93,6 +98,7 @@ def main():
     tools.add_common_arguments(parser)
     parser.add_argument("--llama", type=Path, required=True, help="folder of llama-bench")
     parser.add_argument("--models", type=Path, required=True, help="folder of the GGUF files")
+    parser.add_argument("--shape", choices=SHAPES, default="gpt2")
     parser.add_argument(
         "--ctranslate2", type=Path, metavar="FOLDER", help="the model in Hugging Face's layout"
     )
@@ -107,12 +113,15 @@ def main():
     rounds = 1 if arguments.quick else arguments.rounds
     rows, figures = [], []
     for weights in arguments.weights:
-        model = arguments.models / f"gpt2-{FORMATS[weights]}.gguf"
+        model = arguments.models / f"{arguments.shape}-{FORMATS[weights]}.gguf"
         if not model.exists():
             sys.exit(f"{model} is not there; how to make it: {__file__}")
         turns = []
         for _ in range(rounds):
-            turn = {"folio": folio_figures(arguments.folio, arguments.threads, weights)}
+            turn = {}
+            turn["folio"] = folio_figures(
+                arguments.folio, arguments.threads, arguments.shape, weights
+            )
             turn["llama"] = llama_figures(arguments.llama, model, arguments.threads)
             if arguments.ctranslate2 and weights in ("float32", "int8"):
                 turn["ctranslate2"] = ctranslate2_figures(

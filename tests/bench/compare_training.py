@@ -13,8 +13,14 @@ CONFIGS = {
     "train_shakespeare_char_cpu": tools.ROOT / "configs/train_shakespeare_char_cpu.toml",
     "train_shakespeare_char": tools.ROOT / "configs/train_shakespeare_char.toml",
     "finetune_gpt2": tools.ROOT / "tests/bench/finetune_gpt2.toml",
+    "finetune_smollm2": tools.ROOT / "tests/bench/finetune_smollm2.toml",
 }
-ITERATIONS = {"train_shakespeare_char_cpu": 100, "train_shakespeare_char": 3, "finetune_gpt2": 5}
+ITERATIONS = {
+    "train_shakespeare_char_cpu": 100,
+    "train_shakespeare_char": 3,
+    "finetune_gpt2": 5,
+    "finetune_smollm2": 5,
+}
 QUICK_ITERATIONS = {"train_shakespeare_char_cpu": 10}
 WARMUP = 3
 

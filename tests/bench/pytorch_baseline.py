@@ -1,4 +1,5 @@
-"""What folio is measured against: nanoGPT's recipe in PyTorch. Prints one JSON object.
+"""What folio is measured against: nanoGPT's recipe in PyTorch. Prints one JSON object. A config with
+norm = "rms" is trained as transformers' Llama of that shape.
 
 pytorch_baseline.py train CONFIG    ms per training step
 pytorch_baseline.py run CONFIG      a whole run: evaluations and checkpoints included
@@ -49,14 +50,47 @@ DEFAULTS = {  # nanoGPT's, for keys that a config leaves out
 }
 
 
+class Llama(torch.nn.Module):
+    """transformers' Llama, called and counted as the reference model."""
+
+    def __init__(self, config):
+        super().__init__()
+        import transformers
+
+        self.model = transformers.LlamaForCausalLM(
+            transformers.LlamaConfig(
+                vocab_size=config["vocab_size"],
+                hidden_size=config["n_embd"],
+                intermediate_size=config["ffn_hidden"],
+                num_hidden_layers=config["n_layer"],
+                num_attention_heads=config["n_head"],
+                num_key_value_heads=config["n_kv_head"],
+                max_position_embeddings=config["block_size"],
+                tie_word_embeddings=config["tie_weights"],
+                rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
+                use_cache=False,
+            )
+        )
+
+    def forward(self, x, y):
+        logits = self.model(x).logits
+        return logits, torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+
+
+def model_of(config):
+    if config.get("norm") == "rms":
+        return Llama(config)
+    names = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias")
+    return reference.Gpt(reference.Config(**{n: config[n] for n in names}))
+
+
 class Trainer:
     """nanoGPT's model, optimiser and batches, as a config asks for them."""
 
     def __init__(self, config, dtype, compile_model, tokens, device="cpu"):
         self.config, self.tokens, self.device = config, tokens, device
         torch.manual_seed(config["seed"])
-        names = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "dropout", "bias")
-        self.model = reference.Gpt(reference.Config(**{n: config[n] for n in names})).to(device)
+        self.model = model_of(config).to(device)
         self.optimizer = reference.adamw(
             self.model,
             config["learning_rate"],

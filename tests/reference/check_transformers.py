@@ -15,6 +15,7 @@ Needs torch, transformers and a built folio with its tests (build/tests/dump_mod
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMPT_LENGTHS, NEW_TOKENS, TOKENS = [1, 7, 16, 33, 64], 200, 256
 PROMPTS = 10  # of each length
 TOLERANCE = 1e-4
+EXPECTED = "expected.bin"  # beside an export that is kept: its ids and folio's logits
 LLAMA = ["--position=rotary", "--norm=rms", "--activation=swiglu", "--norm_eps=1e-6"]
 LEARNED, UNTIED = "--qk_norm=rms_learned", "--tie_weights=false"
 LAYOUTS = [
@@ -385,6 +387,21 @@ def check_model(report, arguments, folder, name, settings, dtype, shard, spellin
     with torch.no_grad():
         distance = (back(ids).logits - model(ids).logits).abs().max().item()
     report.distance("its logits, largest distance", distance, 1e-6)
+    if arguments.exports:
+        kept = arguments.exports / folder.name
+        shutil.copytree(exported, kept)
+        safetensors.torch.save_file({"ids": ids, "logits": folio["logits"]}, kept / EXPECTED)
+
+
+def check_exports(report, arguments, folder):
+    if not arguments.exports:
+        print("    (not asked for: --exports=FOLDER)")
+        return
+    for exported in sorted(arguments.exports.iterdir()):
+        expected = safetensors.torch.load_file(exported / EXPECTED)
+        model = loaded(exported)
+        print(type(model).__name__)
+        compare_logits(report, model, expected["ids"], expected["logits"])
 
 
 def check_models(report, arguments, folder):
@@ -398,6 +415,7 @@ CHECKS = {
     "export": check_export,
     "layouts": check_layouts,
     "models": check_models,
+    "exports": check_exports,
 }
 
 
@@ -408,6 +426,7 @@ def main():
     parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"{', '.join(CHECKS)}; or all")
     parser.add_argument("--folio", type=Path, default=ROOT / "build/folio")
     parser.add_argument("--dump-model", type=Path, default=ROOT / "build/tests/dump_model")
+    parser.add_argument("--exports", type=Path, metavar="FOLDER", help="models, exports")
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     report = Report()
