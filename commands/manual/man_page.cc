@@ -106,6 +106,9 @@ The certificates to trust in downloads, instead of the system's.
 .BR RANK ", " WORLD_SIZE ", " MASTER_ADDR ", " MASTER_PORT
 Number the processes that train together, where MPI did not start them.
 .TP
+.B FOLIO_CPU_CAPABILITY
+avx512, avx2 or scalar: use no more of an x86 processor than that, to try what others will run.
+.TP
 .B CUDA_VISIBLE_DEVICES
 The first of these is the GPU of \-\-device=cuda.
 .SH FILES

@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 #include <cstring>
 
+#include "core/cpu/machine/capability.h"
 #include "core/cpu/machine/x86_intrinsics.h"
 #include "core/cpu/packed_tile.h"
 #elif defined(__aarch64__)
@@ -180,12 +181,12 @@ constexpr auto int4_tiles = blocks_tiles<WeightFormat::int4>(row_counts);
 
 DotKernels detect() {
   DotKernels kernels;
-  if (__builtin_cpu_supports("avx512bf16")) {
+  if (may_use_avx512_bf16()) {
     kernels.bf16 = bf16_tiles.data();
     kernels.product_16 = pairs_product<1>;
     kernels.product_32 = pairs_product<2>;
   }
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")) {
+  if (may_use_avx512_vnni()) {
     kernels.int8 = int8_tiles.data();
     kernels.int4 = int4_tiles.data();
   }

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "core/backend.h"
@@ -55,6 +57,42 @@ TEST(Machine, PeaksArePlausible) {
   EXPECT_EQ(&peak.of(DType::f32), &peak.f32);
   EXPECT_GT(peak.read_bandwidth, 1e8);
   EXPECT_LT(peak.read_bandwidth, 1e13);
+}
+
+// Prints the target and the fastest units of a process that has used no kernel yet.
+[[noreturn]] void tell_under(const char* capability) {
+  setenv("FOLIO_CPU_CAPABILITY", capability, 1);
+  try {
+    Machine& machine = backend(cpu)->machine;
+    const std::string name = machine.name();
+    const MachinePeak peak = machine.measure_peak();
+    fmt::print(stderr, "on {}: {}, {}, {}\n", name.substr(name.rfind(' ') + 1), peak.f32.unit,
+               peak.bf16.unit, peak.int8.unit);
+  } catch (const Error& error) {
+    fmt::print(stderr, "refused: {}\n", error.what());
+  }
+  _exit(3);
+}
+
+TEST(MachineDeathTest, KernelsKeepToTheCapabilityThatIsStated) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process of its own
+  const auto exits = testing::ExitedWithCode(3);
+#if defined(__x86_64__)
+  EXPECT_EXIT(tell_under("scalar"), exits,
+              "on SCALAR: multiply-adds of single numbers, multiply-adds of single numbers");
+  if (__builtin_cpu_supports("avx2")) {
+    EXPECT_EXIT(tell_under("avx2"), exits,
+                "on AVX2: AVX2 multiply-adds, AVX2 multiply-adds, AVX2 multiply-adds");
+  }
+  if (__builtin_cpu_supports("avx512bw")) {
+    EXPECT_EXIT(tell_under("avx512"), exits,
+                "on AVX3: AVX-512 multiply-adds, AVX-512 multiply-adds, AVX-512 multiply-adds");
+  }
+  EXPECT_EXIT(tell_under("AVX9"), exits,
+              "refused: FOLIO_CPU_CAPABILITY is AVX9; it may be avx512, avx2 or scalar, or unset");
+#else
+  EXPECT_EXIT(tell_under("avx2"), exits, "refused: .*this is no x86 processor");
+#endif
 }
 
 TEST(Machine, NamesTheCpuItsThreadsAndTarget) {

@@ -4,6 +4,7 @@
 // foreach_target.h comes first: it includes this file once per SIMD target.
 #include <hwy/highway.h>
 
+#include "core/cpu/machine/capability.h"
 #include "core/cpu/machine/unit_loops.h"
 
 #include "core/cpu/tiles/amx.h"
@@ -199,8 +200,7 @@ std::vector<UnitLoop> f32_loops() {
 std::vector<UnitLoop> bf16_loops() {
   std::vector<UnitLoop> loops;
 #if HWY_ARCH_X86_64
-  if (__builtin_cpu_supports("avx512bf16"))
-    loops.push_back({"AVX512-BF16 dot products", bf16_dots});
+  if (may_use_avx512_bf16()) loops.push_back({"AVX512-BF16 dot products", bf16_dots});
   if (amx_tiles()) loops.push_back({"AMX tile products", bf16_tiles});
 #elif HWY_ARCH_ARM_A64
   if (getauxval(AT_HWCAP2) & HWCAP2_BF16) loops.push_back({"BFMMLA products", bf16_products});
@@ -211,8 +211,7 @@ std::vector<UnitLoop> bf16_loops() {
 std::vector<UnitLoop> int8_loops() {
   std::vector<UnitLoop> loops;
 #if HWY_ARCH_X86_64
-  if (__builtin_cpu_supports("avx512vnni"))
-    loops.push_back({"AVX512-VNNI dot products", int8_dots});
+  if (may_use_avx512_vnni()) loops.push_back({"AVX512-VNNI dot products", int8_dots});
   if (amx_tiles()) loops.push_back({"AMX tile products", int8_tiles});
 #elif HWY_ARCH_ARM_A64
   if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) loops.push_back({"SDOT dot products", int8_dots});

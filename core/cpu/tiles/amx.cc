@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "core/cpu/machine/capability.h"
 #include "core/cpu/machine/x86_intrinsics.h"
 #endif
 
@@ -186,7 +187,8 @@ constexpr TileUnit unit{&begin, &end, &multiply, &begin_bytes, &multiply_bytes};
 }  // namespace
 
 const TileUnit* amx_tiles() {
-  static const TileUnit* const found = in_processor() && permitted() ? &unit : nullptr;
+  static const TileUnit* const found =
+      may_use_amx() && in_processor() && permitted() ? &unit : nullptr;
   return found;
 }
 

@@ -6,6 +6,7 @@
 #include "core/cpu/tiles/tile_unit.h"
 
 #if defined(__x86_64__)
+#include "core/cpu/machine/capability.h"
 #include "core/cpu/machine/x86_intrinsics.h"
 #endif
 
@@ -143,8 +144,7 @@ std::atomic<bool> in_vectors = true;
 
 const Packers& packers() {
 #if defined(__x86_64__)
-  static const bool there =
-      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw");
+  static const bool there = may_use_avx512_bf16();
   if (there && in_vectors.load(std::memory_order_relaxed)) return avx512::packers;
 #endif
   return plain;
