@@ -107,7 +107,7 @@ The certificates to trust in downloads, instead of the system's.
 Number the processes that train together, where MPI did not start them.
 .TP
 .B FOLIO_CPU_CAPABILITY
-avx512, avx2 or scalar: use no more of an x86 processor than that, to try what others will run.
+avx512, avx2_vnni, avx2 or scalar: use no more of an x86 processor than that, to try what others will run.
 .TP
 .B CUDA_VISIBLE_DEVICES
 The first of these is the GPU of \-\-device=cuda.

@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 #include <cstring>
 
+#include "core/cpu/avx2/dot_kernels.h"
 #include "core/cpu/machine/capability.h"
 #include "core/cpu/machine/x86_intrinsics.h"
 #include "core/cpu/packed_tile.h"
@@ -181,6 +182,7 @@ constexpr auto int4_tiles = blocks_tiles<WeightFormat::int4>(row_counts);
 
 DotKernels detect() {
   DotKernels kernels;
+  if (may_use_avx2()) add_avx2_dot_kernels(kernels, may_use_avx_vnni());
   if (may_use_avx512_bf16()) {
     kernels.bf16 = bf16_tiles.data();
     kernels.product_16 = pairs_product<1>;

@@ -13,14 +13,15 @@ struct ActivationBlock {
 };
 
 // The tiles of packed_gemm.cc by the processor's dot-product instructions, which Debian's Highway
-// does not have: AVX512-BF16 and AVX512-VNNI, and ARM64's (arm64/dot_kernels.h). The portable tiles
+// does not have: AVX512-BF16 and AVX512-VNNI, those of vectors of 8 lanes (avx2/dot_kernels.h), and
+// ARM64's (arm64/dot_kernels.h). The portable tiles
 // beside them (packed_pairs-inl.h, packed_blocks-inl.h) read the same layouts. Those of the
 // quantised formats give the same bits, for a block's dot product is an exact integer in both;
 // those of bf16 may differ in the last one.
 struct DotKernels {
 #if defined(__aarch64__)
   static constexpr int max_rows = 8;
-  static constexpr int lanes = 4;  // of f32, of the SIMD target whose tiles they take the place of
+  static constexpr int lanes = 4;  // of f32, in the SIMD target whose tiles of bf16 they replace
 #else
   static constexpr int max_rows = 12;
   static constexpr int lanes = 16;

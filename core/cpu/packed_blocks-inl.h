@@ -145,7 +145,7 @@ struct BlockProduct : InVectors {
   void multiply(int64_t rows, const ActivationBlock* x, const void* w, float* tile) const {
     static constexpr auto kernels = for_each_rows<Kernel, max_rows>();
     DotKernels::Blocks kernel = kernels[size_t(rows - 1)];
-    if (Tile<float>::lanes == DotKernels::lanes) {
+    if (HWY_TARGET != HWY_SCALAR) {
       const auto* tiles = format == WeightFormat::int8 ? dot_kernels().int8 : dot_kernels().int4;
       if (tiles) kernel = tiles[rows - 1];
     }

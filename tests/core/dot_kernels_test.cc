@@ -26,7 +26,7 @@ Has processor_has() {
 #if defined(__aarch64__)
   return {(getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0, (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0};
 #elif defined(__x86_64__)
-  return {bool(__builtin_cpu_supports("avx512bf16")), bool(__builtin_cpu_supports("avx512vnni"))};
+  return {bool(__builtin_cpu_supports("avx512bf16")), bool(__builtin_cpu_supports("avx2"))};
 #else
   return {};
 #endif

@@ -94,6 +94,41 @@ __attribute__((target("avx512f,avx512vnni"))) double int8_dots(int64_t steps) {
   return double(steps) * 12 * 2 * 64;
 }
 
+// The same in vectors of 8 lanes.
+__attribute__((target("avx2,avxvnni"))) double int8_dots_of_8_lanes(int64_t steps) {
+  const __m256i x = _mm256_set1_epi8(1);
+  __m256i sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = _mm256_set1_epi32(j);
+  for (int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = _mm256_dpbusd_avx_epi32(sum[j], x, x);
+  }
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = _mm256_add_epi32(sum[0], sum[j]);
+  volatile int keep = _mm256_cvtsi256_si32(sum[0]);
+  static_cast<void>(keep);
+  return double(steps) * 12 * 2 * 32;
+}
+
+// Bytes widened to 16 bits: sums of two products. Each takes part in its next product, or the
+// compiler would multiply once.
+__attribute__((target("avx2"))) double int16_pairs(int64_t steps) {
+  const __m256i x = _mm256_set1_epi16(1);
+  __m256i sum[12];
+#pragma GCC unroll 12
+  for (int j = 0; j < 12; ++j) sum[j] = _mm256_set1_epi32(j);
+  for (int64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; ++j) sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(sum[j], x));
+  }
+#pragma GCC unroll 12
+  for (int j = 1; j < 12; ++j) sum[0] = _mm256_add_epi32(sum[0], sum[j]);
+  volatile int keep = _mm256_cvtsi256_si32(sum[0]);
+  static_cast<void>(keep);
+  return double(steps) * 12 * 2 * 16;
+}
+
 #define FOLIO_TILES __attribute__((target("amx-tile,amx-bf16,amx-int8")))
 
 // Tiles 0 to 3 of sums, 4 to 7 of numbers that are not 0.
@@ -211,6 +246,8 @@ std::vector<UnitLoop> bf16_loops() {
 std::vector<UnitLoop> int8_loops() {
   std::vector<UnitLoop> loops;
 #if HWY_ARCH_X86_64
+  if (may_use_avx2()) loops.push_back({"AVX2 16-bit products", int16_pairs});
+  if (may_use_avx_vnni()) loops.push_back({"AVX-VNNI dot products", int8_dots_of_8_lanes});
   if (may_use_avx512_vnni()) loops.push_back({"AVX512-VNNI dot products", int8_dots});
   if (amx_tiles()) loops.push_back({"AMX tile products", int8_tiles});
 #elif HWY_ARCH_ARM_A64
