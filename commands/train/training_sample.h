@@ -10,6 +10,7 @@ namespace folio {
 // `folio sample --num_samples=1` draws them from its checkpoint, in UTF-8. The model stays as it
 // is, its random streams too: a packed copy of its matrices writes. Throws Error for logits that
 // are not finite, Interrupted once a stop is requested (core/process/stop.h).
-std::string training_sample(Gpt& model, const Tokenizer& tokenizer, int64_t tokens);
+std::string training_sample(Gpt& model, const Tokenizer& tokenizer, const EndTokens& ends,
+                            int64_t tokens);
 
 }  // namespace folio
