@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "data/hugging_face/text_format.h"
 #include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
