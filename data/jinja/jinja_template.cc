@@ -12,7 +12,7 @@ namespace {
 using Expression = JinjaExpression;
 
 // Steps, and sixteens of bytes that they make, of one rendering: a bound on its time.
-constexpr int64_t most_work = 1 << 23;
+constexpr int64_t most_work = 1 << 21;
 
 // What every template has besides its input, defined though folio may not follow it.
 bool is_function(std::string_view name) {
