@@ -11,8 +11,8 @@ namespace {
 
 using Expression = JinjaExpression;
 
-// Steps, and sixteens of bytes that they make, of one rendering: a bound on its time.
-constexpr int64_t most_work = 1 << 21;
+// Steps of one rendering, and 64s of bytes that they make: a bound on its time.
+constexpr int64_t most_work = 1 << 19;
 
 // What every template has besides its input, defined though folio may not follow it.
 bool is_function(std::string_view name) {
@@ -64,7 +64,7 @@ class Rendering {
     }
   }
   void count(size_t bytes) {
-    work_ += 1 + int64_t(bytes / 16);
+    work_ += 1 + int64_t(bytes / 64);
     check(work_ < most_work, "the template goes on and on; folio stops here");
   }
 
@@ -164,7 +164,7 @@ class Rendering {
   JinjaValue value(const Expression& e) {
     JinjaValue made = at_line(e.line, [&] { return evaluate(e); });
     count(made.text() ? made.text()->size() : 0);
-    if (const auto* list = made.get<JinjaValue::List>()) count((*list)->size() * 16);
+    if (const auto* list = made.get<JinjaValue::List>()) count((*list)->size() * 64);
     return made;
   }
   JinjaValue part(const Expression& e, size_t i) {

@@ -292,7 +292,10 @@ def main():
                 case["text"] = tokenizer.apply_chat_template(
                     messages, chat_template=template, add_generation_prompt=True, tokenize=False, **settings
                 )
-                case["ids"] = ids_of(tokenizer, template, messages, settings)
+                ids = ids_of(tokenizer, template, messages, settings)
+                # A template that cuts within a special token cuts its stand-in elsewhere.
+                if tokenizer.decode(ids) == case["text"]:
+                    case["ids"] = ids
                 if not any(text in m["content"] for m in messages for text in SPECIAL):
                     plain = tokenizer.apply_chat_template(
                         messages, chat_template=template, add_generation_prompt=True, return_dict=False, **settings

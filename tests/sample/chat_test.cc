@@ -58,8 +58,9 @@ TEST_F(ChatTest, IdsAreThoseOfTransformers) {
       continue;
     }
     const std::vector<int32_t> ids = chat.tokens(messages);
-    EXPECT_EQ(ids, one.at("ids").get<std::vector<int32_t>>());
     EXPECT_EQ(tokenizer_->decode(ids), one.at("text"));
+    if (!one.contains("ids")) continue;
+    EXPECT_EQ(ids, one.at("ids").get<std::vector<int32_t>>());
     ++compared;
   }
   EXPECT_GT(compared, 80u);
@@ -93,10 +94,11 @@ TEST_F(ChatTest, ATemplateThatItCannotFollowIsRefusedAtOnce) {
               HasSubstr("tokenizer_config.json: \"chat_template\": there is none"));
   EXPECT_THAT(refusal("\n{% macro a() %}{% endmacro %}"),
               HasSubstr("\"chat_template\", line 2: folio does not follow the tag {% macro %}"));
-  EXPECT_THAT(
-      refusal({{{"name", "default"},
-                {"template", "{% if messages|length > 2 %}{{ messages | tojson }}{% endif %}a"}}}),
-      HasSubstr("\"chat_template\"[\"default\"], line 1: folio does not follow the filter tojson"));
+  const json named{{"name", "default"},
+                   {"template", "{% if messages|length > 2 %}{{ 1 | tojson }}{% endif %}a"}};
+  EXPECT_THAT(refusal(json::array({named})),
+              HasSubstr("\"chat_template\"[\"default\"], line 1: folio does not follow the filter "
+                        "tojson"));
   EXPECT_THAT(refusal(""), HasSubstr("makes no text"));
 }
 
