@@ -75,6 +75,11 @@ class SpecialFinder {
   std::map<int32_t, std::string> spellings_;
 };
 
+JinjaTemplate template_of(const ChatFormat& format) {
+  ChatTemplate text = default_template(format);
+  return JinjaTemplate(text.source, std::move(text.where));
+}
+
 JinjaValue dict_of(const ChatMessage& message) {
   return JinjaValue::Dict(std::make_shared<const std::map<std::string, JinjaValue>>(
       std::map<std::string, JinjaValue>{{"role", MarkedText::written(message.role)},
@@ -105,7 +110,7 @@ Chat::Chat(ChatFormat format, std::shared_ptr<const Tokenizer> tokenizer, const 
     : format_(std::move(format)),
       tokenizer_(std::move(tokenizer)),
       settings_(settings),
-      template_(default_template(format_), format_.where) {
+      template_(template_of(format_)) {
   // What it does not follow shows now, not in the middle of a conversation.
   const ChatMessage turns[] = {{"user", "x"}, {"assistant", "y"}, {"user", "z"}};
   tokens(std::span(turns).first(1));

@@ -122,9 +122,9 @@ void check_chat(const SampleOptions& options, const OptionOrigins& given) {
     if (auto origin = given.find(name); origin != given.end() && !options.chat)
       fail("{}: {}: is for conversations; give --chat too", origin->second, name);
   if (!options.chat) return;
-  check(!options.ignore_eos,
-        "{}: ignore_eos: --chat ends an answer where its turn ends; leave it out",
-        given.at("ignore_eos"));
+  if (options.ignore_eos)
+    fail("{}: ignore_eos: --chat ends an answer where its turn ends; leave it out",
+         given.at("ignore_eos"));
   check(
       options.interactive || !options.start.empty(),
       "--chat: there is nothing to answer; give a message (--start=TEXT), or --interactive to type "

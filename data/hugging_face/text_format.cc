@@ -111,23 +111,22 @@ ChatFormat load_chat_format(const fs::path& folder) {
   return chat;
 }
 
-std::string default_template(ChatFormat& chat) {
+ChatTemplate default_template(const ChatFormat& chat) {
   check(chat.error.empty(), "{}", chat.error);
   check(!chat.templates.empty(),
         "{}: there is none, nor a chat_template.jinja: the model does not say how conversations "
         "are written; it may be a base model, that continues texts (leave --chat out)",
         chat.where);
   const Json templates = parse_json<Json>(chat.templates, chat.where);
-  if (templates.is_string()) return templates.get<std::string>();
+  if (templates.is_string()) return {templates.get<std::string>(), chat.where};
+  const std::string where = chat.where + "[\"default\"]";
   const Json by_name = templates.is_object() ? templates.value("default", Json()) : Json();
-  if (by_name.is_string()) return by_name.get<std::string>();
+  if (by_name.is_string()) return {by_name.get<std::string>(), where};
   const Json named = templates.is_array() ? templates : Json::array();
   for (const Json& one : named) {
     const bool whole = one.is_object() && one.value("name", Json()) == "default" &&
                        one.value("template", Json()).is_string();
-    if (!whole) continue;
-    chat.where += "[\"default\"]";
-    return one.at("template").get<std::string>();
+    if (whole) return {one.at("template").get<std::string>(), where};
   }
   fail(
       "{}: must be a text, or a list of {{\"name\", \"template\"}} of which one is named "

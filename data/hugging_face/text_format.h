@@ -44,9 +44,12 @@ EndTokens load_end_tokens(const std::filesystem::path& folder, int64_t vocab_siz
 // As transformers' apply_chat_template finds it: chat_template.jinja comes before the key.
 ChatFormat load_chat_format(const std::filesystem::path& folder);
 
-// The template of conversations without tools, whose `where` then names it among several. Throws
-// Error where there is none.
-std::string default_template(ChatFormat& chat);
+// The template of conversations without tools. Throws Error where there is none.
+struct ChatTemplate {
+  std::string source;
+  std::string where;  // the file and the key, and its name among several
+};
+ChatTemplate default_template(const ChatFormat& chat);
 
 // The end tokens or, where a model names none, the tokenizer's <|endoftext|>, if it has one.
 std::vector<int32_t> end_tokens(const EndTokens& ends, const Tokenizer& tokenizer);

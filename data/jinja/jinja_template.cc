@@ -269,10 +269,11 @@ class Rendering {
 }  // namespace
 
 JinjaTemplate::JinjaTemplate(std::string_view source, std::string where)
-    : where_(std::move(where)), root_(parse_jinja(source, where_)) {}
+    : where_(std::move(where)),
+      root_(std::make_shared<const JinjaStatement>(parse_jinja(source, where_))) {}
 
 MarkedText JinjaTemplate::render(const JinjaInput& input) const {
-  return Rendering(input, where_).run(root_);
+  return Rendering(input, where_).run(*root_);
 }
 
 }  // namespace folio

@@ -1,6 +1,7 @@
 #pragma once
 #include <ctime>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,7 @@ class JinjaTemplate {
 
  private:
   std::string where_;
-  JinjaStatement root_;
+  std::shared_ptr<const JinjaStatement> root_;
 };
 
 }  // namespace folio

@@ -35,7 +35,7 @@ std::string sealed(std::string_view block, std::string_view rest) {
 
 void read(const CheckpointFile& content) {
   saved_tokenizer(content);
-  TextFormat format = saved_text_format(content, 4);
+  const TextFormat format = saved_text_format(content, 4);
   if (!format.chat.templates.empty()) default_template(format.chat);
   quantized_weights(content) ? load_quantized(content, cpu) : load_model(content, cpu);
 }

@@ -136,9 +136,10 @@ TEST_F(ChatSessionTest, AConversationThatOutgrowsTheContextGoesOn) {
       EXPECT_EQ(printed.size(), 20u);
       if (past == PastBlock::slide) continue;
       outgrown |= !noted.empty();
-      if (!noted.empty())
+      if (!noted.empty()) {
         EXPECT_THAT(noted, AllOf(HasSubstr("outgrows the model's context of 160 tokens"),
                                  HasSubstr("the system message and its last")));
+      }
       EXPECT_LE(session.length(), block_size);
       // The answer is that to the system message and some of the last turns.
       const std::vector<ChatMessage>& all = session.messages();
@@ -156,8 +157,9 @@ TEST_F(ChatSessionTest, AConversationThatOutgrowsTheContextGoesOn) {
     testing::internal::CaptureStderr();
     EXPECT_TRUE(session.turn(std::string(1000, 'z'), [](const std::string&) {}));
     const std::string noted = testing::internal::GetCapturedStderr();
-    if (past == PastBlock::block)
+    if (past == PastBlock::block) {
       EXPECT_THAT(noted, HasSubstr("exceed the model's context of 160: it sees the last of them"));
+    }
   }
 }
 

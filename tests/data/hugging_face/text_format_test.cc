@@ -79,7 +79,7 @@ TEST_F(TextFormatFiles, TheTemplateIsWhereTransformersFindsIt) {
                            Json{{"default", "a"}, {"tool_use", "b"}}}) {
     write("tokenizer_config.json", {{"chat_template", json}});
     ChatFormat found = chat();
-    EXPECT_EQ(default_template(found), "a");
+    EXPECT_EQ(default_template(found).source, "a");
   }
   for (const Json& json : {Json({tool}), Json(3), Json({{{"name", "default"}}}), Json::array()}) {
     write("tokenizer_config.json", {{"chat_template", json}});
@@ -89,8 +89,8 @@ TEST_F(TextFormatFiles, TheTemplateIsWhereTransformersFindsIt) {
   }
   write_file(folder_ / "chat_template.jinja", "c\n");
   ChatFormat file = chat();
-  EXPECT_EQ(default_template(file), "c\n");
-  EXPECT_THAT(file.where, testing::EndsWith("/chat_template.jinja"));
+  EXPECT_EQ(default_template(file).source, "c\n");
+  EXPECT_THAT(default_template(file).where, testing::EndsWith("/chat_template.jinja"));
   write_file(folder_ / "tokenizer_config.json", "{");
   ChatFormat damaged = chat();
   EXPECT_THAT(message_of([&] { default_template(damaged); }),
