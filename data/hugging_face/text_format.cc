@@ -61,6 +61,19 @@ std::map<std::string, std::optional<std::string>> named_tokens(const fs::path& f
   return tokens;
 }
 
+EndTokens end_tokens_from_json(const Json& json, int64_t vocab_size, const std::string& where) {
+  EndTokens ends{.is_list = json.is_array()};
+  if (json.is_null()) return ends;
+  for (const Json& id : ends.is_list ? json : Json::array({json})) {
+    check(id.is_number_integer(), "{} must be an id or a list of ids, got {}", where, shown(json));
+    const bool fits = id >= 0 && id < vocab_size;
+    check(fits, "{} is {}, but the model's {} tokens have the ids 0 to {}; {} is none of them",
+          where, shown(json), vocab_size, vocab_size - 1, id.dump());
+    ends.ids.push_back(id.get<int64_t>());
+  }
+  return ends;
+}
+
 }  // namespace
 
 EndTokens load_end_tokens(const fs::path& folder, int64_t vocab_size) {
@@ -75,19 +88,6 @@ EndTokens load_end_tokens(const fs::path& folder, int64_t vocab_size) {
 Json to_json(const EndTokens& ends) {
   if (ends.ids.empty()) return {};
   return ends.is_list ? Json(ends.ids) : Json(ends.ids[0]);
-}
-
-EndTokens end_tokens_from_json(const Json& json, int64_t vocab_size, const std::string& where) {
-  EndTokens ends{.is_list = json.is_array()};
-  if (json.is_null()) return ends;
-  for (const Json& id : ends.is_list ? json : Json::array({json})) {
-    check(id.is_number_integer(), "{} must be an id or a list of ids, got {}", where, shown(json));
-    const bool fits = id >= 0 && id < vocab_size;
-    check(fits, "{} is {}, but the model's {} tokens have the ids 0 to {}; {} is none of them",
-          where, shown(json), vocab_size, vocab_size - 1, id.dump());
-    ends.ids.push_back(id.get<int64_t>());
-  }
-  return ends;
 }
 
 ChatFormat load_chat_format(const fs::path& folder) {
@@ -139,6 +139,31 @@ std::vector<int32_t> end_tokens(const EndTokens& ends, const Tokenizer& tokenize
   std::vector<int32_t> ids(ends.ids.begin(), ends.ids.end());
   if (const auto end = tokenizer.end_of_text(); ids.empty() && end) ids.push_back(*end);
   return ids;
+}
+
+std::string to_text(const EndTokens& ends) { return to_json(ends).dump(); }
+
+EndTokens end_tokens_from_text(const std::string& text, int64_t vocab_size,
+                               const std::string& where) {
+  return end_tokens_from_json(parse_json<Json>(text, where), vocab_size, where);
+}
+
+std::string tokens_to_text(const ChatFormat& chat) {
+  Json tokens = Json::object();
+  for (const auto& [name, text] : chat.tokens) tokens[name] = text ? Json(*text) : Json();
+  return tokens.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+ChatFormat chat_format_from_text(const std::string& templates, const std::string& tokens,
+                                 const std::string& where) {
+  ChatFormat chat{.templates = parse_json<Json>(templates, where).dump(), .where = where};
+  const Json named = parse_json<Json>(tokens, where);
+  for (const auto& [name, text] : named.items()) {
+    check(named.is_object() && (text.is_string() || text.is_null()),
+          "{}: its tokens must be an object of texts, got {}", where, shown(named));
+    chat.tokens[name] = text.is_null() ? std::nullopt : std::optional(text.get<std::string>());
+  }
+  return chat;
 }
 
 }  // namespace folio

@@ -54,10 +54,16 @@ ChatTemplate default_template(const ChatFormat& chat);
 // The end tokens or, where a model names none, the tokenizer's <|endoftext|>, if it has one.
 std::vector<int32_t> end_tokens(const EndTokens& ends, const Tokenizer& tokenizer);
 
-// As eos_token_id: a number, a list, or null without any. Reading throws Error that begins with
-// `where` as load_end_tokens does.
+// As eos_token_id: a number, a list, or null without any.
 nlohmann::ordered_json to_json(const EndTokens& ends);
-EndTokens end_tokens_from_json(const nlohmann::ordered_json& json, int64_t vocab_size,
+
+// Both as JSON, for a file that keeps them: "[2, 3]", {"bos_token": "<s>"}. Reading throws Error
+// that begins with `where` for what these did not write, as load_end_tokens for an id that is none.
+std::string to_text(const EndTokens& ends);
+EndTokens end_tokens_from_text(const std::string& text, int64_t vocab_size,
                                const std::string& where);
+std::string tokens_to_text(const ChatFormat& chat);
+ChatFormat chat_format_from_text(const std::string& templates, const std::string& tokens,
+                                 const std::string& where);
 
 }  // namespace folio

@@ -10,7 +10,7 @@
 #include "sample/chat.h"
 #include "sample/generate.h"
 #include "tests/command.h"
-#include "tests/sample/chat_model.h"
+#include "tests/sample/chat/chat_model.h"
 
 namespace folio {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "core/process/stop.h"
 #include "tests/message.h"
-#include "tests/sample/chat_model.h"
+#include "tests/sample/chat/chat_model.h"
 
 namespace folio {
 namespace {

@@ -17,7 +17,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/paths.h"
-#include "tests/sample/chat_model.h"
+#include "tests/sample/chat/chat_model.h"
 
 namespace folio {
 namespace {
