@@ -71,6 +71,7 @@ TEST_F(FineTune, TheFormatOfItsTextsStays) {
                           .chat = {.templates = "\"{{ messages[0].content }}\"", .tokens = {}}};
   const Dataset data = open_dataset(options.data_dir + "/tiny");
   save_hugging_face(model, *source, data.meta.tokenizer.get(), false, format);
+  std::filesystem::create_directories(options.out_dir);
   {
     folio::Run run(options, {});
     save(last_checkpoint(options.out_dir), run.snapshot());
