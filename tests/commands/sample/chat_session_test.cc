@@ -131,7 +131,8 @@ TEST_F(ChatSessionTest, AConversationThatOutgrowsTheContextGoesOn) {
     for (int turn = 0; turn < 12; ++turn) {
       testing::internal::CaptureStderr();
       std::string printed;
-      EXPECT_TRUE(session.turn("the abc", [&](const std::string& piece) { printed += piece; }));
+      const std::string text = turn % 3 == 2 ? std::string(37, 'z') : "the abc";
+      EXPECT_TRUE(session.turn(text, [&](const std::string& piece) { printed += piece; }));
       const std::string noted = testing::internal::GetCapturedStderr();
       EXPECT_EQ(printed.size(), 20u);
       if (past == PastBlock::slide) continue;
@@ -144,13 +145,15 @@ TEST_F(ChatSessionTest, AConversationThatOutgrowsTheContextGoesOn) {
       // The answer is that to the system message and some of the last turns.
       const std::vector<ChatMessage>& all = session.messages();
       std::vector<std::string> possible;
+      std::vector<int64_t> lengths;
       for (size_t first = 1; first + 1 < all.size(); first += 2) {
         std::vector<ChatMessage> view{all[0]};
         view.insert(view.end(), all.begin() + std::ptrdiff_t(first), all.end() - 1);
-        if (std::ssize(chat.tokens(view)) + 20 <= block_size)
-          possible.push_back(answer(*model, chat, view, options));
+        lengths.push_back(std::ssize(chat.tokens(view)) + 20);
+        if (lengths.back() <= block_size) possible.push_back(answer(*model, chat, view, options));
       }
       EXPECT_THAT(possible, testing::Contains(printed));
+      EXPECT_THAT(lengths, testing::Contains(session.length()));
     }
     EXPECT_EQ(outgrown, past == PastBlock::block);
     // A turn that no window has room for.
