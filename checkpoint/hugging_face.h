@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "data/hugging_face/text_format.h"
 #include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
@@ -28,8 +29,10 @@ std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, Device
 // they belong together, and a model is there only once the last is in place. The layout is that of
 // the one class of transformers' that computes the model, whose name is returned: GPT2LMHeadModel,
 // LlamaForCausalLM or Qwen3ForCausalLM; Error names the fields for which there is none
-// (export_config). With `trim_vocab` rows of the embedding that no token has are left out.
+// (export_config). With `trim_vocab` rows of the embedding that no token has are left out. The
+// files say of texts what `format` does; without end tokens there, <|endoftext|> ends a text.
 std::string save_hugging_face(const std::filesystem::path& folder, Gpt& model,
-                              const Tokenizer* tokenizer, bool trim_vocab = false);
+                              const Tokenizer* tokenizer, bool trim_vocab = false,
+                              const TextFormat& format = {});
 
 }  // namespace folio

@@ -19,14 +19,21 @@ using Texts = std::map<std::string, std::string>;  // by the file's name
 
 constexpr const char* weights_name = "model.safetensors";
 
+// The end tokens of a model of which `rows` are written: others are never drawn from it.
+EndTokens ends_within(EndTokens ends, int64_t rows, const Tokenizer* tokenizer) {
+  std::erase_if(ends.ids, [&](int64_t id) { return id >= rows; });
+  if (ends.ids.empty() && tokenizer && tokenizer->end_of_text())
+    return {.ids = {*tokenizer->end_of_text()}};
+  return ends;
+}
+
 Texts texts(const LayoutConfig& config, int64_t block_size, const Tokenizer* tokenizer,
-            const std::string& digest) {
-  int64_t end = tokenizer ? tokenizer->end_of_text().value_or(-1) : -1;
+            const TextFormat& format, const std::string& digest) {
   Texts files;
-  if (tokenizer) files = tokenizer_files(*tokenizer, block_size, digest);
+  if (tokenizer) files = tokenizer_files(*tokenizer, block_size, format.chat, digest);
   files["config.json"] =
-      std::visit([&](const auto& one) { return config_json(one, end, digest); }, config);
-  files["generation_config.json"] = generation_config_json(end);
+      std::visit([&](const auto& one) { return config_json(one, format.ends, digest); }, config);
+  files["generation_config.json"] = generation_config_json(format.ends);
   return files;
 }
 
@@ -95,18 +102,19 @@ class Replacement {
 }  // namespace
 
 std::string save_hugging_face(const fs::path& folder, Gpt& model, const Tokenizer* tokenizer,
-                              bool trim_vocab) {
+                              bool trim_vocab, const TextFormat& format) {
   const int64_t block_size = model.config().block_size;
   int64_t rows = model.config().vocab_size;
   if (trim_vocab && tokenizer) rows = std::min(rows, tokenizer->vocab_size());
   const LayoutConfig config = export_config(model.config(), rows);
+  const TextFormat kept{ends_within(format.ends, rows, tokenizer), format.chat};
   const bool is_gpt2 = std::holds_alternative<Gpt2Config>(config);
   std::vector<SafetensorsSource> tensors =
       is_gpt2 ? gpt2_tensors(model, rows) : llama_tensors(model, rows);
-  std::string digest = digest_of(texts(config, block_size, tokenizer, ""), tensors);
+  std::string digest = digest_of(texts(config, block_size, tokenizer, kept, ""), tensors);
 
   Replacement files(folder);
-  for (const auto& [name, text] : texts(config, block_size, tokenizer, digest))
+  for (const auto& [name, text] : texts(config, block_size, tokenizer, kept, digest))
     write_all(files.add(name), text, files.path(name));
   write_safetensors(files.add(weights_name), files.path(weights_name), std::move(tensors),
                     {{"format", "pt"}, {"folio_digest", digest}});
@@ -114,9 +122,10 @@ std::string save_hugging_face(const fs::path& folder, Gpt& model, const Tokenize
   // Another export's tokenizer would not go with this model, but a user's own may.
   std::vector<std::string> obsolete;
   if (tokenizer || !tokenizer_digest(folder).empty())
-    obsolete = {"vocab.json",        "merges.txt",
-                "tokenizer.json",    "special_tokens_map.json",
-                "added_tokens.json", "tokenizer_config.json"};
+    obsolete = {"vocab.json",         "merges.txt",
+                "tokenizer.json",     "special_tokens_map.json",
+                "added_tokens.json",  "tokenizer_config.json",
+                "chat_template.jinja"};
   files.commit(obsolete);
   return architecture(config);
 }

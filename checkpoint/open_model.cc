@@ -6,6 +6,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/nanogpt_file.h"
 #include "checkpoint/quantized_file.h"
+#include "checkpoint/saved_text_format.h"
 #include "data/download/hub_cache.h"
 #include "data/files/mapped_file.h"
 #include "data/hugging_face/tokenizer_files.h"
@@ -19,9 +20,12 @@ namespace fs = std::filesystem;
 
 OpenedModel open_quantized(CheckpointFile file, Device device) {
   bool has_tokenizer = file.has("tokenizer") || file.has("vocabulary");
-  return {.model = take_quantized(file, device),
+  std::unique_ptr<Gpt> model = take_quantized(file, device);
+  const int64_t vocab_size = model->config().vocab_size;
+  return {.model = std::move(model),
           .weights = quantized_weights(file),
           .tokenizer = has_tokenizer ? saved_tokenizer(file) : nullptr,
+          .format = saved_text_format(file, vocab_size),
           .source = file.path.string(),
           .attributes = std::move(file.attributes)};
 }
@@ -31,10 +35,13 @@ OpenedModel open_checkpoint(const fs::path& path, Device device, Purpose purpose
   if (purpose == Purpose::inference && quantized_weights(file))
     return open_quantized(std::move(file), device);
   const bool averaged = prefer_average(file);
-  return {.model = take_model(file, device),
+  std::unique_ptr<Gpt> model = take_model(file, device);
+  const int64_t vocab_size = model->config().vocab_size;
+  return {.model = std::move(model),
           .weights = {},
           .averaged = averaged,
           .tokenizer = saved_tokenizer(file),
+          .format = saved_text_format(file, vocab_size),
           .source = path.string(),
           .attributes = std::move(file.attributes)};
 }
@@ -45,8 +52,11 @@ OpenedModel open_hugging_face(const fs::path& path, Device device, Purpose purpo
                      .tokenizer = nullptr,
                      .source = path.string(),
                      .attributes = {}};
+  const fs::path folder = fs::is_directory(path) ? path : path.parent_path();
+  opened.format = {load_end_tokens(folder, opened.model->config().vocab_size),
+                   load_chat_format(folder)};
   try {
-    opened.tokenizer = load_tokenizer_files(fs::is_directory(path) ? path : path.parent_path());
+    opened.tokenizer = load_tokenizer_files(folder);
   } catch (const Error& error) {
     opened.tokenizer_error = error.what();
   }

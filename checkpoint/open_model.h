@@ -6,6 +6,7 @@
 #include "core/weight_format.h"
 #include "data/dataset/meta.h"
 #include "data/hdf5/checkpoint_file.h"
+#include "data/hugging_face/text_format.h"
 #include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
@@ -18,6 +19,7 @@ struct OpenedModel {
   bool averaged = false;                        // the average over its run's steps (ema)
   std::shared_ptr<const Tokenizer> tokenizer;   // null where the source has none, or:
   std::string tokenizer_error = {};             // why the source's cannot be read; empty: it can
+  TextFormat format = {};                       // of its texts, as far as the source says
   std::string source;                           // the file or folder that was read, for messages
   std::map<std::string, Attribute> attributes;  // what a folio checkpoint says of its run, or empty
 

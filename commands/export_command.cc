@@ -46,7 +46,7 @@ int export_command(int argc, char** argv) {
         "--trim_vocab: {} has no tokenizer whose tokens could be counted", opened.source);
   if (!opened.attributes.empty()) say("{}\n", opened.described());
   const std::string architecture =
-      save_hugging_face(to, *opened.model, opened.tokenizer.get(), trim_vocab);
+      save_hugging_face(to, *opened.model, opened.tokenizer.get(), trim_vocab, opened.format);
   say("wrote {} to {}: config.json, generation_config.json, model.safetensors{}\n", opened.source,
       to, opened.tokenizer ? " and the tokenizer" : "");
   if (!opened.tokenizer) say("{}\n", without_tokenizer(opened));

@@ -3,6 +3,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
 #include "checkpoint/quantized_file.h"
+#include "checkpoint/saved_text_format.h"
 #include "configs/model_rows.h"
 #include "core/process/output.h"
 #include "core/process/progress_line.h"
@@ -28,6 +29,7 @@ void put_origin(CheckpointFile& file, const OpenedModel& opened) {
         key == "best_val_loss")
       file.attributes.emplace(key, value);
   if (opened.tokenizer) put_tokenizer(file, *opened.tokenizer);
+  put_text_format(file, opened.format);
 }
 
 }  // namespace

@@ -15,11 +15,21 @@ std::vector<Option> option_rows(SampleOptions& o) {
                     "the prompt, or FILE:PATH to read it from a file; none given: the end-of-text "
                     "token, or a newline, or the vocabulary's first token",
                     "FILE:"),
+        {"chat", &o.chat,
+         "answer --start as a message, by the model's chat template; with --interactive turn by "
+         "turn"},
+        path_option("system", &o.system, "with chat: the system message, or FILE:PATH of it",
+                    "FILE:"),
+        {"thinking", &o.thinking,
+         "with chat: the template's enable_thinking, on or off; none given: its own choice",
+         one_of({"", "on", "off"})},
         {"interactive", &o.interactive, "continue what you type, line by line, in one long text"},
         {"num_samples", &o.num_samples, "number of samples", at_least(1)},
         {"max_new_tokens", &o.max_new_tokens, "tokens per sample; may exceed block_size",
          at_least(1)},
         {"stop", &o.stop, "stop string: ends a sample, and is cut off; may be repeated"},
+        {"ignore_eos", &o.ignore_eos,
+         "go on past the model's end tokens (<|endoftext|> and the like), to max_new_tokens"},
         {"logprobs", &o.logprobs,
          "print each token's probability and those of this many most likely tokens, instead of "
          "text; they sum to 1 over the tokenizer's tokens; alone: 0; -1: print text",

@@ -18,10 +18,14 @@ struct SampleOptions {
   std::string dataset = "";
   std::string data_dir = "";
   std::string start = "";
+  bool chat = false;
+  std::string system = "";
+  std::string thinking = "";
   bool interactive = false;
   int64_t num_samples = 10;
   int64_t max_new_tokens = 500;
   std::vector<std::string> stop = {};
+  bool ignore_eos = false;
   double temperature = 0.8;
   int64_t top_k = 200;
   double top_p = 1.0;

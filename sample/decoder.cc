@@ -75,6 +75,25 @@ void Decoder::append(int64_t row, std::span<const int32_t> tokens) {
   all.insert(all.end(), tokens.begin(), tokens.end());
 }
 
+void Decoder::replace(int64_t row, std::vector<int32_t> tokens) {
+  take_drawn();
+  check(!tokens.empty(), "decoder: a sequence needs a token or more to start from");
+  Sequence& sequence = sequences_[size_t(row)];
+  if (sequence.tokens == tokens) return;
+  const auto differ = std::ranges::mismatch(sequence.tokens, tokens).in2;
+  // Whose logits are wanted is read again.
+  const int64_t same = std::min(differ - tokens.begin(), std::ssize(tokens) - 1);
+  if (same < sequence.read) {
+    const int64_t held = cache_.lengths()[size_t(row)];
+    int64_t kept = std::clamp<int64_t>(same - sequence.start, 0, held);
+    // A ring has lost what the next token sees if more than this goes.
+    if (model_.config().attention_window > 0 && held - kept > cache_.most_new()) kept = 0;
+    cache_.set_length(row, kept);
+    sequence.read = same;
+  }
+  sequence.tokens = std::move(tokens);
+}
+
 void Decoder::remove(int64_t row) {
   take_drawn();
   int64_t last = size() - 1;
@@ -124,6 +143,7 @@ void Decoder::forward(int64_t row, int64_t count, int64_t fresh) {
                      model_.context().device, "decoder"),
            rows, row);
     }
+    tokens_run_ += count * n;
     // Not before: what was interrupted is read again. Nor later: a ring may have lost by then what
     // came before.
     left -= n;

@@ -47,6 +47,8 @@ class Decoder {
   void add(std::vector<int32_t> tokens);
   void add(const Prefix& prefix);
   void append(int64_t row, std::span<const int32_t> tokens);
+  // The row's tokens become these, one or more: what it has read of their beginning stays read.
+  void replace(int64_t row, std::vector<int32_t> tokens);
   // The last row takes this one's place.
   void remove(int64_t row);
 
@@ -69,6 +71,8 @@ class Decoder {
     return sequences_[size_t(row)].tokens;
   }
   size_t cache_bytes() const { return cache_.bytes(); }
+  // Tokens that the model has been run on, of all sequences.
+  int64_t tokens_run() const { return tokens_run_; }
 
  private:
   struct Sequence {
@@ -89,6 +93,7 @@ class Decoder {
   Options options_;
   KvCache cache_;
   std::vector<Sequence> sequences_;
+  int64_t tokens_run_ = 0;
   Array logits_;  // [batch_size, V] f32: of every row of the model
   // The step in which each of so many sequences reads one token, none past a certain position: the
   // same work again and again, so it is recorded.

@@ -116,7 +116,7 @@ class Generation {
   // The sample in `row` with the token that was drawn for it.
   void go_on(int64_t row, int32_t token) {
     Running& running = running_[size_t(row)];
-    if (token == options_.end_token) {
+    if (std::ranges::count(options_.end_tokens, token) > 0) {
       ++result_.new_tokens;
       return end(row, Ending::end_token);
     }
@@ -151,7 +151,7 @@ class Generation {
   Decoder decoder_;
   // Whether the next step depends on which token was drawn, or someone waits for it.
   const bool asks_tokens_ =
-      listener_.drawn || options_.end_token >= 0 || options_.sampler.repetition_penalty != 1;
+      listener_.drawn || !options_.end_tokens.empty() || options_.sampler.repetition_penalty != 1;
   std::optional<int64_t> limit_;  // tokens that a sample must not exceed by more than one
   std::optional<Decoder::Prefix> prefix_;
   std::vector<Running> running_;  // by row

@@ -20,7 +20,7 @@ struct GenerateOptions {
   int64_t batch_size = 64;  // samples decoded together; the others wait until one ends
   std::optional<DType> kv_cache_dtype = {};  // the model's, unless given
   bool record = true;                        // see Decoder::Options
-  int32_t end_token = -1;                    // ends a sample, and is not part of it; -1: none
+  std::vector<int32_t> end_tokens = {};      // each ends a sample, and is not part of it
   int64_t tokens = 0;  // the tokenizer's: ids from there on are never drawn; 0: the model's
 };
 

@@ -4,6 +4,7 @@
 
 #include "checkpoint/model_file.h"
 #include "checkpoint/open_model.h"
+#include "checkpoint/saved_text_format.h"
 #include "data/torch_file/torch_file.h"
 #include "train/check_fits.h"
 #include "train/nanogpt_run.h"
@@ -19,7 +20,8 @@ namespace fs = std::filesystem;
 // A model to fine-tune: nanoGPT's init_from=gpt2. Only dropout and a shorter block_size are the
 // user's.
 std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& given,
-                                const Meta& dataset, std::vector<std::string>& notes) {
+                                const Meta& dataset, std::vector<std::string>& notes,
+                                TextFormat& format) {
   OpenedModel opened = open_model(options.init_from, options.out_dir, device_named(options.device));
   notes.push_back("fine-tuning " + opened.described());
   std::string remark = check_vocabulary(opened, dataset, options.allow_other_vocab);
@@ -28,6 +30,8 @@ std::unique_ptr<Gpt> pretrained(TrainOptions& options, const OptionOrigins& give
   if (options.model.block_size < opened.model->config().block_size)
     opened.model->crop_block_size(options.model.block_size);
   opened.model->context().random = {uint64_t(options.seed)};
+  // With another vocabulary (allow_other_vocab) its ids and texts are others'.
+  if (!opened.tokenizer || *opened.tokenizer == *dataset.tokenizer) format = opened.format;
   return std::move(opened.model);
 }
 
@@ -103,7 +107,7 @@ Run::Run(Start start)
     check_fits(options.model, options, processes);
     model = std::make_unique<Gpt>(options.model, device, uint64_t(options.seed));
   } else {
-    model = pretrained(options, origins, data.meta, notes);
+    model = pretrained(options, origins, data.meta, notes, text_format);
   }
   check_fits(model->config(), options, processes);
   Context& context = model->context();
@@ -160,6 +164,7 @@ CheckpointFile Run::snapshot() const {
   if (place.taken > 0) file.attributes["random/batches/taken"] = place.taken;
   file.attributes["dataset/digest"] = data_digest_;
   put_tokenizer(file, *data.meta.tokenizer);
+  put_text_format(file, text_format);
   return file;
 }
 
@@ -169,6 +174,7 @@ void Run::restore(CheckpointFile& file) {
         "{}: the model was trained on another vocabulary than that of dataset {}",
         file.path.string(), options.dataset);
   restore_training(file);
+  text_format = saved_text_format(file, model->config().vocab_size);
   saved_iter = iter;
   if (file.has("dataset/digest") && file.attribute<std::string>("dataset/digest") != data_digest_)
     notes.push_back(

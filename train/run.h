@@ -7,6 +7,7 @@
 
 #include "configs/train_options.h"
 #include "data/hdf5/checkpoint_file.h"
+#include "data/hugging_face/text_format.h"
 #include "train/evaluate.h"
 #include "train/optimizer/average.h"
 #include "train/optimizer/optimizer.h"
@@ -40,6 +41,7 @@ struct Run {
   std::unique_ptr<Gpt> model;
   std::unique_ptr<DataParallel> ranks;  // null: this process trains alone
   std::unique_ptr<Optimizer> optimizer;
+  TextFormat text_format;          // of the model that is fine-tuned, for whoever samples later
   std::optional<Average> average;  // of the weights, with options.ema
   BatchSampler batches;
   int64_t iter = 0;  // iterations that are done

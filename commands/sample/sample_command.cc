@@ -5,6 +5,7 @@
 
 #include "checkpoint/model_tokenizer.h"
 #include "commands/give_window.h"
+#include "commands/sample/chat_session.h"
 #include "commands/sample/conversation.h"
 #include "commands/sample/sample_output.h"
 #include "configs/sample_options.h"
@@ -32,8 +33,8 @@ OpenedModel open_packed(const SampleOptions& options) {
   return opened;
 }
 
-GenerateOptions generate_options(const SampleOptions& o, const GptConfig& model,
-                                 const Tokenizer& tokenizer) {
+GenerateOptions generate_options(const SampleOptions& o, const OpenedModel& opened) {
+  const Tokenizer& tokenizer = *opened.tokenizer;
   GenerateOptions options{.max_new_tokens = o.max_new_tokens,
                           .sampler = {.repetition_penalty = o.repetition_penalty,
                                       .temperature = o.temperature,
@@ -42,12 +43,13 @@ GenerateOptions generate_options(const SampleOptions& o, const GptConfig& model,
                                       .min_p = o.min_p},
                           .seed = uint64_t(o.seed),
                           .kv_cache = o.kv_cache,
-                          .past_block = past_block_named(o.past_block, model),
+                          .past_block = past_block_named(o.past_block, opened.model->config()),
                           .keep = o.keep,
                           .batch_size = o.batch_size,
                           .kv_cache_dtype = {},
-                          .end_token = tokenizer.end_of_text().value_or(-1),
+                          .end_tokens = end_tokens(opened.format.ends, tokenizer),
                           .tokens = tokenizer.vocab_size()};
+  if (o.ignore_eos) options.end_tokens.clear();
   if (!o.kv_cache_dtype.empty()) options.kv_cache_dtype = dtype_named(o.kv_cache_dtype);
   return options;
 }
@@ -73,11 +75,10 @@ void report(const Generated& generated, const Gpt& model) {
 
 void print(const std::string& text) { write_output(text); }
 
-void print_samples(Gpt& model, const Tokenizer& tokenizer, const SampleOptions& options) {
-  Start start = start_of(options.start, tokenizer);
-  if (!start.chosen.empty())
-    note("no --start is given: each sample starts from {}\n", start.chosen);
-  GenerateOptions how = generate_options(options, model.config(), tokenizer);
+void print_samples(const OpenedModel& opened, const Start& start, const GenerateOptions& how,
+                   const SampleOptions& options) {
+  Gpt& model = *opened.model;
+  const Tokenizer& tokenizer = *opened.tokenizer;
   SampleOutput output(print, tokenizer, start.text, options);
   std::vector<std::vector<int32_t>> prompts(size_t(options.num_samples), start.tokens);
   set_stop_answer("the samples end here");
@@ -92,6 +93,44 @@ void print_samples(Gpt& model, const Tokenizer& tokenizer, const SampleOptions& 
   }
 }
 
+void continue_start(const OpenedModel& opened, const SampleOptions& options) {
+  const Start start = start_of(options.start, *opened.tokenizer);
+  if (!start.chosen.empty())
+    note("no --start is given: each sample starts from {}\n", start.chosen);
+  print_samples(opened, start, generate_options(options, opened), options);
+}
+
+Chat open_chat(const OpenedModel& opened, const SampleOptions& options) {
+  Chat::Settings settings{.now = std::time(nullptr)};
+  if (!options.thinking.empty()) settings.thinking = options.thinking == "on";
+  return Chat(opened.format.chat, opened.tokenizer, settings);
+}
+
+// Prints answers to one message.
+void answer_start(const OpenedModel& opened, const SampleOptions& options) {
+  const Chat chat = open_chat(opened, options);
+  std::vector<ChatMessage> messages;
+  if (!options.system.empty()) messages.push_back({"system", text_of(options.system)});
+  messages.push_back({"user", text_of(options.start)});
+  print_samples(opened, {"", chat.tokens(messages), ""},
+                with_turn_ends(generate_options(options, opened), chat), options);
+}
+
+// What contradicts another option is refused.
+void check_chat(const SampleOptions& options, const OptionOrigins& given) {
+  for (const char* name : {"system", "thinking"})
+    if (auto origin = given.find(name); origin != given.end() && !options.chat)
+      fail("{}: {}: is for conversations; give --chat too", origin->second, name);
+  if (!options.chat) return;
+  if (options.ignore_eos)
+    fail("{}: ignore_eos: --chat ends an answer where its turn ends; leave it out",
+         given.at("ignore_eos"));
+  check(
+      options.interactive || !options.start.empty(),
+      "--chat: there is nothing to answer; give a message (--start=TEXT), or --interactive to type "
+      "them");
+}
+
 // One text, of one sample: what says otherwise is refused.
 void check_interactive(const SampleOptions& options, const OptionOrigins& given) {
   auto refuse = [&](const char* name, const char* why) {
@@ -103,20 +142,31 @@ void check_interactive(const SampleOptions& options, const OptionOrigins& given)
   refuse("batch_size", "continues one text");
 }
 
-void converse(const OpenedModel& opened, const SampleOptions& options) {
-  Conversation conversation(*opened.model, opened.tokenizer,
-                            generate_options(options, opened.model->config(), *opened.tokenizer),
-                            options.stop);
-  if (!options.start.empty()) conversation.begin_with(text_of(options.start));
+void take_turns(Dialogue& dialogue, const char* what, std::optional<std::string> first) {
   LineEditor lines;
   if (lines.on_terminal())
-    note(
-        "Type what the model shall continue; Ctrl-C ends its answer, Ctrl-D or Ctrl-C at the "
-        "prompt the conversation.\n");
-  conversation.run(lines, print);
+    note("{}; Ctrl-C ends its answer, Ctrl-D or Ctrl-C at the prompt the conversation.\n", what);
+  dialogue.run(lines, print, std::move(first));
   if (lines.on_terminal())
-    note("{} tokens; KV cache {:.1f} MB\n", conversation.length(),
-         double(conversation.cache_bytes()) / 1e6);
+    note("{} tokens, {} run; KV cache {:.1f} MB\n", dialogue.length(), dialogue.tokens_run(),
+         double(dialogue.cache_bytes()) / 1e6);
+}
+
+void continue_lines(const OpenedModel& opened, const SampleOptions& options) {
+  Conversation conversation(*opened.model, opened.tokenizer, generate_options(options, opened),
+                            options.stop);
+  if (!options.start.empty()) conversation.begin_with(text_of(options.start));
+  take_turns(conversation, "Type what the model shall continue", {});
+}
+
+void chat_in_turns(const OpenedModel& opened, const SampleOptions& options) {
+  ChatSession session(*opened.model, opened.tokenizer, generate_options(options, opened),
+                      options.stop, open_chat(opened, options), text_of(options.system));
+  std::optional<std::string> first;
+  if (!options.start.empty()) first = text_of(options.start);
+  take_turns(session,
+             "Type what the model shall answer, /exit to end; \\ at a line's end joins the next",
+             std::move(first));
 }
 
 }  // namespace
@@ -126,14 +176,16 @@ int sample_command(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   OptionOrigins given;
   SampleOptions options = parse_sample_options(args, &given);
+  check_chat(options, given);
   if (options.interactive) check_interactive(options, given);
+  if (options.chat && !given.contains("num_samples")) options.num_samples = 1;
   set_parallel_threads(int(options.threads));
   Interruptible scope;
   OpenedModel opened = open_packed(options);
-  if (options.interactive)
-    converse(opened, options);
+  if (options.chat)
+    options.interactive ? chat_in_turns(opened, options) : answer_start(opened, options);
   else
-    print_samples(*opened.model, *opened.tokenizer, options);
+    options.interactive ? continue_lines(opened, options) : continue_start(opened, options);
   return 0;
 }
 

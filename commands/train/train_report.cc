@@ -84,8 +84,8 @@ void Report::evaluated(const Run& run, const Losses& losses) {
 
 void Report::take_sample(const Run& run) {
   try {
-    const TrainingSample sample{
-        run.iter, training_sample(*run.model, *run.data.meta.tokenizer, sample_tokens_)};
+    const TrainingSample sample{run.iter, training_sample(*run.model, *run.data.meta.tokenizer,
+                                                          run.text_format.ends, sample_tokens_)};
     files_.add(sample);
     if (shows_text_) terminal_.sample(sample);
   } catch (const Error& error) {

@@ -7,7 +7,8 @@
 
 namespace folio {
 
-std::string training_sample(Gpt& model, const Tokenizer& tokenizer, int64_t tokens) {
+std::string training_sample(Gpt& model, const Tokenizer& tokenizer, const EndTokens& ends,
+                            int64_t tokens) {
   // Arrays are shared until the copy packs its matrices, and written by neither.
   Gpt copy(model.config(), model.context().device);
   std::map<std::string, Array> values;
@@ -26,7 +27,7 @@ std::string training_sample(Gpt& model, const Tokenizer& tokenizer, int64_t toke
                 .seed = uint64_t(defaults.seed),
                 .past_block = past_block_named(defaults.past_block, model.config()),
                 .batch_size = 1,
-                .end_token = tokenizer.end_of_text().value_or(-1),
+                .end_tokens = end_tokens(ends, tokenizer),
                 .tokens = tokenizer.vocab_size()});
   TextStream text(tokenizer, {});
   std::string written;

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "data/hugging_face/text_format.h"
 #include "data/tokenizer/tokenizer.h"
 #include "nn/gpt.h"
 
@@ -10,6 +11,7 @@ namespace folio {
 // `folio sample --num_samples=1` draws them from its checkpoint, in UTF-8. The model stays as it
 // is, its random streams too: a packed copy of its matrices writes. Throws Error for logits that
 // are not finite, Interrupted once a stop is requested (core/process/stop.h).
-std::string training_sample(Gpt& model, const Tokenizer& tokenizer, int64_t tokens);
+std::string training_sample(Gpt& model, const Tokenizer& tokenizer, const EndTokens& ends,
+                            int64_t tokens);
 
 }  // namespace folio

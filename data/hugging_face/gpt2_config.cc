@@ -85,7 +85,8 @@ Gpt2Config load_gpt2_config(const std::string& path) {
   return config;
 }
 
-std::string config_json(const Gpt2Config& config, int64_t end_token, const std::string& digest) {
+std::string config_json(const Gpt2Config& config, const EndTokens& ends,
+                        const std::string& digest) {
   std::string_view activation;
   for (const auto& [name, op] : activations)
     if (op == config.activation && activation.empty()) activation = name;
@@ -96,7 +97,7 @@ std::string config_json(const Gpt2Config& config, int64_t end_token, const std::
         "export: transformers has no name for the model's activation, {}; those of a GPT-2 that "
         "can be exported: {}",
         config.activation, fmt::join(known, ", "));
-  Json end = end_token < 0 ? Json() : Json(end_token);
+  const Json end = to_json(ends);
   Json json{{"architectures", {"GPT2LMHeadModel"}},
             {"model_type", "gpt2"},
             {"activation_function", activation},
@@ -107,7 +108,7 @@ std::string config_json(const Gpt2Config& config, int64_t end_token, const std::
             {"n_ctx", config.n_positions},
             {"vocab_size", config.vocab_size},
             {"layer_norm_epsilon", 1e-5},
-            {"bos_token_id", end},
+            {"bos_token_id", end.is_array() ? Json() : end},
             {"eos_token_id", end},
             {"tie_word_embeddings", true},
             {"torch_dtype", "float32"}};
@@ -115,9 +116,11 @@ std::string config_json(const Gpt2Config& config, int64_t end_token, const std::
   return text_of(json);
 }
 
-std::string generation_config_json(int64_t end_token) {
+std::string generation_config_json(const EndTokens& ends) {
   Json json{{"_from_model_config", true}};
-  if (end_token >= 0) json["bos_token_id"] = json["eos_token_id"] = end_token;
+  const Json end = to_json(ends);
+  if (end.is_number()) json["bos_token_id"] = end;
+  if (!end.is_null()) json["eos_token_id"] = end;
   return text_of(json);
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/elementwise.h"
+#include "data/hugging_face/text_format.h"
 
 namespace folio {
 
@@ -21,10 +22,10 @@ struct Gpt2Config {
 // go by transformers' other names too: num_attention_heads is n_head.
 Gpt2Config load_gpt2_config(const std::string& path);
 
-// config.json and generation_config.json as transformers writes them. `end_token` is the id that
-// ends a text, -1: none; `digest` that of the export, unless it is empty.
-std::string config_json(const Gpt2Config& config, int64_t end_token,
+// config.json and generation_config.json as transformers writes them. `ends` become
+// eos_token_id; `digest` is that of the export, unless it is empty.
+std::string config_json(const Gpt2Config& config, const EndTokens& ends,
                         const std::string& digest = "");
-std::string generation_config_json(int64_t end_token);
+std::string generation_config_json(const EndTokens& ends);
 
 }  // namespace folio

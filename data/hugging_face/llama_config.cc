@@ -112,18 +112,6 @@ int64_t window_of(const ConfigReader& read, int64_t layers) {
   return window;
 }
 
-std::vector<int64_t> end_tokens_of(const ConfigReader& read) {
-  const Json* ends = read.find("eos_token_id");
-  if (!ends) return {};
-  std::vector<int64_t> ids;
-  for (const Json& id : ends->is_array() ? *ends : Json::array({*ends})) {
-    check(id.is_number_integer(), "{}: \"eos_token_id\" must be an id or a list of ids, got {}",
-          read.path(), shown(*ends));
-    ids.push_back(id.get<int64_t>());
-  }
-  return ids;
-}
-
 void check_heads(const ConfigReader& read, const LlamaConfig& config, bool has_width) {
   check(double(config.num_attention_heads) * double(config.head_dim) < 0x1p50,
         "{}: {} heads of {} (\"num_attention_heads\", \"head_dim\") cannot be", read.path(),
@@ -181,13 +169,6 @@ LlamaConfig defaults(bool is_qwen3) {
   return config;
 }
 
-// A number, a list of them or null.
-Json end_token_json(const LlamaConfig& config, int64_t end_token) {
-  if (end_token >= 0) return end_token;
-  if (config.end_tokens.empty()) return {};
-  return config.end_tokens.size() == 1 ? Json(config.end_tokens[0]) : Json(config.end_tokens);
-}
-
 // rope_parameters or, without a theta, rope_scaling.
 Json rope_json(const Rope& rope) {
   if (rope.factor == 1) return {{"rope_type", "default"}};
@@ -229,13 +210,13 @@ LlamaConfig load_llama_config(const std::string& path) {
   config.bias = read.truth("mlp_bias", false);
   config.sliding_window = window_of(read, config.num_hidden_layers);
   config.tied = read.truth("tie_word_embeddings", false);
-  config.end_tokens = end_tokens_of(read);
   config.digest = read.text("folio_digest");
   return config;
 }
 
-std::string config_json(const LlamaConfig& config, int64_t end_token, const std::string& digest) {
-  const Json end = end_token_json(config, end_token);
+std::string config_json(const LlamaConfig& config, const EndTokens& ends,
+                        const std::string& digest) {
+  const Json end = to_json(ends);
   Json rope = rope_json(config.rope);
   Json json{{"architectures", {config.norms_qk ? "Qwen3ForCausalLM" : "LlamaForCausalLM"}},
             {"model_type", config.norms_qk ? "qwen3" : "llama"},

@@ -1,9 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "core/backend/rotary.h"
+#include "data/hugging_face/text_format.h"
 
 namespace folio {
 
@@ -15,12 +15,11 @@ struct LlamaConfig {
   int64_t hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
   int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
   double rms_norm_eps = 0;
-  Rope rope = {};                        // rope_parameters, or rope_theta and rope_scaling
-  bool bias = false;                     // Llama's attention_bias and mlp_bias; a Qwen3 has none
-  int64_t sliding_window = 0;            // Qwen3's, in every layer; 0: none
-  bool tied = false;                     // the head is the token embedding
-  std::vector<int64_t> end_tokens = {};  // eos_token_id
-  std::string digest = {};               // of an export by folio: its files have the same one
+  Rope rope = {};              // rope_parameters, or rope_theta and rope_scaling
+  bool bias = false;           // Llama's attention_bias and mlp_bias; a Qwen3 has none
+  int64_t sliding_window = 0;  // Qwen3's, in every layer; 0: none
+  bool tied = false;           // the head is the token embedding
+  std::string digest = {};     // of an export by folio: its files have the same one
 };
 
 // Of model_type "llama" or "qwen3", as transformers 4 or 5 writes it; an absent key has its class's
@@ -30,9 +29,9 @@ struct LlamaConfig {
 // experts, another activation), and for a key that it does not know.
 LlamaConfig load_llama_config(const std::string& path);
 
-// config.json as transformers 4 and 5 read it. `end_token` is the id that ends a text, -1: none;
-// `digest` that of the export, unless it is empty.
-std::string config_json(const LlamaConfig& config, int64_t end_token,
+// config.json as transformers 4 and 5 read it. `ends` become its
+// eos_token_id; `digest` is that of the export, unless it is empty.
+std::string config_json(const LlamaConfig& config, const EndTokens& ends,
                         const std::string& digest = "");
 
 }  // namespace folio

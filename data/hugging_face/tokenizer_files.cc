@@ -147,6 +147,15 @@ void add_gpt2_files(std::map<std::string, std::string>& files, Json& config,
   }
 }
 
+// A token that the template knows nothing of is null, lest the class give it a text of its own.
+void add_chat(Json& config, const ChatFormat& chat) {
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token"})
+    config[key] = nullptr;
+  for (const auto& [key, text] : chat.tokens)
+    if (text) config[key] = *text;
+  config["chat_template"] = parse_json<Json>(chat.templates, chat.where);
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> load_tokenizer_files(const fs::path& folder) {
@@ -169,6 +178,7 @@ std::string tokenizer_digest(const fs::path& folder) {
 }
 
 std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, int64_t max_length,
+                                                   const ChatFormat& chat,
                                                    const std::string& digest) {
   std::map<std::string, std::string> files;
   Json config{{"model_max_length", max_length}, {"clean_up_tokenization_spaces", false}};
@@ -184,6 +194,7 @@ std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, i
   } else {
     fail("this kind of tokenizer has no form in Hugging Face's layout");
   }
+  if (!chat.templates.empty()) add_chat(config, chat);
   if (!digest.empty()) config["folio_digest"] = digest;
   files["tokenizer_config.json"] = text_of(config);
   return files;

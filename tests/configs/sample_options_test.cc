@@ -27,7 +27,8 @@ TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
   EXPECT_EQ(o.tokenizer, "");
   EXPECT_EQ(o.dataset, "");
   EXPECT_EQ(o.data_dir, "");
-  EXPECT_FALSE(o.interactive);
+  EXPECT_FALSE(o.interactive || o.chat || o.ignore_eos);
+  EXPECT_EQ(o.system + o.thinking, "");
   EXPECT_TRUE(o.stop.empty());
   EXPECT_EQ(o.min_p, 0.0);
   EXPECT_EQ(o.repetition_penalty, 1.0);
@@ -50,14 +51,34 @@ TEST(SampleOptions, DefaultsAreNanoGptsWithTheCacheOn) {
 }
 
 TEST(SampleOptions, EveryOptionReachesItsMember) {
-  SampleOptions o =
-      parse({"--out_dir=a",        "--start=FILE:p.txt", "--num_samples=2",
-             "--max_new_tokens=3", "--temperature=0",    "--top_k=0",
-             "--top_p=0.9",        "--seed=4",           "--kv_cache=off",
-             "--dtype=bfloat16",   "--threads=5",        "--init_from=gpt2",
-             "--interactive",      "--min_p=0.05",       "--repetition_penalty=1.3",
-             "--logprobs=2",       "--past_block=slide", "--window=9",
-             "--keep=7",           "--batch_size=3",     "--kv_cache_dtype=bfloat16"});
+  SampleOptions o = parse({"--out_dir=a",
+                           "--start=FILE:p.txt",
+                           "--num_samples=2",
+                           "--max_new_tokens=3",
+                           "--temperature=0",
+                           "--top_k=0",
+                           "--top_p=0.9",
+                           "--seed=4",
+                           "--kv_cache=off",
+                           "--dtype=bfloat16",
+                           "--threads=5",
+                           "--init_from=gpt2",
+                           "--interactive",
+                           "--min_p=0.05",
+                           "--repetition_penalty=1.3",
+                           "--logprobs=2",
+                           "--past_block=slide",
+                           "--window=9",
+                           "--keep=7",
+                           "--batch_size=3",
+                           "--kv_cache_dtype=bfloat16",
+                           "--chat",
+                           "--system=Be brief.",
+                           "--thinking=off",
+                           "--ignore_eos"});
+  EXPECT_TRUE(o.chat && o.ignore_eos);
+  EXPECT_EQ(o.system, "Be brief.");
+  EXPECT_EQ(o.thinking, "off");
   EXPECT_EQ(o.init_from, "gpt2");
   EXPECT_TRUE(o.interactive);
   EXPECT_EQ(o.min_p, 0.05);

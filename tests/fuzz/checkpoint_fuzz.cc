@@ -4,6 +4,7 @@
 
 #include "checkpoint/model_file.h"
 #include "checkpoint/quantized_file.h"
+#include "checkpoint/saved_text_format.h"
 #include "core/parallel.h"
 #include "data/files/sha256.h"
 #include "data/hdf5/seal.h"
@@ -34,6 +35,8 @@ std::string sealed(std::string_view block, std::string_view rest) {
 
 void read(const CheckpointFile& content) {
   saved_tokenizer(content);
+  const TextFormat format = saved_text_format(content, 4);
+  if (!format.chat.templates.empty()) default_template(format.chat);
   quantized_weights(content) ? load_quantized(content, cpu) : load_model(content, cpu);
 }
 
@@ -102,6 +105,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       Gpt model(tiny_model, cpu, 1);
       all.push_back(quantize(model, format));
       put_tokenizer(all.back(), CharTokenizer(U"abcd"));
+      put_text_format(all.back(), {.ends = {{3, 1}, true},
+                                   .chat = {.templates = "\"a\"", .tokens = {{"bos_token", "b"}}}});
     }
     return all;
   }();

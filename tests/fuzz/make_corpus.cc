@@ -83,6 +83,19 @@ void add_hugging_face(Corpus& corpus, const TemporaryFolder& folder) {
                  shard("x", "F16", "\0\x3c\0\x40"s) + cut + shard("y", "BF16", "\x80\x3f\0\x40"s));
 }
 
+void add_jinja(Corpus& corpus) {
+  corpus.add("jinja", "chatml", 0,
+             "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m.content | trim }}"
+             "{% endfor %}{% if add_generation_prompt %}{{ 'assistant' }}{% endif %}");
+  corpus.add(
+      "jinja", "thinking", 0,
+      "{%- set ns = namespace(last=messages|length - 1) -%}\n"
+      "{%- for m in messages[::-1] %}\n  {%- if m.content is string and loop.first %}\n"
+      "    {%- set ns.last = loop.index0 %}\n    {%- set c = m.content.split('</think>')[-1] %}\n"
+      "    {{- bos_token ~ c.strip('\\n') if '</think>' in m.content else c[1:] }}\n"
+      "  {%- elif not loop.last %}{% break %}{% endif %}\n{% endfor %}{# end #}");
+}
+
 void add_dataset(Corpus& corpus, const TemporaryFolder& folder) {
   write_file(folder / "input.txt", std::string(40, 'a') + "b\u00e9c\n");
   prepare({.name = "tiny", .input = folder / "input.txt", .data_dir = folder / "datasets"});
@@ -199,6 +212,7 @@ int main(int count, char** arguments) {
   const TemporaryFolder folder;
   add_hugging_face(corpus, folder);
   add_dataset(corpus, folder);
+  add_jinja(corpus);
   add_checkpoint(corpus, folder);
   add_torch_file(corpus);
   add_tokenizers(corpus, folder);

@@ -4,6 +4,7 @@
 
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/open_model.h"
 #include "checkpoint/quantized_file.h"
 #include "tests/device.h"
 #include "tests/train/tiny_run.h"
@@ -62,6 +63,28 @@ TEST_F(FineTune, StartsFromTheModelWithItsShape) {
   run.model->parameters([&](const std::string& name, Parameter& p) {
     EXPECT_EQ(to_vector<float>(p.array()), expected.at(name)) << name;
   });
+}
+
+// How its texts end and how it converses stays with its checkpoints, over resuming too.
+TEST_F(FineTune, TheFormatOfItsTextsStays) {
+  const TextFormat format{.ends = {{1, 2}, true},
+                          .chat = {.templates = "\"{{ messages[0].content }}\"", .tokens = {}}};
+  const Dataset data = open_dataset(options.data_dir + "/tiny");
+  save_hugging_face(model, *source, data.meta.tokenizer.get(), false, format);
+  std::filesystem::create_directories(options.out_dir);
+  {
+    folio::Run run(options, {});
+    save(last_checkpoint(options.out_dir), run.snapshot());
+  }
+  for (int resumed = 0; resumed < 2; ++resumed) {
+    const OpenedModel opened = open_model("resume", options.out_dir, test_device());
+    EXPECT_EQ(opened.format.ends, format.ends);
+    EXPECT_EQ(default_template(opened.format.chat).source, "{{ messages[0].content }}");
+    options.init_from = "resume";
+    folio::Run run(options, {});
+    EXPECT_EQ(run.text_format.ends, format.ends);
+    save(last_checkpoint(options.out_dir), run.snapshot());
+  }
 }
 
 TEST_F(FineTune, DropoutIsTheUsers) {

@@ -17,7 +17,7 @@
 #include "data/tokenizer/char_tokenizer.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/paths.h"
-#include "tests/sample/tiny_model.h"
+#include "tests/sample/chat/chat_model.h"
 
 namespace folio {
 namespace {
@@ -173,6 +173,25 @@ TEST_F(Interactive, CtrlCEndsAnAnswerAndAtThePromptTheConversation) {
   EXPECT_EQ(session.exit_status(), 128 + SIGINT);
   EXPECT_THAT(session.shown(), HasSubstr("the conversation ends"));
   EXPECT_TRUE(session.terminal_is_as_it_was());
+}
+
+// A turn after another, each of which Ctrl-C may end; /exit ends the conversation.
+TEST_F(Interactive, AConversationGoesOnAfterAnAnswerThatWasStopped) {
+  write_chat_model(folder_ / "chat", reference::chat_template("ChatML"), chat_config(4096));
+  Session session({"sample", "--chat", "--interactive", "--init_from=" + (folder_ / "chat"),
+                   "--threads=1", "--temperature=0", "--max_new_tokens=1000000000"});
+  for (int answer = 0; answer < 4; ++answer) {
+    ASSERT_TRUE(session.shows("> ")) << session.shown();
+    session.type(answer == 1 ? "the \\\nabc\n" : "hi\n");
+    ASSERT_TRUE(session.model_writes(20));
+    session.type("\x03");
+    ASSERT_TRUE(session.shows("the answer ends here")) << session.shown();
+  }
+  ASSERT_TRUE(session.shows("> "));
+  session.type("/exit\n");
+  EXPECT_EQ(session.exit_status(), 0);
+  EXPECT_TRUE(session.terminal_is_as_it_was());
+  EXPECT_THAT(session.shown(), HasSubstr(" run; KV cache"));
 }
 
 TEST_F(Interactive, AHistoryThatCannotBeKeptEndsNothing) {

@@ -149,7 +149,7 @@ TEST(ProbabilityTable, ARowIsReadable) {
 }
 
 GenerateOptions short_turns() {
-  return {.max_new_tokens = 5, .sampler = {.temperature = 1}, .end_token = 256};
+  return {.max_new_tokens = 5, .sampler = {.temperature = 1}, .end_tokens = {256}};
 }
 
 // Three turns over the cache are one text: what the model adds is what it adds to all of the text
@@ -227,7 +227,7 @@ TEST(Conversation, AStopEndsATurnAndTheTextCanGoOn) {
   auto model = a_model(257);
   auto tokenizer = std::make_shared<ByteTokenizer>();
   GenerateOptions options = short_turns();
-  options.end_token = -1;
+  options.end_tokens.clear();
   options.max_new_tokens = 3;
   Conversation uninterrupted(*model, tokenizer, options, {});
   Page expected;
@@ -281,7 +281,7 @@ TEST(Conversation, StopsWhereTheContextIsFull) {
   GenerateOptions options = short_turns();
   options.past_block = PastBlock::stop;
   options.max_new_tokens = 100;
-  options.end_token = -1;
+  options.end_tokens.clear();
   Conversation turns(*model, std::make_shared<ByteTokenizer>(), options, {});
   EXPECT_FALSE(turns.turn("a", [](const std::string&) {}));
   EXPECT_EQ(turns.length(), T + 1);

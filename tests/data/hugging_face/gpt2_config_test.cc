@@ -149,7 +149,7 @@ TEST_F(Gpt2ConfigFile, ActivationsGoByTransformersNames) {
   EXPECT_THAT(message_of([] {
                 Gpt2Config config;
                 config.activation = unary<Exp>();
-                config_json(config, -1);
+                config_json(config, {});
               }),
               AllOf(HasSubstr("export: transformers has no name for the model's activation, exp"),
                     HasSubstr("can be exported: gelu_tanh, gelu_erf, relu, ")));
@@ -200,7 +200,7 @@ TEST_F(Gpt2ConfigFile, WhatIsWrittenReadsBack) {
                       .activation = activation,
                       .tied = true,
                       .digest = {}};
-    std::string text = config_json(config, 64);
+    std::string text = config_json(config, {.ids = {64}});
     Gpt2Config read = load(Json::parse(text));
     EXPECT_EQ(read.vocab_size, 65);
     EXPECT_EQ(read.n_positions, 32);
@@ -211,9 +211,9 @@ TEST_F(Gpt2ConfigFile, WhatIsWrittenReadsBack) {
     EXPECT_EQ(Json::parse(text).at("eos_token_id"), 64);
     EXPECT_EQ(Json::parse(text).at("architectures").at(0), "GPT2LMHeadModel");
   }
-  EXPECT_TRUE(Json::parse(config_json({}, -1)).at("eos_token_id").is_null());
-  EXPECT_EQ(Json::parse(generation_config_json(7)).at("eos_token_id"), 7);
-  EXPECT_FALSE(Json::parse(generation_config_json(-1)).contains("eos_token_id"));
+  EXPECT_TRUE(Json::parse(config_json(Gpt2Config{}, {})).at("eos_token_id").is_null());
+  EXPECT_EQ(Json::parse(generation_config_json({.ids = {7}})).at("eos_token_id"), 7);
+  EXPECT_FALSE(Json::parse(generation_config_json({})).contains("eos_token_id"));
 }
 
 }  // namespace
