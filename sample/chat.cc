@@ -15,8 +15,7 @@ struct SpecialToken {
 // Finds special tokens, which a tokenizer tells by what it makes of their spelling.
 class SpecialFinder {
  public:
-  explicit SpecialFinder(const Tokenizer& tokenizer)
-      : tokenizer_(tokenizer), start_(tokenizer.encode("", SpecialTokens::allowed)) {}
+  explicit SpecialFinder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
   // Those in what the template wrote, in order.
   std::vector<SpecialToken> find(const MarkedText& text) {
@@ -28,17 +27,11 @@ class SpecialFinder {
     }
     return found;
   }
-  // Without what the tokenizer puts before every text.
-  std::vector<int32_t> encode(std::string_view text, SpecialTokens special) const {
-    std::vector<int32_t> ids = tokenizer_.encode(text, special);
-    ids.erase(ids.begin(), ids.begin() + std::min(std::ssize(ids), std::ssize(start_)));
-    return ids;
-  }
 
  private:
   void find_in(const std::string& written, size_t offset, std::vector<SpecialToken>& found) {
     size_t from = 0;
-    for (int32_t id : encode(written, SpecialTokens::allowed)) {
+    for (int32_t id : tokenizer_.encode(written, SpecialTokens::allowed)) {
       const std::string& spelling = spelling_of(id);
       if (spelling.empty()) continue;
       const size_t at = written.find(spelling, from);
@@ -54,15 +47,15 @@ class SpecialFinder {
     if (!is_new) return known->second;
     const std::string text = tokenizer_.decode({&id, 1});
     const std::vector<int32_t> itself{id};
-    if (encode(text, SpecialTokens::allowed) != itself ||
-        encode(text, SpecialTokens::as_text) == itself)
+    if (tokenizer_.encode(text, SpecialTokens::allowed) != itself ||
+        tokenizer_.encode(text, SpecialTokens::as_text) == itself)
       return known->second;
     for (const char* beside : {"a", " "}) {
-      std::vector<int32_t> apart = encode(beside, SpecialTokens::as_text);
+      std::vector<int32_t> apart = tokenizer_.encode(beside, SpecialTokens::as_text);
       const std::vector<int32_t> before = apart;
       apart.push_back(id);
       apart.insert(apart.end(), before.begin(), before.end());
-      check(encode(beside + text + beside, SpecialTokens::allowed) == apart,
+      check(tokenizer_.encode(beside + text + beside, SpecialTokens::allowed) == apart,
             "chat: the token \"{}\" depends on the text beside it, which folio does not follow in "
             "a conversation",
             text);
@@ -71,7 +64,6 @@ class SpecialFinder {
   }
 
   const Tokenizer& tokenizer_;
-  const std::vector<int32_t> start_;
   std::map<int32_t, std::string> spellings_;
 };
 
@@ -94,7 +86,7 @@ std::vector<int32_t> encode_marked(const Tokenizer& tokenizer, const MarkedText&
   size_t from = 0;
   auto add_text = [&](size_t end) {
     const std::string_view piece = std::string_view(text.text()).substr(from, end - from);
-    const std::vector<int32_t> more = finder.encode(piece, SpecialTokens::as_text);
+    const std::vector<int32_t> more = tokenizer.encode(piece, SpecialTokens::as_text);
     ids.insert(ids.end(), more.begin(), more.end());
   };
   for (const SpecialToken& token : finder.find(text)) {
