@@ -1,4 +1,4 @@
-#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <pcre2.h>
 
 #include "data/text/utf8.h"
-#include "data/tokenizer/unicode_classes.h"
+#include "data/tokenizer/pretokenizers/unicode_classes.h"
 
 namespace folio {
 namespace {
