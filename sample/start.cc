@@ -39,7 +39,8 @@ Start start_of(const std::string& start, const Tokenizer& tokenizer) {
   if (text.empty()) return default_start(tokenizer);
   std::vector<int32_t> tokens = tokenizer.start_tokens(),
                        ids = tokenizer.encode(text, SpecialTokens::allowed);
-  bool has_them = ids.size() >= tokens.size() && std::equal(tokens.begin(), tokens.end(), ids.begin());
+  bool has_them =
+      ids.size() >= tokens.size() && std::equal(tokens.begin(), tokens.end(), ids.begin());
   if (has_them) tokens.clear();  // the text says so itself
   tokens.insert(tokens.end(), ids.begin(), ids.end());
   return {text, tokens, ""};

@@ -137,11 +137,12 @@ class LostBytes {
     std::ranges::sort(often);
     std::vector<std::string> shown;
     for (auto [count, byte] : std::span(often).first(std::min<size_t>(often.size(), 5)))
-      shown.push_back(fmt::format("0x{:02x} {} time{}", byte, with_commas(-count),
-                                  count == -1 ? "" : "s"));
-    return fmt::format("{} byte{} vanished, for which the tokenizer has no token: {}{}; the first in {}",
-                       with_commas(total_), total_ == 1 ? "" : "s", fmt::join(shown, ", "),
-                       often.size() > shown.size() ? ", and others" : "", first_);
+      shown.push_back(
+          fmt::format("0x{:02x} {} time{}", byte, with_commas(-count), count == -1 ? "" : "s"));
+    return fmt::format(
+        "{} byte{} vanished, for which the tokenizer has no token: {}{}; the first in {}",
+        with_commas(total_), total_ == 1 ? "" : "s", fmt::join(shown, ", "),
+        often.size() > shown.size() ? ", and others" : "", first_);
   }
 
  private:

@@ -104,13 +104,10 @@ std::shared_ptr<const Tokenizer> character_tokenizer(const std::string& text,
 std::map<int32_t, Json> added_tokens(const BpeVocabulary& vocabulary) {
   std::map<int32_t, Json> tokens;
   for (const auto& [text, token] : vocabulary.added)
-    tokens[token.id] = {{"id", token.id},
-                        {"content", text},
-                        {"single_word", token.single_word},
-                        {"lstrip", token.lstrip},
-                        {"rstrip", token.rstrip},
-                        {"normalized", token.normalized},
-                        {"special", token.special}};
+    tokens[token.id] = {
+        {"id", token.id},          {"content", text},        {"single_word", token.single_word},
+        {"lstrip", token.lstrip},  {"rstrip", token.rstrip}, {"normalized", token.normalized},
+        {"special", token.special}};
   return tokens;
 }
 

@@ -15,7 +15,8 @@ namespace {
 struct Range {
   char32_t first, last;
 };
-// What later versions of Unicode, up to 17, gave a combining class, a decomposition, or a part in one.
+// What later versions of Unicode, up to 17, gave a combining class, a decomposition, or a part in
+// one.
 constexpr Range newer[] = {
     {0x5c8, 0x5c9},     {0x7fd, 0x7fd},     {0x897, 0x89f},     {0x8ca, 0x8d3},
     {0x9fe, 0x9fe},     {0xc3c, 0xc3c},     {0xd3b, 0xd3c},     {0xeba, 0xeba},
@@ -93,8 +94,7 @@ void append_composed(std::string& out, std::string_view text) {
     std::ranges::stable_sort(begin, end, {}, combining);
     begin = end == points.end() ? end : end + 1;
   }
-  auto count =
-      utf8proc_normalize_utf32(points.data(), utf8proc_ssize_t(points.size()), composed);
+  auto count = utf8proc_normalize_utf32(points.data(), utf8proc_ssize_t(points.size()), composed);
   check(count >= 0, "utf8proc cannot compose a text");
   for (utf8proc_ssize_t i = 0; i < count; ++i) append_utf8(out, char32_t(points[size_t(i)]));
 }

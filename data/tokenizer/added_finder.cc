@@ -60,7 +60,8 @@ std::optional<AddedFinder::Found> AddedFinder::accept(std::string_view text, con
     if (word_before || word_after) return {};
   }
   if (kind.lstrip)
-    while (begin > taken && is_space(text, char_start(text, begin))) begin = char_start(text, begin);
+    while (begin > taken && is_space(text, char_start(text, begin)))
+      begin = char_start(text, begin);
   if (kind.rstrip)
     while (end < text.size() && is_space(text, end)) end += char_at(text, end).bytes;
   return Found{begin, end, kind.id};

@@ -21,8 +21,7 @@ constexpr std::pair<const char*, bool AddedToken::*> flags[] = {
 constexpr size_t gpt2_flags = 2;  // which are always said
 
 // What to_json's "added" says of a token; without a word it is special.
-AddedToken added_kind(const Json& json, const std::string& token,
-                      std::string_view name) {
+AddedToken added_kind(const Json& json, const std::string& token, std::string_view name) {
   auto added = json.find("added");
   if (added == json.end() || !added->is_object() || !added->contains(token)) return {};
   const Json& kind = added->at(token);

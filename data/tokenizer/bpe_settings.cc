@@ -129,8 +129,8 @@ void read_model(const Json& model, const std::string& path, BpeSettings& setting
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json value = value_of(model, key);
     if (!value.is_null() && value != "" && value != 0.0)
-      fail("{}: \"model\": \"{}\": {} is not supported; a byte-level tokenizer has none", path,
-           key, shown(value));
+      fail("{}: \"model\": \"{}\": {} is not supported; a byte-level tokenizer has none", path, key,
+           shown(value));
   }
   check(!truth(model, "byte_fallback", path) || has_every_byte(value_of(model, "vocab")),
         "{}: \"model\": \"byte_fallback\": true is not supported, as the vocabulary lacks bytes",

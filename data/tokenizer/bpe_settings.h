@@ -16,7 +16,7 @@ struct BpeSettings {
   bool ignore_merges = false;  // a pretoken that is a token is that token, before any merge
   // What a byte becomes that the vocabulary lacks; it vanishes without one.
   std::string unk_token = {};
-  bool fuse_unk = false;        // one for several in a row
+  bool fuse_unk = false;             // one for several in a row
   std::vector<int32_t> starts = {};  // ids that a text begins with, where one asks for them
 
   bool operator==(const BpeSettings&) const = default;

@@ -78,7 +78,7 @@ BytePairs BpeTokenizer::byte_pairs(const IdOf& ids, std::string_view name) {
          SpelledExcerpt{vocabulary_.tokens[size_t(twice->second)]});
   // Where nothing gives it the model's share in an added token says nothing.
   for (auto& [text, token] : vocabulary_.added)
-    token.in_model &= settings_.ignore_merges || merged[size_t(token.id)];
+    token.in_model &= settings_.ignore_merges || text.size() == 1 || merged[size_t(token.id)];
   return BytePairs(bytes_, rules);
 }
 

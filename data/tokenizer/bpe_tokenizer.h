@@ -57,7 +57,8 @@ class BpeTokenizer : public Tokenizer {
 
   BpeVocabulary vocabulary_;
   BpeSettings settings_;
-  std::array<int32_t, 256> bytes_;  // their ids; the unknown token's, or -1, for those that lack one
+  std::array<int32_t, 256>
+      bytes_;  // their ids; the unknown token's, or -1, for those that lack one
   std::array<bool, 256> missing_{};
   bool any_missing_ = false;
   BytePairs pairs_;

@@ -18,10 +18,11 @@ inline constexpr std::string_view end_of_text_token = "<|endoftext|>";
 // A token that is found in a text by its spelling, before anything is cut or merged.
 struct AddedToken {
   int32_t id = 0;
-  bool special = true;      // found only where special tokens are allowed; others are always
-  bool normalized = false;  // looked for in what the others leave of a text, once that is normalized
-  bool lstrip = false;      // takes the white space before it along
-  bool rstrip = false;      // and that after it
+  bool special = true;  // found only where special tokens are allowed; others are always
+  bool normalized =
+      false;            // looked for in what the others leave of a text, once that is normalized
+  bool lstrip = false;  // takes the white space before it along
+  bool rstrip = false;  // and that after it
   bool single_word = false;  // found only where no letter, digit or the like is beside it
   bool in_model = false;     // merges, or ignore_merges, give it too
 
@@ -32,7 +33,7 @@ struct AddedToken {
 struct BpeVocabulary {
   std::vector<std::string> tokens;                  // by id: the bytes
   std::vector<std::pair<int32_t, int32_t>> merges;  // by rank: the ids of the two parts
-  std::map<std::string, AddedToken> added;  // e.g. <|endoftext|>; in `tokens` too
+  std::map<std::string, AddedToken> added;          // e.g. <|endoftext|>; in `tokens` too
 
   // By its id: a plain token may stand for the same bytes, two spaces for instance.
   bool is_added(size_t id) const { return find_added(id) != nullptr; }

@@ -40,7 +40,7 @@ constexpr std::string_view known_keys[] = {
     "init_inputs", "vocab_size", "sp_model_kwargs", "use_default_system_prompt"};
 
 constexpr std::string_view known_classes[] = {
-    "GPT2Tokenizer",       "GPT2TokenizerFast",   "Qwen2Tokenizer",   "Qwen2TokenizerFast",
+    "GPT2Tokenizer",       "GPT2TokenizerFast",       "Qwen2Tokenizer",   "Qwen2TokenizerFast",
     "PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"};
 
 constexpr const char* other_ids = "; transformers would make other ids of a text than folio";

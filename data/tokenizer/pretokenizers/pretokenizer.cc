@@ -71,7 +71,8 @@ size_t Pretokenizer::digits_end(std::string_view text, size_t at, int most) {
   return at;
 }
 
-// The matches one after the other, as the iterator of Rust's onig finds them, and what lies between.
+// The matches one after the other, as the iterator of Rust's onig finds them, and what lies
+// between.
 std::vector<Pretokenizer::Part> Pretokenizer::parts(const Step& step, std::string_view text) {
   const SplitStep& split = step.split;
   auto find = [&](size_t from) -> std::optional<Regex::Match> {
@@ -113,7 +114,8 @@ std::vector<Pretokenizer::Part> Pretokenizer::parts(const Step& step, std::strin
       std::erase_if(found, [](const Part& part) { return part.matches; });
       return found;
     case SplitBehavior::contiguous:
-      for (const Part& part : found) merged(part, std::exchange(before, part.matches) == part.matches);
+      for (const Part& part : found)
+        merged(part, std::exchange(before, part.matches) == part.matches);
       return parts;
     case SplitBehavior::merged_with_previous:
       for (const Part& part : found)

@@ -31,8 +31,8 @@ class Pretokenizer {
   enum class Kind { gpt2, cl100k, digits, match, prefix };
   struct Step {
     Kind kind;
-    int digits = 0;           // of cl100k: as many in a row; of digits: 1 or all
-    SplitStep split = {};     // of match, a regex or a text
+    int digits = 0;                 // of cl100k: as many in a row; of digits: 1 or all
+    SplitStep split = {};           // of match, a regex or a text
     std::vector<Regex> regex = {};  // one, if it is a regex
   };
   struct Part {

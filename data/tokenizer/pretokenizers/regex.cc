@@ -79,8 +79,8 @@ std::optional<Regex::Match> Regex::find(std::string_view text, size_t from) cons
     onig_set_retry_limit_in_match_of_match_param(search.limits.get(), steps);
     onig_set_retry_limit_in_search_of_match_param(search.limits.get(), steps);
     onig_region_clear(search.region.get());
-    at = onig_search_with_param(compiled_->code, begin, end, begin + from, end,
-                                search.region.get(), ONIG_OPTION_NONE, search.limits.get());
+    at = onig_search_with_param(compiled_->code, begin, end, begin + from, end, search.region.get(),
+                                ONIG_OPTION_NONE, search.limits.get());
     if (at != ONIGERR_RETRY_LIMIT_IN_MATCH_OVER && at != ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER) break;
   }
   if (at == ONIG_MISMATCH) return {};

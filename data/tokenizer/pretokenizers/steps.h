@@ -9,7 +9,8 @@ namespace folio {
 
 // The steps by which a tokenizer.json of Hugging Face's cuts a text, under its names.
 
-// What becomes of a text's parts that a pattern matches, and, the other way round, of those between.
+// What becomes of a text's parts that a pattern matches, and, the other way round, of those
+// between.
 enum class SplitBehavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
 struct SplitStep {
@@ -41,8 +42,8 @@ using PretokenizerSteps = std::vector<PretokenizerStep>;  // the last is a ByteL
 // Qwen's own, of which its tokenizers without a tokenizer.json say nothing.
 PretokenizerSteps qwen_steps();
 
-// tokenizer.json's "pre_tokenizer". Throws Error, which begins with `where`, for a step or a setting
-// that folio does not have, and for steps after ByteLevel or without it.
+// tokenizer.json's "pre_tokenizer". Throws Error, which begins with `where`, for a step or a
+// setting that folio does not have, and for steps after ByteLevel or without it.
 PretokenizerSteps read_steps(const nlohmann::json& json, const std::string& where);
 nlohmann::ordered_json steps_json(const PretokenizerSteps& steps);
 
