@@ -1,7 +1,8 @@
 """Checks folio's byte-level tokenizers against Hugging Face's `tokenizers`: ids of random strings, as
 they are opened and as an export opens again, and time on one thread. By hand (README.md).
 
-    python check_tokenizers.py BUILD INPUT [--strings=1000000] [--others=100000] [--speed]
+    python check_tokenizers.py BUILD INPUT [--strings=1000000] [--others=100000]
+                               [--export=5000] [--speed]
 
 BUILD is folio's build with `folio` and `encode_texts`, INPUT tiny Shakespeare.
 """
@@ -129,6 +130,21 @@ def compare(name, program, folder, strings, work):
     return wrong
 
 
+def compare_export(name, program, folder, strings, work):
+    """What transformers makes of the files that folio exports."""
+    from transformers import AutoTokenizer
+
+    export = work / f"export_{folder.name}"
+    export.mkdir()
+    strings = list(strings)
+    (work / "texts").write_bytes(b"")
+    subprocess.run([program, folder, work / "texts", work / "ids", export], check=True)
+    ours, theirs = AutoTokenizer.from_pretrained(export), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    wrong = sum(ours(one).input_ids != theirs.encode(one).ids for one in strings)
+    print(f"{name}: {len(strings)} strings through transformers and folio's export, {wrong} differ", flush=True)
+    return wrong
+
+
 def speed(build, folder, path):
     """MB/s of both on one thread, in turn."""
     text = path.read_text(encoding="utf-8", newline="")
@@ -162,6 +178,7 @@ def main():
     parser.add_argument("--strings", type=int, default=1000000)
     parser.add_argument("--others", type=int, default=100000)
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--export", type=int, default=5000)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     wrong = 0
@@ -181,6 +198,9 @@ def main():
             strings = random_strings(number, count, texts[kind], added)
             if count:
                 wrong += compare(f"{name} on {kind}", options.build / "tests/encode_texts", folder, strings, work)
+            if options.export:
+                strings = random_strings(50 + number, options.export, texts[kind], added)
+                wrong += compare_export(f"{name} on {kind}", options.build / "tests/encode_texts", folder, strings, work)
             if options.speed and name in SETTINGS:
                 ours, theirs = speed(options.build, folder, work / f"{kind}.txt")
                 print(f"{name} on {kind}: {ours:.1f} MB/s, tokenizers {theirs:.1f} MB/s: {ours / theirs:.1f} times", flush=True)

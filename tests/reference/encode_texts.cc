@@ -1,7 +1,8 @@
-// encode_texts TOKENIZER TEXTS OUT: folio's ids of many texts, for check_tokenizers.py to compare.
-// TOKENIZER is what load_tokenizer_files opens. TEXTS holds for each its number of bytes (32 bits)
-// and the bytes; OUT gets for each, with special tokens allowed and then as text, the number of ids
-// and the ids (32 bits), in the first with the tokenizer's start tokens.
+// encode_texts TOKENIZER TEXTS OUT [EXPORT]: folio's ids of many texts, for check_tokenizers.py to
+// compare. TOKENIZER is what load_tokenizer_files opens. TEXTS holds for each its number of bytes
+// (32 bits) and the bytes; OUT gets for each, with special tokens allowed and then as text, the
+// number of ids and the ids (32 bits), in the first with the tokenizer's start tokens. The folder
+// EXPORT gets the tokenizer's files as `folio export` writes them.
 #include <cstring>
 
 #include "data/files/files.h"
@@ -39,12 +40,14 @@ void encode_all(const std::string& folder, const std::string& from, const std::s
 }  // namespace folio
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    fmt::print(stderr, "usage: encode_texts TOKENIZER TEXTS OUT\n");
+  if (argc < 4 || argc > 5) {
+    fmt::print(stderr, "usage: encode_texts TOKENIZER TEXTS OUT [EXPORT]\n");
     return 2;
   }
   try {
     folio::encode_all(argv[1], argv[2], argv[3]);
+    if (argc == 5)
+      folio::save_tokenizer_files(argv[4], *folio::load_tokenizer_files(argv[1]), 1024);
   } catch (const std::exception& error) {
     fmt::print(stderr, "encode_texts: {}\n", error.what());
     return 1;
