@@ -46,39 +46,33 @@ class Pretokenizer {
   // The steps from `step` on, of text[at, ...).
   template <class F>
   void apply(size_t step, std::string_view text, size_t at, F& f) const {
-    if (at == text.size()) return;
-    if (step == steps_.size()) return f(text, at, text.size() - at);
-    const Step& here = steps_[step];
-    const bool last = step + 1 == steps_.size();
-    auto part = [&](size_t end) {
+    const Step* here = step < steps_.size() ? &steps_[step] : nullptr;
+    if (here && here->kind == Kind::match) {
+      std::string_view all = text.substr(at);
+      for (const Part& part : parts(*here, all))
+        apply(step + 1, all.substr(0, part.end), part.begin, f);
+      return;
+    }
+    if (here && here->kind == Kind::prefix && at < text.size() && text[at] != ' ') {
+      std::string spaced = " ";
+      spaced += text.substr(at);
+      return apply(step + 1, spaced, 0, f);
+    }
+    const bool last = step + 1 >= steps_.size();
+    for (size_t end; at < text.size(); at = end) {
+      end = here ? end_of(*here, text, at) : text.size();
       if (last)
         f(text, at, end - at);
       else
         apply(step + 1, text.substr(0, end), at, f);
-      at = end;
-    };
-    switch (here.kind) {
-      case Kind::gpt2:
-        while (at < text.size()) part(pretoken_end(text, at));
-        return;
-      case Kind::cl100k:
-        while (at < text.size()) part(cl100k_end(text, at, here.digits));
-        return;
-      case Kind::digits:
-        while (at < text.size()) part(digits_end(text, at, here.digits));
-        return;
-      case Kind::match: {
-        std::string_view all = text.substr(at);
-        for (const Part& one : parts(here, all))
-          apply(step + 1, all.substr(0, one.end), one.begin, f);
-        return;
-      }
-      case Kind::prefix:
-        if (text[at] == ' ') return apply(step + 1, text, at, f);
-        std::string spaced = " ";
-        spaced += text.substr(at);
-        return apply(step + 1, spaced, 0, f);
     }
+  }
+  // Of the part that starts at `at`.
+  static size_t end_of(const Step& step, std::string_view text, size_t at) {
+    if (step.kind == Kind::gpt2) return pretoken_end(text, at);
+    if (step.kind == Kind::cl100k) return cl100k_end(text, at, step.digits);
+    if (step.kind == Kind::digits) return digits_end(text, at, step.digits);
+    return text.size();  // what has its space already
   }
   static size_t digits_end(std::string_view text, size_t at, int most);
 
