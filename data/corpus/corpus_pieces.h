@@ -26,8 +26,8 @@ struct Piece {
   int64_t line;  // of JSON lines, the number of the first
 };
 
-// The corpus in pieces, one after the other, each cut by `cut`, as a rule where no pretoken is, or, of
-// JSON lines, at a line's end.
+// The corpus in pieces, one after the other, each cut by `cut`, as a rule where no pretoken is, or,
+// of JSON lines, at a line's end.
 class Pieces {
  public:
   explicit Pieces(const Corpus& corpus, Cut cut = last_safe_cut)
