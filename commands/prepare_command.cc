@@ -31,7 +31,8 @@ int prepare_command(int argc, char** argv) {
        {path_option(
             "tokenizer", &o.tokenizer,
             "char, gpt2, bpe, which is trained on the train split, or the folder or file of "
-            "a byte-level BPE tokenizer; none given: gpt2 for shakespeare, otherwise char"),
+            "a byte-level BPE tokenizer, whose start token, if it has one, begins each document; "
+            "none given: gpt2 for shakespeare, otherwise char"),
         {"vocab_size", &o.vocab_size,
          "of bpe, which needs it: tokens, <|endoftext|> and the 256 bytes among them", at_least(0)},
         {"min_frequency", &o.min_frequency,

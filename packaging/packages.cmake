@@ -27,8 +27,8 @@ int4, and shows a model's inside in one page. It needs no Python.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME folio-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libcurl4-openssl-dev | libcurl-dev, libdnnl-dev, \
-libfmt-dev, libhdf5-dev, libhwy-dev, libpcre2-dev, libssl-dev, libtomlplusplus-dev, libzip-dev, \
-nlohmann-json3-dev, ocl-icd-opencl-dev, pkg-config")
+libfmt-dev, libhdf5-dev, libhwy-dev, libonig-dev, libpcre2-dev, libssl-dev, libtomlplusplus-dev, \
+libutf8proc-dev, libzip-dev, nlohmann-json3-dev, ocl-icd-opencl-dev, pkg-config")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "cmake, g++, libopenmpi-dev")
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "folio's tensors, autograd, model, training loop and sampling as static
 libraries with their headers, for CMake's find_package(folio).")

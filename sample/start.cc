@@ -1,5 +1,7 @@
 #include "sample/start.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "data/files/files.h"
 
@@ -7,6 +9,8 @@ namespace folio {
 namespace {
 
 Start default_start(const Tokenizer& tokenizer) {
+  if (auto starts = tokenizer.start_tokens(); !starts.empty())
+    return {"", starts, "the token that texts start with"};
   if (auto end = tokenizer.end_of_text()) return {"", {*end}, "the end-of-text token"};
   if (can_spell(tokenizer, "\n")) return {"\n", tokenizer.encode("\n"), "a newline"};
   check(tokenizer.vocab_size() > 0, "the tokenizer has no tokens: there is nothing to start from");
@@ -33,7 +37,13 @@ std::string text_of(const std::string& start) {
 Start start_of(const std::string& start, const Tokenizer& tokenizer) {
   std::string text = text_of(start);
   if (text.empty()) return default_start(tokenizer);
-  return {text, tokenizer.encode(text, SpecialTokens::allowed), ""};
+  std::vector<int32_t> tokens = tokenizer.start_tokens(),
+                       ids = tokenizer.encode(text, SpecialTokens::allowed);
+  bool has_them =
+      ids.size() >= tokens.size() && std::equal(tokens.begin(), tokens.end(), ids.begin());
+  if (has_them) tokens.clear();  // the text says so itself
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+  return {text, tokens, ""};
 }
 
 }  // namespace folio

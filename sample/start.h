@@ -14,9 +14,10 @@ struct Start {
   std::string chosen;           // what stands in for a start that nobody gave; empty: it was given
 };
 
-// `start` is the text, or FILE:PATH of it, in which special tokens are allowed. An empty one stands
-// for what texts begin with, as far as the vocabulary tells: its end-of-text token, a newline, or
-// its first token. Error for text that the vocabulary cannot spell.
+// `start` is the text, or FILE:PATH of it, in which special tokens are allowed; the tokenizer's
+// start tokens come before it, unless it begins with them. An empty one stands for what texts begin
+// with, as far as the tokenizer tells: its start tokens, its end-of-text token, a newline, or its
+// first token. Error for text that the vocabulary cannot spell.
 Start start_of(const std::string& start, const Tokenizer& tokenizer);
 
 // What `start` spells out: itself, or what FILE:PATH holds.

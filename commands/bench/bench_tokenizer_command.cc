@@ -61,7 +61,9 @@ int bench_tokenizer_command(int argc, char** argv) {
   std::ranges::sort(times);
   double median = times[times.size() / 2];
   double decode = seconds([&] { decoded = tokenizer->decode(ids); });
-  check(decoded == text, "{}: the ids do not decode to it", options.input);
+  // Normalization, or bytes that the vocabulary lacks, may make another text.
+  bool exact = tokenizer->settings() == BpeSettings{} && tokenizer->lost_bytes(text, {}).empty();
+  check(!exact || decoded == text, "{}: the ids do not decode to it", options.input);
   if (options.json) {
     say("{{\"tokens\": {}, \"bytes\": {}, \"mb_per_second\": {:.2f}, \"first_mb_per_second\": "
         "{:.2f}, \"decode_mb_per_second\": {:.2f}, \"load_ms\": {:.2f}}}\n",

@@ -44,7 +44,7 @@ std::optional<Piece> Pieces::next() {
 void Pieces::start(const Stretch& stretch) {
   lines_ = is_json_lines(stretch.path);
   chunks_.emplace(stretch.path, stretch.begin, stretch.end, size_t(1) << 20,
-                  lines_ ? last_line_end : last_safe_cut);
+                  lines_ ? Cut(last_line_end) : cut_);
   if (stretch.begin == 0) line_ = 1;  // else the stretch before it is the file's beginning
 }
 

@@ -26,17 +26,19 @@ struct Piece {
   int64_t line;  // of JSON lines, the number of the first
 };
 
-// The corpus in pieces, one after the other, each cut where no pretoken is or, of JSON lines, at a
-// line's end.
+// The corpus in pieces, one after the other, each cut by `cut`, as a rule where no pretoken is, or,
+// of JSON lines, at a line's end.
 class Pieces {
  public:
-  explicit Pieces(const Corpus& corpus) : corpus_(corpus) {}
+  explicit Pieces(const Corpus& corpus, Cut cut = last_safe_cut)
+      : corpus_(corpus), cut_(std::move(cut)) {}
   std::optional<Piece> next();  // nothing at the end; throws Error, Interrupted
 
  private:
   void start(const Stretch& stretch);
 
   const Corpus& corpus_;
+  Cut cut_;
   size_t at_ = 0;
   std::optional<TextChunks> chunks_;
   bool lines_ = false;

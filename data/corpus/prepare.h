@@ -37,10 +37,11 @@ struct CorpusInput {
 //
 // tokenizer = char: the vocabulary is the text's code points. bpe: a byte-level BPE of vocab_size
 // tokens is trained on the train split and saved as tokenizer.json. Else the ids are the
-// given tokenizer's. Of a text the first 90 % of the characters are the train split, each split
-// encoded on its own; of a folder, files drawn at random are the val split (split_files), and the
-// end-of-text token follows every file. Text is taken as it is: line ends and byte order marks are
-// characters like others.
+// given tokenizer's, whose start tokens come before each document, unless it begins with them; a
+// text is one document. Bytes that its vocabulary lacks are counted. Of a text the first 90 % of
+// the characters are the train split, each split encoded on its own; of a folder, files drawn at
+// random are the val split (split_files), and the end-of-text token follows every file. Text is
+// taken as it is: line ends and byte order marks are characters like others.
 //
 // A .jsonl file has a document a line, in "text"; its last lines are the val split. Lines that have
 // none, and what is no text in a folder, are left out, counted and named; an Error with `strict`.

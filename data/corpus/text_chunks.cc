@@ -54,7 +54,7 @@ TextChunks::TextChunks(std::string path, int64_t begin, int64_t end, size_t size
       offset_(begin),
       left_(end - begin),
       size_(size),
-      cut_(cut) {}
+      cut_(std::move(cut)) {}
 
 void TextChunks::fill(size_t bytes) {
   while (text_.size() < bytes && left_ > 0) {

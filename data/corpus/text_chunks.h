@@ -1,11 +1,12 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/files/files.h"
-#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 
 namespace folio {
 
@@ -15,7 +16,7 @@ struct TextChunk {
 };
 
 // The last place of a text to cut it at; 0 where there is none.
-using Cut = size_t (*)(std::string_view text);
+using Cut = std::function<size_t(std::string_view text)>;
 size_t last_line_end(std::string_view text);         // after it
 size_t last_character_start(std::string_view text);  // of UTF-8; the end, if no character is open
 

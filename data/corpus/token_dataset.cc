@@ -1,5 +1,7 @@
 #include "data/corpus/token_dataset.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <vector>
@@ -75,6 +77,7 @@ struct Encoded {
   int64_t bytes, documents = 0;
   std::vector<int32_t> ids = {};
   std::vector<LineFault> faults = {};
+  std::map<unsigned char, int64_t> lost = {};  // bytes that are in no id
 };
 
 // Makes ids of pieces. Any thread may use it.
@@ -83,22 +86,31 @@ class Encoder {
   Encoder(const Tokenizer& tokenizer, const PrepareOptions& options, bool of_documents)
       : tokenizer_(tokenizer),
         special_(options.allow_special ? SpecialTokens::allowed : SpecialTokens::as_text),
-        of_documents_(of_documents) {}
+        of_documents_(of_documents),
+        starts_(tokenizer.start_tokens()) {}
 
   Encoded operator()(Piece&& piece) const {
     Encoded encoded{piece.stretch, int64_t(piece.chunk.text.size())};
+    const bool begins = piece.chunk.offset == 0 || is_json_lines(piece.stretch->path);
     encoded.faults = each_text(piece, [&](std::string_view text, bool ends) {
       std::vector<int32_t> ids = tokenizer_.encode(text, special_);
+      if (begins) begin_document(ids);
       if (encoded.ids.empty())
         encoded.ids = std::move(ids);
       else
         encoded.ids.insert(encoded.ids.end(), ids.begin(), ids.end());
       if (of_documents_ && ends) end_document(encoded);
+      for (auto [byte, count] : tokenizer_.lost_bytes(text, special_)) encoded.lost[byte] += count;
     });
     return encoded;
   }
 
  private:
+  // Unless the text itself says so.
+  void begin_document(std::vector<int32_t>& ids) const {
+    if (ids.size() < starts_.size() || !std::equal(starts_.begin(), starts_.end(), ids.begin()))
+      ids.insert(ids.begin(), starts_.begin(), starts_.end());
+  }
   void end_document(Encoded& encoded) const {
     encoded.ids.push_back(*tokenizer_.end_of_text());
     ++encoded.documents;
@@ -107,6 +119,36 @@ class Encoder {
   const Tokenizer& tokenizer_;
   SpecialTokens special_;
   bool of_documents_;
+  std::vector<int32_t> starts_;
+};
+
+// What vanished of a corpus because the tokenizer has no tokens for it.
+class LostBytes {
+ public:
+  void add(const std::map<unsigned char, int64_t>& lost, const std::string& where) {
+    if (!lost.empty() && first_.empty()) first_ = where;
+    for (auto [byte, count] : lost) counts_[byte] += count, total_ += count;
+  }
+  // "3 bytes vanished, ...: 0xf1 2 times, 0x05 once; the first in NAME"; "" for none.
+  std::string in_words() const {
+    if (total_ == 0) return "";
+    std::vector<std::pair<int64_t, unsigned char>> often;
+    for (auto [byte, count] : counts_) often.emplace_back(-count, byte);
+    std::ranges::sort(often);
+    std::vector<std::string> shown;
+    for (auto [count, byte] : std::span(often).first(std::min<size_t>(often.size(), 5)))
+      shown.push_back(
+          fmt::format("0x{:02x} {} time{}", byte, with_commas(-count), count == -1 ? "" : "s"));
+    return fmt::format(
+        "{} byte{} vanished, for which the tokenizer has no token: {}{}; the first in {}",
+        with_commas(total_), total_ == 1 ? "" : "s", fmt::join(shown, ", "),
+        often.size() > shown.size() ? ", and others" : "", first_);
+  }
+
+ private:
+  std::map<unsigned char, int64_t> counts_;
+  int64_t total_ = 0;
+  std::string first_;
 };
 
 // Whole files are drawn by their bytes, but it is tokens that count.
@@ -129,7 +171,7 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
   std::string trained;  // tokenizer.json
   if (!tokenizer) {
     auto bpe = train_tokenizer(corpus, options);
-    trained = bpe_tokenizer_json(bpe->vocabulary());
+    trained = bpe_tokenizer_json(*bpe);
     tokenizer = bpe;
   }
   check(!corpus.of_documents || tokenizer->end_of_text(),
@@ -137,22 +179,25 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
 
   DatasetWriter writer(directory);
   LeftOut left_out("line", options.strict);
+  LostBytes lost;
   int64_t total = 0, done = 0, documents[2] = {};
   for (const Stretch& stretch : corpus.stretches) total += stretch.end - stretch.begin;
   ProgressLine line("encoding", total);
-  Pieces pieces(corpus);
+  Pieces pieces(corpus, [&](std::string_view text) { return tokenizer->last_safe_cut(text); });
   auto write = [&](Encoded&& encoded) {
     const Stretch& stretch = *encoded.stretch;
     writer.add(stretch.split, encoded.ids);
     documents[stretch.split == Split::val] += encoded.documents;
     for (const LineFault& fault : encoded.faults)
       left_out.add(fmt::format("{}:{}", stretch.name, fault.line), fault.what);
+    lost.add(encoded.lost, stretch.name);
     line.update(done += encoded.bytes);
   };
   map_in_order(
       threads_of(options), [&] { return pieces.next(); },
       Encoder(*tokenizer, options, corpus.of_documents), write);
   if (left_out.count()) options.tell(left_out.in_words() + "\n");
+  if (std::string words = lost.in_words(); !words.empty()) options.tell(words + "\n");
   int64_t train = writer.tokens(Split::train), val = writer.tokens(Split::val);
   if (corpus.of_documents) {
     check_shares(train, val, options.val_fraction, input.name);

@@ -11,6 +11,7 @@ int64_t text_bytes(const TokenFile& tokens, const Tokenizer& tokenizer, int64_t 
     auto one = int32_t(id);
     if (one != tokenizer.end_of_text()) bytes[id] = int64_t(tokenizer.decode({&one, 1}).size());
   }
+  for (int32_t id : tokenizer.start_tokens()) bytes[size_t(id)] = 0;
   constexpr int64_t block = 1 << 16;
   int64_t total = 0;
   std::vector<int32_t> ids;

@@ -9,6 +9,8 @@
 #include "data/text/parse_json.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/bpe_files.h"
+#include "data/tokenizer/bpe_settings.h"
+#include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
 #include "data/tokenizer/stated_tokens.h"
 
@@ -51,7 +53,9 @@ Json character_tokenizer_json(const CharTokenizer& tokenizer) {
 // What is not a matter of characters alone is refused.
 void check_character_kind(const nlohmann::json& json, const fs::path& file) {
   std::string path = file.string();
-  check_around_model(json, path);
+  check_top_keys(json, path);
+  check(!read_nfc(json, path) && read_starts(json, path).empty(),
+        "{}: \"normalizer\" and \"post_processor\" must be null to read single characters", path);
   const auto& model = json.at("model");
   constexpr std::string_view keys[] = {"type", "vocab", "unk_token"};
   check_keys(model, keys, path + ": \"model\"");
@@ -100,10 +104,10 @@ std::shared_ptr<const Tokenizer> character_tokenizer(const std::string& text,
 std::map<int32_t, Json> added_tokens(const BpeVocabulary& vocabulary) {
   std::map<int32_t, Json> tokens;
   for (const auto& [text, token] : vocabulary.added)
-    tokens[token.id] = {{"id", token.id},          {"content", text},
-                        {"single_word", false},    {"lstrip", false},
-                        {"rstrip", false},         {"normalized", token.normalized},
-                        {"special", token.special}};
+    tokens[token.id] = {
+        {"id", token.id},          {"content", text},        {"single_word", token.single_word},
+        {"lstrip", token.lstrip},  {"rstrip", token.rstrip}, {"normalized", token.normalized},
+        {"special", token.special}};
   return tokens;
 }
 
@@ -111,23 +115,25 @@ std::map<int32_t, Json> added_tokens(const BpeVocabulary& vocabulary) {
 
 // Its vocab and merges are texts of JSON already, for an object of ordered_json looks through all
 // its keys whenever it gets another.
-std::string bpe_tokenizer_json(const BpeVocabulary& vocabulary) {
+std::string bpe_tokenizer_json(const BpeTokenizer& tokenizer) {
+  const BpeVocabulary& vocabulary = tokenizer.vocabulary();
+  const BpeSettings& settings = tokenizer.settings();
   Json added = Json::array();
   for (const auto& [id, token] : added_tokens(vocabulary)) added.push_back(token);
-  Json byte_level{{"type", "ByteLevel"},
-                  {"add_prefix_space", false},
-                  {"trim_offsets", true},
-                  {"use_regex", true}};
   std::vector<std::string> merges;
   std::istringstream lines(merge_lines(vocabulary));
   for (std::string line; std::getline(lines, line);) merges.push_back(line);
-  Json around{{"version", "1.0"},          {"truncation", nullptr}, {"padding", nullptr},
-              {"added_tokens", added},     {"normalizer", nullptr}, {"pre_tokenizer", byte_level},
-              {"post_processor", nullptr}, {"decoder", byte_level}};
-  std::string text = around.dump();
+  Json around{
+      {"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", added}};
+  around.update(settings_json(settings, tokenizer.start_spellings()));
+  std::string text = around.dump(), model = R"("type": "BPE")";
   text.pop_back();
-  return fmt::format("{}, \"model\": {{\"type\": \"BPE\", \"vocab\": {}, \"merges\": {}}}}}\n",
-                     text, vocab_json(vocabulary), Json(merges).dump());
+  const Json options = model_json(settings);
+  for (const auto& [key, value] : options.items())
+    if (key != "type") model += fmt::format(R"(, "{}": {})", key, value.dump());
+  // Only with ignore_merges does it matter whether an added token is the model's too.
+  return fmt::format("{}, \"model\": {{{}, \"vocab\": {}, \"merges\": {}}}}}\n", text, model,
+                     vocab_json(vocabulary, settings.ignore_merges), Json(merges).dump());
 }
 
 namespace {
@@ -154,6 +160,19 @@ void add_chat(Json& config, const ChatFormat& chat) {
   for (const auto& [key, text] : chat.tokens)
     if (text) config[key] = *text;
   config["chat_template"] = parse_json<Json>(chat.templates, chat.where);
+}
+
+void add_tokenizer_json(std::map<std::string, std::string>& files, Json& config,
+                        const BpeTokenizer& bpe) {
+  files["tokenizer.json"] = bpe_tokenizer_json(bpe);
+  auto name = [&](const char* key, int32_t id) {
+    std::string text = bpe.decode(std::span(&id, 1));
+    auto found = bpe.vocabulary().added.find(text);
+    if (found != bpe.vocabulary().added.end() && found->second.special) config[key] = text;
+  };
+  if (bpe.settings() == BpeSettings{}) return;  // it says all
+  if (!bpe.start_tokens().empty()) name("bos_token", bpe.start_tokens()[0]);
+  if (auto end = bpe.end_of_text()) name("eos_token", *end);
 }
 
 }  // namespace
@@ -186,11 +205,11 @@ std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, i
   if (auto* of_characters = dynamic_cast<const CharTokenizer*>(&tokenizer)) {
     files["tokenizer.json"] = text_of(character_tokenizer_json(*of_characters));
   } else if (auto* bpe = dynamic_cast<const BpeTokenizer*>(&tokenizer)) {
-    if (auto end = bpe->end_of_text()) {
+    auto end = bpe->end_of_text();
+    if (end && bpe->to_json().at("type") == "bpe")
       add_gpt2_files(files, config, *bpe, *end);
-    } else {
-      files["tokenizer.json"] = bpe_tokenizer_json(bpe->vocabulary());
-    }
+    else
+      add_tokenizer_json(files, config, *bpe);
   } else {
     fail("this kind of tokenizer has no form in Hugging Face's layout");
   }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "data/hugging_face/text_format.h"
-#include "data/tokenizer/bpe_vocabulary.h"
+#include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/tokenizer.h"
 
 namespace folio {
@@ -18,15 +18,16 @@ std::shared_ptr<const Tokenizer> load_tokenizer_files(const std::filesystem::pat
 std::string tokenizer_digest(const std::filesystem::path& folder);
 
 // The files, text by name, from which transformers' AutoTokenizer makes the same ids: vocab.json
-// and merges.txt for a byte-level BPE with <|endoftext|>, a tokenizer.json for one without (to
-// which GPT2Tokenizer would add it) and for a character model; tokenizer_config.json beside them.
-// `max_length` is the model's context; `chat`, unless empty, becomes the chat_template and what it
-// calls tokens; `digest`, unless empty, tells which model they go with.
+// and merges.txt for a BPE that goes GPT-2's way and has <|endoftext|>, a tokenizer.json for any
+// other (to which GPT2Tokenizer would do otherwise) and for a character model;
+// tokenizer_config.json beside them. `max_length` is the model's context; `chat`, unless empty,
+// becomes the chat_template and what it calls tokens; `digest`, unless empty, tells which model they
+// go with.
 std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, int64_t max_length,
                                                    const ChatFormat& chat = {},
                                                    const std::string& digest = "");
 // The tokenizer.json of a byte-level BPE, <|endoftext|> or not.
-std::string bpe_tokenizer_json(const BpeVocabulary& vocabulary);
+std::string bpe_tokenizer_json(const BpeTokenizer& tokenizer);
 // Writes them.
 void save_tokenizer_files(const std::filesystem::path& folder, const Tokenizer& tokenizer,
                           int64_t max_length);

@@ -44,7 +44,10 @@ void add_tokens(BpeVocabularyBuilder& builder, const fs::path& folder, const Jso
   for (const StatedToken& token : stated_tokens(folder, tokenizer_json, vocab))
     builder.add_added(token.text, *token.id, token.kind, token.where);
   each_token(vocab, where, [&](const std::string& token, int64_t id) {
-    if (!builder.is_added(token, id)) builder.add_token(token, id, where);
+    if (builder.is_added(token, id))
+      builder.add_to_model(token, where);
+    else
+      builder.add_token(token, id, where);
   });
 }
 
@@ -54,42 +57,10 @@ std::shared_ptr<const BpeTokenizer> load_pair(const fs::path& vocab, const fs::p
   add_tokens(builder, vocab.parent_path(), nullptr, parse(vocab), where);
   MappedFile lines(merges.string());
   lines.read([&](std::string_view text) { builder.add_merges(text, merges.string()); });
-  return std::make_shared<BpeTokenizer>(builder.finish(where), where);
-}
-
-// What would change the ids, or their text, and GPT-2's tokenizer has not.
-void check_kind(const Json& json, const std::string& path) {
-  check_around_model(json, path);
-  const Json& model = json.at("model");
-  constexpr std::string_view keys[] = {
-      // looked at
-      "type", "vocab", "merges", "ignore_merges", "dropout", "continuing_subword_prefix",
-      "end_of_word_suffix", "byte_fallback",
-      // for what a vocabulary cannot spell; one with every byte spells all
-      "unk_token", "fuse_unk"};
-  check_keys(model, keys, path + ": \"model\"");
-  Json type = model.value("type", Json("BPE"));
-  check(type == "BPE", "{}: model type {} is not supported, only \"BPE\"", path, shown(type));
-  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
-                          "byte_fallback", "ignore_merges"}) {
-    auto found = model.find(key);
-    bool none = found == model.end() || found->is_null() || *found == false || *found == "" ||
-                *found == 0.0;
-    if (!none)
-      fail("{}: \"{}\": {} is not supported, GPT-2's tokenizer has none", path, key, shown(*found));
-  }
-  auto split = json.find("pre_tokenizer");
-  constexpr std::string_view split_keys[] = {"type", "add_prefix_space", "use_regex",
-                                             "trim_offsets"};
-  check(split != json.end() && split->is_object() && split->value("type", Json()) == "ByteLevel" &&
-            split->value("use_regex", Json(true)) == true &&
-            split->value("add_prefix_space", Json(true)) == false,
-        "{}: \"pre_tokenizer\" must be ByteLevel with GPT-2's pattern and no prefix space, got {}",
-        path, split == json.end() ? "nothing" : shown(*split));
-  check_keys(*split, split_keys, path + ": \"pre_tokenizer\"");
-  const Json decoder = json.value("decoder", Json());
-  check(decoder.is_null() || (decoder.is_object() && decoder.value("type", Json()) == "ByteLevel"),
-        "{}: \"decoder\" must be ByteLevel, got {}", path, shown(decoder));
+  BpeSettings settings;
+  if (tokenizer_class(vocab.parent_path()).starts_with("Qwen2Tokenizer"))
+    settings = {.nfc = true, .steps = qwen_steps()};
+  return std::make_shared<BpeTokenizer>(builder.finish(where), where, std::move(settings));
 }
 
 void add_merges(BpeVocabularyBuilder& builder, const Json& merges, const std::string& path) {
@@ -117,11 +88,12 @@ std::shared_ptr<const BpeTokenizer> load_tokenizer_json(const fs::path& file) {
   if (!whole)
     fail("{}: is no tokenizer.json, which has \"model\": {{\"vocab\", \"merges\"}}; got {}", path,
          shown(json));
-  check_kind(json, path);
+  check_top_keys(json, path);
+  BpeSettings settings = read_settings(json, path);
   BpeVocabularyBuilder builder;
   add_tokens(builder, file.parent_path(), &json, json["model"]["vocab"], path);
   add_merges(builder, json["model"]["merges"], path);
-  return std::make_shared<BpeTokenizer>(builder.finish(path), path);
+  return std::make_shared<BpeTokenizer>(builder.finish(path), path, std::move(settings));
 }
 
 // The files of a tokenizer: those of one line belong together.
@@ -148,12 +120,13 @@ std::shared_ptr<const BpeTokenizer> load_bpe(const std::string& path) {
   return load_tokenizer_json(file);
 }
 
-std::string vocab_json(const BpeVocabulary& vocabulary) {
+std::string vocab_json(const BpeVocabulary& vocabulary, bool model_alone) {
   std::string text = "{";
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (model_alone && !vocabulary.is_in_model(id)) continue;
     const std::string& token = vocabulary.tokens[id];
     text += fmt::format(
-        "{}{}: {}", id > 0 ? ", " : "",
+        "{}{}: {}", text.size() > 1 ? ", " : "",
         Json(vocabulary.is_added(id) ? token : spell_bytes(token)).dump(-1, ' ', true), id);
   }
   return text + "}";

@@ -1,76 +1,86 @@
 #include "data/tokenizer/bpe_tokenizer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "core/check.h"
+#include "data/text/nfc.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/byte_alphabet.h"
-#include "data/tokenizer/pretokenizer.h"
 
 namespace folio {
 namespace {
 
-using IdOf = std::unordered_map<std::string_view, int32_t>;
+// Between documents: GPT-2's, which Qwen and SmolLM have too, else Llama 3's.
+constexpr std::string_view ends_of_text[] = {end_of_text_token, "<|end_of_text|>"};
 
-IdOf ids_by_bytes(const BpeVocabulary& vocabulary, std::string_view name) {
+size_t index_of(char byte) { return static_cast<unsigned char>(byte); }
+
+}  // namespace
+
+BpeTokenizer::IdOf BpeTokenizer::ids_by_bytes(std::string_view name) const {
   IdOf ids;
-  ids.reserve(vocabulary.tokens.size());
-  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
-    const std::string& token = vocabulary.tokens[id];
-    if (vocabulary.is_added(id)) continue;
+  ids.reserve(vocabulary_.tokens.size());
+  for (size_t id = 0; id < vocabulary_.tokens.size(); ++id) {
+    const std::string& token = vocabulary_.tokens[id];
+    if (!vocabulary_.is_in_model(id)) continue;
     bool is_new = !token.empty() && ids.emplace(token, int32_t(id)).second;
     check(is_new, "{}: token {} ({}) is empty or there twice", name, id, SpelledExcerpt{token});
   }
   return ids;
 }
 
-BytePairs byte_pairs(const BpeVocabulary& vocabulary, std::string_view name) {
-  IdOf ids = ids_by_bytes(vocabulary, name);
-  std::array<int32_t, 256> bytes;
-  for (int byte = 0; byte < 256; ++byte) {
-    std::string one(1, char(byte));
-    check(ids.contains(one), "{}: has no token for byte 0x{:02x} ({}); GPT-2's BPE needs all 256",
-          name, byte, SpelledExcerpt{one});
-    bytes[size_t(byte)] = ids.at(one);
+void BpeTokenizer::find_missing(const IdOf& ids, std::string_view name) {
+  for (size_t byte = 0; byte < 256; ++byte) {
+    auto found = ids.find(std::string(1, char(byte)));
+    missing_[byte] = found == ids.end();
+    any_missing_ |= missing_[byte];
+    bytes_[byte] = missing_[byte] ? -1 : found->second;
   }
+  check(!std::ranges::all_of(missing_, std::identity()),
+        "{}: has no token for any byte, so it is no byte-level BPE", name);
+  if (!any_missing_) settings_.unk_token.clear();
+  if (settings_.unk_token.empty()) {
+    settings_.fuse_unk = false;
+    return;
+  }
+  auto added = vocabulary_.added.find(settings_.unk_token);
+  auto bytes = spelled_bytes(settings_.unk_token);
+  auto plain = bytes ? ids.find(*bytes) : ids.end();
+  bool known = added != vocabulary_.added.end() || plain != ids.end();
+  check(known, "{}: \"unk_token\" is \"{}\", which is not in the vocabulary", name,
+        Excerpt{settings_.unk_token});
+  int32_t id = added != vocabulary_.added.end() ? added->second.id : plain->second;
+  for (size_t byte = 0; byte < 256; ++byte)
+    if (missing_[byte]) bytes_[byte] = id;
+}
+
+BytePairs BpeTokenizer::byte_pairs(const IdOf& ids, std::string_view name) {
   std::vector<MergeRule> rules;
-  rules.reserve(vocabulary.merges.size());
-  for (auto [left, right] : vocabulary.merges) {
-    const std::string &a = vocabulary.tokens.at(size_t(left)),
-                      &b = vocabulary.tokens.at(size_t(right));
+  std::vector<bool> merged(vocabulary_.tokens.size());  // by id: a merge takes or gives it
+  rules.reserve(vocabulary_.merges.size());
+  for (auto [left, right] : vocabulary_.merges) {
+    const std::string &a = vocabulary_.tokens.at(size_t(left)),
+                      &b = vocabulary_.tokens.at(size_t(right));
     std::string both = a + b;
-    auto merged = ids.find(both);
-    check(merged != ids.end(), "{}: merge {} ({} {}) gives {}, which is not in the vocabulary",
-          name, rules.size() + 1, SpelledExcerpt{a}, SpelledExcerpt{b}, SpelledExcerpt{both});
-    rules.push_back({left, right, merged->second});
+    auto found = ids.find(both);
+    check(found != ids.end(), "{}: merge {} ({} {}) gives {}, which is not in the vocabulary", name,
+          rules.size() + 1, SpelledExcerpt{a}, SpelledExcerpt{b}, SpelledExcerpt{both});
+    rules.push_back({left, right, found->second});
+    for (int32_t id : {left, right, found->second}) merged[size_t(id)] = true;
   }
-  auto sorted = vocabulary.merges;
+  auto sorted = vocabulary_.merges;
   std::ranges::sort(sorted);
   auto twice = std::ranges::adjacent_find(sorted);
   if (twice != sorted.end())
     fail("{}: the merge {} {} is there twice", name,
-         SpelledExcerpt{vocabulary.tokens[size_t(twice->first)]},
-         SpelledExcerpt{vocabulary.tokens[size_t(twice->second)]});
-  return BytePairs(bytes, rules);
+         SpelledExcerpt{vocabulary_.tokens[size_t(twice->first)]},
+         SpelledExcerpt{vocabulary_.tokens[size_t(twice->second)]});
+  // Where nothing gives it the model's share in an added token says nothing.
+  for (auto& [text, token] : vocabulary_.added)
+    token.in_model &= settings_.ignore_merges || text.size() == 1 || merged[size_t(token.id)];
+  return BytePairs(bytes_, rules);
 }
-
-// What to_json's "added" says of a token; without a word it is special.
-AddedToken added_kind(const nlohmann::ordered_json& json, const std::string& token,
-                      std::string_view name) {
-  auto added = json.find("added");
-  if (added == json.end() || !added->is_object() || !added->contains(token)) return {};
-  const nlohmann::ordered_json& kind = added->at(token);
-  auto truth = [&](const char* key) {
-    bool whole = kind.is_object() && kind.contains(key) && kind[key].is_boolean();
-    check(whole, "{}: \"added\" needs \"{}\" of \"{}\"; the file is damaged", name, key, token);
-    return kind[key].get<bool>();
-  };
-  return {.id = 0, .special = truth("special"), .normalized = truth("normalized")};
-}
-
-}  // namespace
 
 // Ids that are written through a pointer: room is made once a pretoken, not once an id.
 class BpeTokenizer::Ids {
@@ -100,100 +110,93 @@ class BpeTokenizer::Ids {
   size_t size_ = 0;
 };
 
-// The added tokens in a text, the first first and at one place the longest.
-class BpeTokenizer::AddedFinder {
- public:
-  struct Found {
-    size_t at, end;
-    const Added* token;
-  };
-
-  AddedFinder(const std::vector<Added>& tokens, std::string_view text) : text_(text) {
-    for (const Added& token : tokens) next_.push_back({&token, text.find(token.spelling)});
+BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary, std::string_view name, BpeSettings settings)
+    : vocabulary_(std::move(vocabulary)),
+      settings_(std::move(settings)),
+      pairs_([&] {
+        IdOf ids = ids_by_bytes(name);
+        find_missing(ids, name);
+        return byte_pairs(ids, name);
+      }()),
+      pretokenizer_(settings_.steps, fmt::format("{}: \"pre_tokenizer\"", name)) {
+  if (settings_.ignore_merges) whole_ = ids_by_bytes(name);
+  for (std::string_view text : ends_of_text) {
+    auto found = vocabulary_.added.find(std::string(text));
+    if (found != vocabulary_.added.end() && !end_of_text_) end_of_text_ = found->second.id;
   }
-  std::optional<Found> next(size_t from) {
-    const Next* best = nullptr;
-    for (Next& next : next_) {
-      if (next.at < from) next.at = text_.find(next.token->spelling, from);
-      if (next.at == text_.npos || (best && next.at > best->at)) continue;
-      if (!best || next.at < best->at || next.token->spelling.size() > best->token->spelling.size())
-        best = &next;
-    }
-    if (!best) return {};
-    return Found{best->at, best->at + best->token->spelling.size(), best->token};
+  for (const auto& [text, token] : vocabulary_.added) {
+    auto normal = token.normalized && settings_.nfc ? nfc(text) : std::nullopt;
+    added_[token.normalized].add(normal.value_or(text), token);
   }
+  for (int32_t id : settings_.starts)
+    check(id >= 0 && id < vocab_size(),
+          "{}: \"post_processor\" puts token {} before a text; the vocabulary's ids are 0 to {}",
+          name, id, vocab_size() - 1);
+}
 
- private:
-  struct Next {
-    const Added* token;
-    size_t at;  // where it is next
+std::vector<std::string> BpeTokenizer::start_spellings() const {
+  std::vector<std::string> spellings;
+  for (int32_t id : settings_.starts) {
+    const std::string& token = vocabulary_.tokens[size_t(id)];
+    spellings.push_back(vocabulary_.is_added(size_t(id)) ? token : spell_bytes(token));
+  }
+  return spellings;
+}
+
+// Calls on_added(id) for each added token, and on_text(text) for what is between them.
+template <class OnAdded, class OnText>
+void BpeTokenizer::each_part(std::string_view text, SpecialTokens special, OnAdded&& on_added,
+                             OnText&& on_text) const {
+  const bool counts = special == SpecialTokens::allowed;
+  auto each = [&](const AddedFinder& finder, std::string_view part, auto&& between) {
+    size_t at = 0;
+    if (finder.any(counts))
+      finder.each(part, counts, [&](const AddedFinder::Found& found) {
+        if (found.begin > at) between(part.substr(at, found.begin - at));
+        on_added(found.id);
+        at = found.end;
+      });
+    if (at < part.size()) between(part.substr(at));
   };
-  std::string_view text_;
-  std::vector<Next> next_;
-};
-
-BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary, std::string_view name)
-    : vocabulary_(std::move(vocabulary)), pairs_(byte_pairs(vocabulary_, name)) {
-  auto found = vocabulary_.added.find(std::string(end_of_text_token));
-  if (found != vocabulary_.added.end()) end_of_text_ = found->second.id;
-  for (const auto& [text, token] : vocabulary_.added)
-    tiers_[token.normalized].push_back({text, token.id, token.special});
+  each(added_[0], text, [&](std::string_view part) {
+    if (!settings_.nfc) return each(added_[1], part, on_text);
+    size_t valid = utf8_prefix(part);
+    auto normal = nfc(part.substr(0, valid));
+    if (!normal) return each(added_[1], part, on_text);
+    *normal += part.substr(valid);
+    each(added_[1], *normal, on_text);
+  });
 }
 
 std::vector<int32_t> BpeTokenizer::encode(std::string_view text, SpecialTokens special) const {
   Ids ids(text.size() / 3 + 64);
   std::unique_ptr<PretokenCache> cache = caches_.take();
-  encode_tier(text, 0, special, *cache, ids);
+  each_part(
+      text, special, [&](int32_t id) { ids.push(id); },
+      [&](std::string_view part) { encode_text(part, *cache, ids); });
   caches_.give_back(std::move(cache));
   return ids.take();
-}
-
-void BpeTokenizer::encode_tier(std::string_view text, size_t tier, SpecialTokens special,
-                               PretokenCache& cache, Ids& ids) const {
-  if (tier == tiers_.size()) return encode_text(text, cache, ids);
-  auto counts = [&](const Added& token) {
-    return special == SpecialTokens::allowed || !token.special;
-  };
-  size_t at = 0, from = 0;
-  if (std::ranges::any_of(tiers_[tier], counts)) {
-    AddedFinder finder(tiers_[tier], text);
-    while (auto found = finder.next(from)) {
-      // One that does not count still keeps others from its bytes, as in Hugging Face's tokenizers.
-      from = found->end;
-      if (!counts(*found->token)) continue;
-      encode_tier(text.substr(at, found->at - at), tier + 1, special, cache, ids);
-      ids.push(found->token->id);
-      at = found->end;
-    }
-  }
-  encode_tier(text.substr(at), tier + 1, special, cache, ids);
 }
 
 void BpeTokenizer::encode_text(std::string_view text, PretokenCache& cache, Ids& ids) const {
   size_t valid = utf8_prefix(text);
   ids.last_pretoken = ids.size();
-  encode_utf8(text.substr(0, valid), cache, ids);
-  if (valid < text.size()) encode_broken(text.substr(valid), ids);
-}
-
-void BpeTokenizer::encode_utf8(std::string_view text, PretokenCache& cache, Ids& ids) const {
-  for (size_t at = 0; at < text.size();) {
-    size_t end = pretoken_end(text, at), bytes = end - at;
-    std::string_view pretoken = text.substr(at, bytes);
+  pretokenizer_.each(text.substr(0, valid), [&](std::string_view around, size_t at, size_t bytes) {
+    std::string_view pretoken = around.substr(at, bytes);
     int32_t* out = ids.room(std::max(bytes, PretokenCache::max_ids));
     size_t count;
     ids.last_pretoken = ids.size();
     if (bytes > PretokenCache::max_bytes) {
-      count = pairs_.encode(pretoken, out);
+      count = encode_pretoken(pretoken, out);
     } else {
-      PretokenCache::Key key = PretokenCache::key(text, at, bytes);
+      PretokenCache::Key key = PretokenCache::key(around, at, bytes);
       PretokenCache::Entry& entry = cache[key];
       if (entry.key == key) {
         count = entry.count;
         std::copy_n(entry.ids, 4, out);
         if (count > 4) std::copy_n(entry.ids + 4, PretokenCache::max_ids - 4, out + 4);
       } else {
-        count = pairs_.encode(pretoken, out);
+        count = encode_pretoken(pretoken, out);
         if (count <= PretokenCache::max_ids) {
           entry.key = key;
           entry.count = uint32_t(count);
@@ -202,8 +205,32 @@ void BpeTokenizer::encode_utf8(std::string_view text, PretokenCache& cache, Ids&
       }
     }
     ids.wrote(count);
-    at = end;
+  });
+  if (valid < text.size()) encode_broken(text.substr(valid), ids);
+}
+
+size_t BpeTokenizer::encode_pretoken(std::string_view pretoken, int32_t* out) const {
+  if (settings_.ignore_merges) {
+    auto found = whole_.find(pretoken);
+    if (found != whole_.end()) {
+      *out = found->second;
+      return 1;
+    }
   }
+  if (!any_missing_) return pairs_.encode(pretoken, out);
+  return pairs_.encode(without_missing(pretoken), out);
+}
+
+// Those that become the unknown token stay, one for several in a row where they fuse.
+std::string BpeTokenizer::without_missing(std::string_view pretoken) const {
+  std::string kept;
+  bool before = false;
+  for (char byte : pretoken) {
+    bool missing = missing_[index_of(byte)];
+    if (!missing || (!settings_.unk_token.empty() && !(before && settings_.fuse_unk))) kept += byte;
+    before = missing;
+  }
+  return kept;
 }
 
 // tiktoken's guess at where there would have been a cut: not in the pretoken before the fault, nor
@@ -218,7 +245,7 @@ void BpeTokenizer::encode_broken(std::string_view rest, Ids& ids) const {
   for (size_t i = begin; i < ids.size(); ++i) bytes += vocabulary_.tokens[size_t(ids[i])];
   bytes += rest;
   ids.truncate(begin);
-  ids.wrote(pairs_.encode(bytes, ids.room(bytes.size())));
+  ids.wrote(encode_pretoken(bytes, ids.room(bytes.size())));
 }
 
 std::string BpeTokenizer::decode(std::span<const int32_t> ids) const {
@@ -231,54 +258,39 @@ std::string BpeTokenizer::decode(std::span<const int32_t> ids) const {
   return text;
 }
 
-// {"type": "bpe", "vocab": the tokens by id in the byte alphabet, with a space between them and
-// nothing for an added one, "merges": as in merges.txt, "special": {"<|endoftext|>": 50256}, of all
-// added ones, and, of those that are not like it, "added": {"<x>": {"special": false, ...}}}
-nlohmann::ordered_json BpeTokenizer::to_json() const {
-  std::string vocab;
-  for (size_t id = 0; id < vocabulary_.tokens.size(); ++id) {
-    if (id > 0) vocab += ' ';
-    if (!vocabulary_.is_added(id)) vocab += spell_bytes(vocabulary_.tokens[id]);
-  }
-  nlohmann::ordered_json special = nlohmann::ordered_json::object(), added = special;
-  for (const auto& [text, token] : vocabulary_.added) {
-    special[text] = token.id;
-    if (token != AddedToken{.id = token.id})
-      added[text] = {{"special", token.special}, {"normalized", token.normalized}};
-  }
-  nlohmann::ordered_json json{{"type", "bpe"},
-                              {"vocab", vocab},
-                              {"merges", merge_lines(vocabulary_)},
-                              {"special", special}};
-  if (!added.empty()) json["added"] = added;
-  return json;
+std::map<unsigned char, int64_t> BpeTokenizer::lost_bytes(std::string_view text,
+                                                          SpecialTokens special) const {
+  std::map<unsigned char, int64_t> lost;
+  auto is_missing = [&](char byte) { return missing_[index_of(byte)]; };
+  auto count = [&](std::string_view pretoken) {
+    if (whole_.contains(pretoken)) return;
+    for (char byte : pretoken)
+      if (is_missing(byte)) ++lost[static_cast<unsigned char>(byte)];
+  };
+  // Normalization makes few bytes of many, and others.
+  bool none = !settings_.unk_token.empty() || !any_missing_ ||
+              (!settings_.nfc && std::ranges::none_of(text, is_missing));
+  if (none) return lost;
+  each_part(
+      text, special, [](int32_t) {},
+      [&](std::string_view part) {
+        size_t valid = utf8_prefix(part);
+        pretokenizer_.each(part.substr(0, valid),
+                           [&](std::string_view around, size_t at, size_t bytes) {
+                             count(around.substr(at, bytes));
+                           });
+        count(part.substr(valid));
+      });
+  return lost;
 }
 
-std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_json(const nlohmann::ordered_json& json,
-                                                            std::string_view name) {
-  auto text = [&](const char* key) {
-    auto found = json.find(key);
-    check(found != json.end() && found->is_string(),
-          "{}: a tokenizer of type \"bpe\" needs the text \"{}\"; the file is damaged", name, key);
-    return std::string_view(*found->get_ptr<const std::string*>());
-  };
-  std::string_view vocab = text("vocab");
-  BpeVocabularyBuilder builder;
-  int64_t id = 0;
-  for (size_t at = 0; at <= vocab.size(); ++id) {
-    std::string_view token = vocab.substr(at, vocab.find(' ', at) - at);
-    if (!token.empty()) builder.add_token(token, id, name);
-    at += token.size() + 1;
-  }
-  auto special = json.find("special");
-  check(special != json.end() && special->is_object(),
-        "{}: a tokenizer of type \"bpe\" needs \"special\"; the file is damaged", name);
-  for (const auto& [token, token_id] : special->items()) {
-    check(token_id.is_number_integer(), "{}: the id of \"{}\" must be an integer", name, token);
-    builder.add_added(token, token_id.get<int64_t>(), added_kind(json, token, name), name);
-  }
-  builder.add_merges(text("merges"), fmt::format("{}: merges", name));
-  return std::make_shared<BpeTokenizer>(builder.finish(name), name);
+size_t BpeTokenizer::last_safe_cut(std::string_view text) const {
+  size_t cut = pretokenizer_.last_safe_cut(text);
+  while (cut > 0 && std::ranges::any_of(added_, [&](const AddedFinder& finder) {
+           return finder.takes_what_follows(text.substr(0, cut));
+         }))
+    cut = pretokenizer_.last_safe_cut(text.substr(0, cut));
+  return cut;
 }
 
 }  // namespace folio

@@ -43,6 +43,17 @@ void BpeVocabularyBuilder::add_added(std::string_view text, int64_t id, AddedTok
         Excerpt{text}, same->second.id, id);
 }
 
+void BpeVocabularyBuilder::add_to_model(const std::string& text, const FilePlace& where) {
+  auto bytes = spelled_bytes(text);
+  if (!bytes) return;  // no bytes are spelled so
+  check(*bytes == text,
+        "{}: token \"{}\" stands for other bytes in the vocabulary than as an added token", where,
+        Excerpt{text});
+  AddedToken& token = added_.at(text);
+  token.in_model = true;
+  ids_.emplace(text, token.id);
+}
+
 bool BpeVocabularyBuilder::is_added(const std::string& text, int64_t id) const {
   auto found = added_.find(text);
   return found != added_.end() && found->second.id == id;

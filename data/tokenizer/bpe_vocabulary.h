@@ -18,8 +18,13 @@ inline constexpr std::string_view end_of_text_token = "<|endoftext|>";
 // A token that is found in a text by its spelling, before anything is cut or merged.
 struct AddedToken {
   int32_t id = 0;
-  bool special = true;      // found only where special tokens are allowed; others are always
-  bool normalized = false;  // looked for in what the others leave of a text
+  bool special = true;  // found only where special tokens are allowed; others are always
+  bool normalized =
+      false;            // looked for in what the others leave of a text, once that is normalized
+  bool lstrip = false;  // takes the white space before it along
+  bool rstrip = false;  // and that after it
+  bool single_word = false;  // found only where no letter, digit or the like is beside it
+  bool in_model = false;     // merges, or ignore_merges, give it too
 
   bool operator==(const AddedToken&) const = default;
 };
@@ -28,12 +33,19 @@ struct AddedToken {
 struct BpeVocabulary {
   std::vector<std::string> tokens;                  // by id: the bytes
   std::vector<std::pair<int32_t, int32_t>> merges;  // by rank: the ids of the two parts
-  std::map<std::string, AddedToken> added;  // e.g. <|endoftext|>; in `tokens`, but no merge's part
+  std::map<std::string, AddedToken> added;          // e.g. <|endoftext|>; in `tokens` too
 
   // By its id: a plain token may stand for the same bytes, two spaces for instance.
-  bool is_added(size_t id) const {
+  bool is_added(size_t id) const { return find_added(id) != nullptr; }
+  bool is_in_model(size_t id) const {
+    const AddedToken* token = find_added(id);
+    return !token || token->in_model;
+  }
+
+ private:
+  const AddedToken* find_added(size_t id) const {
     auto found = added.find(tokens[id]);
-    return found != added.end() && size_t(found->second.id) == id;
+    return found != added.end() && size_t(found->second.id) == id ? &found->second : nullptr;
   }
 };
 
@@ -43,6 +55,8 @@ struct BpeVocabulary {
 class BpeVocabularyBuilder {
  public:
   void add_token(std::string_view spelling, int64_t id, const FilePlace& where);
+  // That the vocabulary has an added token too, under its own text.
+  void add_to_model(const std::string& text, const FilePlace& where);
   // A special token, or that one of the tokens is special.
   void add_special(std::string_view text, int64_t id, const FilePlace& where) {
     add_added(text, id, {}, where);

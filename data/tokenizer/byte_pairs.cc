@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 #include <map>
-#include <unordered_map>
 
 namespace folio {
 namespace {
@@ -19,8 +18,6 @@ uint64_t hash(int32_t left, int32_t right) {
 
 BytePairs::BytePairs(const std::array<int32_t, 256>& bytes, std::span<const MergeRule> rules)
     : bytes_(bytes), byte_merges_(256 * 256, none) {
-  std::unordered_map<int32_t, size_t> byte_of;
-  for (size_t byte = 0; byte < 256; ++byte) byte_of[bytes[byte]] = byte;
   size_t size = std::bit_ceil(2 * rules.size() + 2);
   shift_ = 64 - std::countr_zero(size);
   slots_.assign(size, {-1, -1, none});
@@ -29,10 +26,10 @@ BytePairs::BytePairs(const std::array<int32_t, 256>& bytes, std::span<const Merg
     size_t at = hash(left, right) >> shift_;
     while (slots_[at].left >= 0) at = (at + 1) & (size - 1);
     slots_[at] = {left, right, {int32_t(rank), merged}};
-    auto first = byte_of.find(left), second = byte_of.find(right);
-    if (first != byte_of.end() && second != byte_of.end())
-      byte_merges_[256 * first->second + second->second] = slots_[at].merge;
   }
+  for (size_t left = 0; left < 256; ++left)
+    for (size_t right = 0; right < 256; ++right)
+      byte_merges_[256 * left + right] = find(bytes[left], bytes[right]);
 }
 
 BytePairs::Merge BytePairs::find(int32_t left, int32_t right) const {

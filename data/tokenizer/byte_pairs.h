@@ -16,7 +16,7 @@ struct MergeRule {
 // rule first, the leftmost first among them, until no rule applies.
 class BytePairs {
  public:
-  // `bytes` are the ids of the 256 single bytes.
+  // `bytes` are the ids of the 256 single bytes; negative for one that no piece has.
   BytePairs(const std::array<int32_t, 256>& bytes, std::span<const MergeRule> rules);
 
   // Writes the ids of `piece` to `ids`, which has room for piece.size(); returns their number.

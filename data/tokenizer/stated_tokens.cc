@@ -8,6 +8,7 @@
 #include "data/files/files.h"
 #include "data/text/json_keys.h"
 #include "data/text/parse_json.h"
+#include "data/tokenizer/bpe_settings.h"
 
 namespace folio {
 namespace {
@@ -36,11 +37,11 @@ constexpr std::string_view known_keys[] = {
     // where it finds its files, and how it loads them
     "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file",
     "use_fast", "from_slow", "legacy", "backend", "is_local", "local_files_only", "verbose",
-    "init_inputs"};
+    "init_inputs", "vocab_size", "sp_model_kwargs", "use_default_system_prompt"};
 
-constexpr std::string_view known_classes[] = {"GPT2Tokenizer", "GPT2TokenizerFast",
-                                              "PreTrainedTokenizerFast", "PreTrainedTokenizer",
-                                              "TokenizersBackend"};
+constexpr std::string_view known_classes[] = {
+    "GPT2Tokenizer",       "GPT2TokenizerFast",       "Qwen2Tokenizer",   "Qwen2TokenizerFast",
+    "PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"};
 
 constexpr const char* other_ids = "; transformers would make other ids of a text than folio";
 
@@ -83,7 +84,18 @@ class Reader {
     return key.ends_with("_token") && (value.is_string() || value.is_object() || value.is_null());
   }
 
-  static void check_settings(const Json& config, const std::string& where) {
+  // Whether tokenizer.json says the same as a setting that is on.
+  bool is_in_tokenizer_json(std::string_view setting) const {
+    if (!tokenizer_json_) return false;
+    std::string where = path("tokenizer.json");
+    if (setting == "add_bos_token") return !read_starts(*tokenizer_json_, where).empty();
+    if (setting != "add_prefix_space" || !tokenizer_json_->contains("pre_tokenizer")) return false;
+    for (const PretokenizerStep& step : read_steps(tokenizer_json_->at("pre_tokenizer"), where))
+      if (auto* level = std::get_if<ByteLevelStep>(&step)) return level->add_prefix_space;
+    return false;
+  }
+
+  void check_settings(const Json& config, const std::string& where) const {
     for (const auto& [key, value] : config.items()) {
       if (!is_token(key, value)) check_key(key, known_keys, where);
     }
@@ -92,7 +104,7 @@ class Reader {
       auto found = config.find(key);
       bool none =
           found == config.end() || found->is_null() || *found == false || *found == Json::array();
-      if (!none)
+      if (!none && !(*found == true && is_in_tokenizer_json(key)))
         fail("{}: \"{}\" is {}{}. If the model was not trained so, take the key out", where, key,
              shown(*found), other_ids);
     }
@@ -101,7 +113,7 @@ class Reader {
                  std::ranges::find(known_classes, *kind) != std::end(known_classes);
     if (!known)
       fail(
-          "{}: \"tokenizer_class\" is {}; folio reads GPT-2's, GPT2Tokenizer, and "
+          "{}: \"tokenizer_class\" is {}; folio reads GPT2Tokenizer, Qwen2Tokenizer and "
           "PreTrainedTokenizerFast",
           where, shown(*kind));
   }
@@ -133,9 +145,9 @@ class Reader {
         fail("{}: \"{}\" must be true or false, got {}", where, key, shown(*found));
       return found->get<bool>();
     };
-    for (const char* key : {"single_word", "lstrip", "rstrip"})
-      check(!truth(key, false), "{}: token \"{}\" has {}: true, which folio does not follow{}",
-            where, Excerpt{token.text}, key, other_ids);
+    token.kind.single_word = truth("single_word", false);
+    token.kind.lstrip = truth("lstrip", false);
+    token.kind.rstrip = truth("rstrip", false);
     token.kind.special = truth("special", otherwise_special);
     token.kind.normalized = truth("normalized", !token.kind.special);
     return token;
@@ -255,26 +267,6 @@ class Reader {
   std::unordered_map<std::string, size_t> places_;  // by text, in tokens_
 };
 
-// Throws unless `step`, a post-processor, leaves the ids as they are.
-void check_post_processor(const Json& step, const std::string& where) {
-  if (step.is_null()) return;
-  std::string type = step.is_object() ? step.value("type", Json()).dump() : "";
-  if (type == "\"ByteLevel\"") return;  // moves offsets
-  if (type == "\"Sequence\"") {
-    for (const Json& one : step.value("processors", Json::array()))
-      check_post_processor(one, where);
-    return;
-  }
-  if (type == "\"TemplateProcessing\"") {
-    const Json single = step.value("single", Json());
-    bool text_alone = single.is_array() && single.size() == 1 && single[0].is_object() &&
-                      single[0].contains("Sequence");
-    if (text_alone) return;
-  }
-  fail("{}: \"post_processor\" adds tokens to a text, which folio does not: {}{}", where,
-       shown(step), other_ids);
-}
-
 }  // namespace
 
 std::vector<StatedToken> stated_tokens(const fs::path& folder, const Json* tokenizer_json,
@@ -282,20 +274,20 @@ std::vector<StatedToken> stated_tokens(const fs::path& folder, const Json* token
   return Reader(folder, tokenizer_json, vocab).run();
 }
 
-void check_around_model(const Json& json, const std::string& path) {
+std::string tokenizer_class(const fs::path& folder) {
+  fs::path file = folder / "tokenizer_config.json";
+  if (!fs::exists(file)) return "";
+  Json config = parse_json<Json>(read_file(file.string()), file.string());
+  if (!config.is_object()) return "";
+  auto found = config.find("tokenizer_class");
+  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+void check_top_keys(const Json& json, const std::string& path) {
   constexpr std::string_view keys[] = {"version",       "truncation",     "padding",
                                        "added_tokens",  "normalizer",     "model",
                                        "pre_tokenizer", "post_processor", "decoder"};
-  check_keys(json, keys, path);
-  // transformers cuts and pads only where its caller asks for it.
-  auto normalizer = json.find("normalizer");
-  bool none = normalizer == json.end() || normalizer->is_null() ||
-              (normalizer->is_object() && normalizer->value("type", Json()) == "Sequence" &&
-               normalizer->value("normalizers", Json()) == Json::array());
-  if (!none)
-    fail("{}: \"normalizer\": {} is not supported, GPT-2's tokenizer has none", path,
-         shown(*normalizer));
-  check_post_processor(json.value("post_processor", Json()), path);
+  check_keys(json, keys, path);  // transformers cuts and pads only where its caller asks for it
 }
 
 }  // namespace folio

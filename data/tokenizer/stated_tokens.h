@@ -26,8 +26,10 @@ std::vector<StatedToken> stated_tokens(const std::filesystem::path& folder,
                                        const nlohmann::json* tokenizer_json,
                                        const nlohmann::json& vocab);
 
-// What tokenizer.json says around its model and its added tokens. Throws Error for a normalizer or
-// a post-processor that would change the ids, and for a key that folio does not know.
-void check_around_model(const nlohmann::json& tokenizer_json, const std::string& path);
+// What the folder's tokenizer_config.json calls its class; "" if it says nothing.
+std::string tokenizer_class(const std::filesystem::path& folder);
+
+// Throws Error for a key of tokenizer.json that folio does not know.
+void check_top_keys(const nlohmann::json& tokenizer_json, const std::string& path);
 
 }  // namespace folio

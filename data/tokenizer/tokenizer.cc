@@ -5,6 +5,7 @@
 #include "data/text/parse_json.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/char_tokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 
 namespace folio {
 
@@ -15,9 +16,12 @@ bool operator==(const Tokenizer& a, const Tokenizer& b) {
 std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::ordered_json& json,
                                                      std::string_view name) {
   auto type = json.find("type");
-  if (type != json.end() && *type == "bpe") return BpeTokenizer::from_json(json, name);
+  if (type != json.end() && (*type == "bpe" || *type == "byte_level_bpe"))
+    return BpeTokenizer::from_json(json, name);
   return std::make_shared<CharTokenizer>(CharTokenizer::from_json(json, name));
 }
+
+size_t Tokenizer::last_safe_cut(std::string_view text) const { return folio::last_safe_cut(text); }
 
 std::string to_text(const Tokenizer& tokenizer) { return tokenizer.to_json().dump(); }
 

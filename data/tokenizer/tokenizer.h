@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -30,6 +31,17 @@ class Tokenizer {
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
   // The id that stands between documents, where the vocabulary has one.
   virtual std::optional<int32_t> end_of_text() const { return {}; }
+  // The ids with which the tokenizer's model expects a document to begin, e.g. Llama 3's
+  // <|begin_of_text|>; encode leaves them to its caller.
+  virtual std::vector<int32_t> start_tokens() const { return {}; }
+  // How often bytes of a text are in none of its ids, as the vocabulary cannot spell them.
+  virtual std::map<unsigned char, int64_t> lost_bytes(std::string_view /*text*/,
+                                                      SpecialTokens /*special*/) const {
+    return {};
+  }
+  // The last place in `text`, of UTF-8, where it can be cut without changing the ids, whatever
+  // comes after it; 0 if none is known.
+  virtual size_t last_safe_cut(std::string_view text) const;
 
   // {"type": "...", ...}: what tokenizer_from_json rebuilds it from.
   virtual nlohmann::ordered_json to_json() const = 0;

@@ -182,12 +182,49 @@ void add_tokenizers(Corpus& corpus, const TemporaryFolder& folder) {
              R"( "add_prefix_space": false, "use_regex": true}, "model": {"type": "BPE",)"
              R"( "vocab": )" +
                  vocab + R"(, "merges": [["a", "b"]]}})");
+  const std::string level = R"({"type": "ByteLevel", "add_prefix_space": false,)"
+                            R"( "use_regex": false})";
+  auto split = [](const std::string& pattern, const std::string& behavior) {
+    return R"({"type": "Split", "pattern": )" + pattern + R"(, "behavior": ")" + behavior +
+           R"(", "invert": false})";
+  };
+  // A file of many settings; each with other steps.
+  auto file = [&](const std::string& steps, const std::string& model) {
+    return R"({"added_tokens": [{"id": 257, "content": "<|endoftext|>", "special": true,)"
+           R"( "lstrip": true, "rstrip": true}, {"id": 258, "content": "e\u0301", "special": false,)"
+           R"( "normalized": true, "single_word": true}], "normalizer": {"type": "NFC"},)"
+           R"( "pre_tokenizer": {"type": "Sequence", "pretokenizers": [)" +
+           steps + ", " + level +
+           R"(]}, "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken":)"
+           R"( {"id": "<|endoftext|>"}}, {"Sequence": {"id": "A"}}], "special_tokens":)"
+           R"( {"<|endoftext|>": {"ids": [257]}}}, "model": {"type": "BPE", )" +
+           model + R"("vocab": )" + vocab + R"(, "merges": ["a b"]}})";
+  };
+  const std::string qwen = std::get<SplitStep>(qwen_steps()[0]).pattern;
+  const std::string known = nlohmann::json{{"Regex", qwen}}.dump();
+  corpus.add("tokenizer", "qwen", 1, file(split(known, "Isolated"), R"("ignore_merges": true, )"));
+  corpus.add("tokenizer", "digits", 1,
+             file(R"({"type": "Digits", "individual_digits": true})", ""));
+  const std::string words = R"x({"Regex": "(?i:[a-e]+)|\\s{1,3}(?!\\S)"})x";
+  const std::string after_letter = R"x({"Regex": "(?<=\\p{L})x|^y$"})x";
+  corpus.add(
+      "tokenizer", "patterns", 1,
+      file(split(words, "MergedWithPrevious") + ", " + split(R"({"String": "ab"})", "Removed") +
+               ", " + split(after_letter, "Contiguous"),
+           ""));
+  corpus.add("tokenizer", "unknown", 1,
+             R"({"pre_tokenizer": )" + level +
+                 R"(, "model": {"type": "BPE", "unk_token": "a", "fuse_unk": true, "vocab":)"
+                 R"( {"a": 0, "b": 1, "ab": 2, "<": 3}, "merges": [["a", "b"]]}})");
   corpus.add("tokenizer", "characters_json", 1,
              R"({"model": {"type": "WordLevel", "vocab": {"a": 0, "\u00e9": 1}}})");
   corpus.add("tokenizer", "kept_characters", 2, to_text(CharTokenizer(U"ab\u00e9")));
   write_file(folder / "vocab.json", vocab);
   write_file(folder / "merges.txt", "a b\n");
   corpus.add("tokenizer", "kept_bpe", 2, to_text(*load_bpe(folder / "vocab.json")));
+  write_file(folder / "tokenizer.json",
+             file(split(known, "Isolated"), R"("ignore_merges": true, )"));
+  corpus.add("tokenizer", "kept_settings", 2, to_text(*load_bpe(folder / "tokenizer.json")));
 }
 
 void add_options(Corpus& corpus) {

@@ -1,11 +1,15 @@
+#include <nlohmann/json.hpp>
+
 #include "data/hugging_face/tokenizer_files.h"
+#include "data/text/utf8.h"
 #include "data/tokenizer/bpe_files.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/fuzz/input_file.h"
 
 // The first byte says what the rest is: vocab.json and merges.txt, and, if it is 3,
 // tokenizer_config.json; tokenizer.json; or what a checkpoint keeps. Whatever loads must encode the
-// input and decode it again.
+// input, and what goes GPT-2's way decode it again; what is kept of it must give the same ids, and
+// a cut that is called safe change none.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace folio;
   static const TemporaryFolder pair, whole, three;
@@ -31,8 +35,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     } else {
       tokenizer = tokenizer_from_text(input, "the input");
     }
-    require(*tokenizer_from_text(to_text(*tokenizer), "itself") == *tokenizer);
-    require(tokenizer->decode(tokenizer->encode(input, SpecialTokens::allowed)) == input);
+    auto kept = tokenizer_from_text(to_text(*tokenizer), "itself");
+    require(*kept == *tokenizer);
+    auto ids = tokenizer->encode(input, SpecialTokens::allowed);
+    std::string decoded = tokenizer->decode(ids);
+    require(kept->encode(input, SpecialTokens::allowed) == ids);
+    auto* bpe = dynamic_cast<const BpeTokenizer*>(tokenizer.get());
+    if (!bpe || bpe->to_json().at("type") == "bpe") require(decoded == input);
+    tokenizer->lost_bytes(input, SpecialTokens::as_text);
+    std::string_view text = input.substr(0, utf8_prefix(input));
+    size_t cut = tokenizer->last_safe_cut(text);
+    if (!bpe || !bpe->vocabulary().added.empty() || cut == 0) return 0;
+    auto before = bpe->encode(text.substr(0, cut)), after = bpe->encode(text.substr(cut));
+    before.insert(before.end(), after.begin(), after.end());
+    require(before == bpe->encode(text));
   } catch (const Error&) {
   }
   return 0;

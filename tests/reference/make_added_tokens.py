@@ -55,11 +55,11 @@ def listed(*tokens, **around):
             "decoder": BYTE_LEVEL, **around}  # fmt: skip
 
 
-def template(*before):
-    pieces = [{"SpecialToken": {"id": name, "type_id": 0}} for name in before]
+def template(after=()):
+    pieces = [{"SpecialToken": {"id": name, "type_id": 0}} for name in after]
     pair = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
     known = {"<x>": {"id": "<x>", "ids": [261], "tokens": ["<x>"]}}
-    return {"type": "TemplateProcessing", "single": [*pieces, pair[0]], "pair": pair, "special_tokens": known}
+    return {"type": "TemplateProcessing", "single": [pair[0], *pieces], "pair": pair, "special_tokens": known}
 
 
 END = ["<|endoftext|>"]
@@ -135,6 +135,17 @@ TAKEN = {
         [],
         {"tokenizer_config.json": {**FAST, "pad_token": "<pad>"}, "tokenizer.json": listed((261, token("<x>")))},
     ),
+    "tokenizer.json, stripping": (
+        [],
+        {
+            "tokenizer_config.json": FAST,
+            "tokenizer.json": listed(
+                (261, token("<x>", lstrip=True)),
+                (262, token("<y>", rstrip=True, special=False)),
+                (263, token("the", single_word=True, special=False, normalized=True)),
+            ),
+        },
+    ),
     "what changes no ids": (
         [],
         {
@@ -156,12 +167,8 @@ REFUSED = {
     "add_bos_token": ("add_bos_token", END, {"tokenizer_config.json": {**GPT2, "add_bos_token": True}}),
     "add_eos_token": ("add_eos_token", END, {"tokenizer_config.json": {**GPT2, "add_eos_token": True}}),
     "split_special_tokens": ("split_special_tokens", END, {"tokenizer_config.json": {**GPT2, "split_special_tokens": True}}),
-    "lstrip": ("lstrip", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>", lstrip=True)))}),
-    "rstrip": ("rstrip", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>", rstrip=True)))}),
-    "single_word": ("single_word", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>", single_word=True)))}),
-    "template": ("post_processor", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>")), post_processor=template("<x>"))}),
+    "template": ("post_processor", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>")), post_processor=template(after=["<x>"]))}),
     "normalizer": ("normalizer", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>")), normalizer={"type": "Replace", "pattern": {"String": "e"}, "content": "a"})}),
-    "prefix space of the pre_tokenizer": ("pre_tokenizer", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>")), pre_tokenizer={**BYTE_LEVEL, "add_prefix_space": True})}),
     "pattern of the pre_tokenizer": ("pre_tokenizer", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((261, token("<x>")), pre_tokenizer={"type": "Whitespace"})}),
     "order of ids": ("<y>", [], {"tokenizer_config.json": FAST, "tokenizer.json": listed((262, token("<y>")), (261, token("<x>")))}),
     "hole in the ids": ("<x>", END, {"tokenizer_config.json": {**GPT2, "added_tokens_decoder": {"270": token("<x>")}}}),

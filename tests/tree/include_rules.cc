@@ -44,6 +44,8 @@ const std::map<std::string, std::set<std::string>> vendor_rules = {
     {"nlohmann/", {"data", "inspect", "commands"}},  // the last: what they print with --json
     {"toml++/", {"configs"}},
     {"pcre2", {"data"}},
+    {"oniguruma", {"data/tokenizer"}},
+    {"utf8proc", {"data/text"}},
     {"zip.h", {"data"}},
     {"histedit.h", {"commands"}},
     {"google/protobuf", {"commands/train"}},

@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "core/check.h"
-#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 
 namespace folio {
 

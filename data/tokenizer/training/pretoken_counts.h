@@ -8,7 +8,7 @@
 
 namespace folio {
 
-// How often each pretoken (pretokenizer.h) occurs. Its memory grows with the distinct ones,
+// How often each pretoken (pretokenizers/gpt2.h) occurs. Its memory grows with the distinct ones,
 // whatever the length of the text. One thread at a time.
 class PretokenCounts {
  public:

@@ -58,11 +58,13 @@ void write_files(const TemporaryFolder& folder, const Json& of_case) {
 void expect_reference_ids(const Tokenizer& tokenizer, const Json& of_case) {
   EXPECT_EQ(tokenizer.vocab_size(), of_case.at("size"));
   const Json& texts = reference().at("texts");
+  const bool strips = of_case.at("files").dump().find("strip\":true") != std::string::npos;
   for (size_t i = 0; i < texts.size(); ++i) {
     std::string text = texts[i];
     EXPECT_EQ(tokenizer.encode(text, SpecialTokens::allowed), of_case.at("ids")[i].get<Ids>())
         << text;
     EXPECT_EQ(tokenizer.encode(text), of_case.at("as_text")[i].get<Ids>()) << text;
+    if (strips) continue;  // what a token takes along is not in its text
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, SpecialTokens::allowed)), text);
   }
 }

@@ -147,8 +147,8 @@ TEST_F(BpeFiles, NamesWhatIsWrongAndWhere) {
   EXPECT_THAT(error(), HasSubstr("must be an object"));
   put("vocab.json", "{\"a\": ");
   EXPECT_THAT(error(), AllOf(HasSubstr("vocab.json"), HasSubstr("not JSON")));
-  put("vocab.json", R"({"a": 0})");
-  EXPECT_THAT(error(), HasSubstr("no token for byte 0x00"));
+  put("vocab.json", R"({"ab": 0})");
+  EXPECT_THAT(error(), HasSubstr("has no token for any byte"));
   std::filesystem::remove(folder_ / "merges.txt");
   EXPECT_THAT(error_of([&] { load_bpe(folder_ / "vocab.json"); }), HasSubstr("merges.txt"));
 }
@@ -164,10 +164,8 @@ TEST_F(BpeFiles, RejectsATokenizerJsonThatWouldGiveOtherIds) {
   EXPECT_EQ(with("/model/continuing_subword_prefix", ""), "");
   EXPECT_THAT(with("/model/type", "Unigram"), HasSubstr("Unigram"));
   EXPECT_THAT(with("/model/dropout", 0.1), HasSubstr("dropout"));
-  EXPECT_THAT(with("/model/byte_fallback", true), HasSubstr("byte_fallback"));
-  EXPECT_THAT(with("/normalizer", {{"type", "NFC"}}), HasSubstr("NFC"));
-  EXPECT_THAT(with("/pre_tokenizer/add_prefix_space", true), HasSubstr("pre_tokenizer"));
-  EXPECT_THAT(with("/pre_tokenizer/use_regex", false), HasSubstr("pre_tokenizer"));
+  EXPECT_EQ(with("/model/byte_fallback", true), "");  // there is nothing to fall back from
+  EXPECT_THAT(with("/normalizer", {{"type", "NFD"}}), HasSubstr("NFD"));
   EXPECT_THAT(with("/pre_tokenizer", nullptr), HasSubstr("pre_tokenizer"));
   EXPECT_THAT(with("/model", 3), HasSubstr("is no tokenizer.json"));
   EXPECT_THAT(with("/model/merges", 3), HasSubstr("must be an array"));

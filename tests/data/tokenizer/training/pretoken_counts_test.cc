@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 
 namespace folio {
 namespace {

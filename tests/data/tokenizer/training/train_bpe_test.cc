@@ -10,7 +10,7 @@
 #include "data/text/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/byte_alphabet.h"
-#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 #include "tests/message.h"
 
 namespace folio {

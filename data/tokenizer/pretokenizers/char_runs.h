@@ -1,17 +1,17 @@
-#include "data/tokenizer/pretokenizer.h"
-
+#pragma once
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #include "data/text/utf8.h"
-#include "data/tokenizer/unicode_classes.h"
+#include "data/tokenizer/pretokenizers/unicode_classes.h"
 
+// What hand-written cutters look at. Texts are UTF-8, places are starts of characters.
 namespace folio {
-namespace {
 
-constexpr std::array<CharClass, 128> ascii_classes = [] {
+inline constexpr std::array<CharClass, 128> ascii_classes = [] {
   std::array<CharClass, 128> classes{};
   for (char c : {'\t', '\n', '\v', '\f', '\r', ' '}) classes[size_t(c)] = CharClass::space;
   for (char c = '0'; c <= '9'; ++c) classes[size_t(c)] = CharClass::number;
@@ -20,6 +20,7 @@ constexpr std::array<CharClass, 128> ascii_classes = [] {
   return classes;
 }();
 
+// A character's class and its bytes.
 struct Char {
   CharClass kind;
   size_t bytes;
@@ -60,56 +61,10 @@ inline size_t run_end(std::string_view text, size_t at, CharClass kind) {
   return at;
 }
 
-// The bytes of 's, 'd, 'm, 't, 'll, 've or 're at the start of `text`, or 0.
-size_t contraction(std::string_view text) {
-  if (text.size() < 2 || text[0] != '\'') return 0;
-  switch (text[1]) {
-    case 's':
-    case 'd':
-    case 'm':
-    case 't':
-      return 2;
-    case 'l':
-      return text.substr(2).starts_with('l') ? 3 : 0;
-    case 'v':
-    case 'r':
-      return text.substr(2).starts_with('e') ? 3 : 0;
-    default:
-      return 0;
-  }
-}
-
-size_t char_start(std::string_view text, size_t end) {  // of the character before `end`
+inline size_t char_start(std::string_view text, size_t end) {  // of the character before `end`
   do --end;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80);
   return end;
-}
-
-}  // namespace
-
-size_t pretoken_end(std::string_view text, size_t at) {
-  if (text[at] == ' ' && at + 1 < text.size()) {
-    CharClass next = char_at(text, at + 1).kind;
-    if (next != CharClass::space) return run_end(text, at + 1, next);
-  }
-  if (text[at] == '\'')
-    if (size_t bytes = contraction(text.substr(at))) return at + bytes;
-  CharClass kind = char_at(text, at).kind;
-  size_t end = run_end(text, at, kind);
-  if (kind != CharClass::space || end == text.size()) return end;
-  // Before a word the last space is left to it, or to itself.
-  size_t last = char_start(text, end);
-  return last > at ? last : end;
-}
-
-size_t last_safe_cut(std::string_view text) {
-  for (size_t at = text.size(); at > 1; --at) {
-    auto byte = static_cast<unsigned char>(text[at - 1]);
-    if (byte >= 0x80 || ascii_classes[byte] != CharClass::space) continue;
-    size_t before = char_start(text, at - 1);
-    if (char_at(text, before).kind != CharClass::space) return at - 1;
-  }
-  return 0;
 }
 
 }  // namespace folio

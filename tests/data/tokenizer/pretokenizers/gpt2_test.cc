@@ -1,84 +1,24 @@
-#include "data/tokenizer/pretokenizer.h"
+#include "data/tokenizer/pretokenizers/gpt2.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
-#define PCRE2_CODE_UNIT_WIDTH 32
-#include <pcre2.h>
-
 #include "data/text/utf8.h"
-#include "data/tokenizer/unicode_classes.h"
+#include "data/tokenizer/pretokenizers/unicode_classes.h"
+#include "tests/data/tokenizer/pretokenizers/pcre2_pattern.h"
 
 namespace folio {
 namespace {
 
-// GPT-2's pattern itself, matched by PCRE2. Its classes have folio's characters beside PCRE2's own,
-// whose Unicode may be older, so that what is compared is how text is cut.
-class Pattern {
- public:
-  Pattern() {
-    std::u32string letter = UR"(\p{L})", number = UR"(\p{N})";
-    std::u32string space = UR"(\t-\r\x{85}\p{Z})";
-    for (char32_t c = 0x80; c < 0x110000; ++c) {
-      if (char_class(c) == CharClass::letter && is_newer(c)) letter += c;
-      if (char_class(c) == CharClass::number && is_newer(c)) number += c;
-    }
-    std::u32string pattern = U"'(?:[sdmt]|ll|ve|re)| ?[" + letter + U"]+| ?[" + number +
-                             U"]+| ?[^" + space + letter + number + U"]+|[" + space + U"]+(?![^" +
-                             space + U"])|[" + space + U"]+";
-    int error;
-    size_t where;
-    code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                          PCRE2_UTF | PCRE2_UCP, &error, &where, nullptr);
-    match_ = pcre2_match_data_create_from_pattern(code_, nullptr);
-  }
-  ~Pattern() {
-    pcre2_match_data_free(match_);
-    pcre2_code_free(code_);
-  }
-  // The ends of the matches, in characters.
-  std::vector<size_t> cuts(const std::u32string& text) const {
-    std::vector<size_t> ends;
-    for (size_t at = 0; at < text.size(); at = ends.back()) {
-      int found = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                              PCRE2_ANCHORED, match_, nullptr);
-      if (found < 1) ADD_FAILURE() << "no match at " << at;
-      if (found < 1) break;
-      ends.push_back(pcre2_get_ovector_pointer(match_)[1]);
-    }
-    return ends;
-  }
-
- private:
-  static bool is_newer(char32_t c) {  // the planes and places that Unicode 15 and 16 filled
-    return c > 0x10000 || (0x1c80 <= c && c < 0x1c90) || (0xa7c0 <= c && c < 0xa7f0);
-  }
-  pcre2_code* code_ = nullptr;
-  pcre2_match_data* match_ = nullptr;
-};
-
-const Pattern& pattern() {
-  static const Pattern pattern;
-  return pattern;
-}
-
 void expect_same_cuts(const std::u32string& text) {
-  std::string bytes;
-  std::vector<size_t> begins;  // of each character, and the end
-  for (char32_t c : text) {
-    begins.push_back(bytes.size());
-    append_utf8(bytes, c);
-  }
-  begins.push_back(bytes.size());
-  std::vector<size_t> expected, cuts;
-  for (size_t end : pattern().cuts(text)) expected.push_back(begins[end]);
-  for (size_t at = 0; at < bytes.size(); cuts.push_back(at)) at = pretoken_end(bytes, at);
-  EXPECT_EQ(cuts, expected) << testing::PrintToString(bytes);
+  static const Pcre2Pattern pattern(
+      UR"('(?:[sdmt]|ll|ve|re)| ?[L]+| ?[N]+| ?[^SLN]+|[S]+(?![^S])|[S]+)");
+  pattern.expect_same_cuts(text, pretoken_end);
 }
 
-TEST(Pretokenizer, CutsAsPcre2MatchesThePattern) {
+TEST(Gpt2Pretokens, CutsAsPcre2MatchesThePattern) {
   // A character or two of each kind that the pattern or the code treats on its own.
   const std::u32string kinds =
       U"sdmtlvreaZ'09 \t\n\u00a0\u3000\u0085.-\u00e9\u4f60\u0663\u20ac\U0001F600";
@@ -87,7 +27,7 @@ TEST(Pretokenizer, CutsAsPcre2MatchesThePattern) {
       for (char32_t c : kinds) expect_same_cuts({a, b, c, U'a', a, c});
 }
 
-TEST(Pretokenizer, CutsRandomTextAsPcre2) {
+TEST(Gpt2Pretokens, CutsRandomTextAsPcre2) {
   std::mt19937 random(4);
   const std::u32string common =
       U"   'sdtmlverexyzABC019.,-\n\n\t\u00a0\u00e9\u0436\u4f60\u0663\u0301\U0001F600";
@@ -103,7 +43,7 @@ TEST(Pretokenizer, CutsRandomTextAsPcre2) {
   }
 }
 
-TEST(Pretokenizer, SafeCutsChangeNothing) {
+TEST(Gpt2Pretokens, SafeCutsChangeNothing) {
   std::mt19937 random(5);
   const std::u32string common = U"    '\n\tsab1.\u00a0\u3000\u4f60\u3002";
   auto cuts = [](std::string_view text) {
@@ -148,6 +88,15 @@ TEST(UnicodeClasses, AsUnicodesData) {
       {0x31350, CharClass::letter},   {0x10d40, CharClass::number},
       {0x10ffff, CharClass::other}};
   for (auto [c, kind] : cases) EXPECT_EQ(char_class(c), kind) << describe(c);
+}
+
+TEST(UnicodeClasses, WordsAreAsAnnex18Says) {
+  for (char32_t c : std::u32string_view(
+           U"aZ9_\u00e9\u4f60\u0663\u0301\u200d\u203f\u24b6\U00031350\U00011f00\U00010d40"))
+    EXPECT_TRUE(is_word(c)) << describe(c);
+  for (char32_t c :
+       std::u32string_view(U" -.\n\u00bd\u00b2\u00a0\u2019\u200b\U0001F600\U0001d2c0\U0010ffff"))
+    EXPECT_FALSE(is_word(c)) << describe(c);
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+#pragma once
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#define PCRE2_CODE_UNIT_WIDTH 32
+#include <pcre2.h>
+
+#include "data/text/utf8.h"
+#include "data/tokenizer/pretokenizers/unicode_classes.h"
+
+namespace folio {
+
+// A pattern matched by PCRE2, one match after the other. Its classes have folio's characters beside
+// PCRE2's own, whose Unicode may be older, so that what is compared is how text is cut.
+class Pcre2Pattern {
+ public:
+  // L, N and S in `pattern` stand for what is between the brackets of the classes of letters,
+  // numbers and spaces.
+  explicit Pcre2Pattern(const std::u32string& pattern) {
+    std::u32string letter = UR"(\p{L})", number = UR"(\p{N})", space = UR"(\t-\r\x{85}\p{Z})";
+    for (char32_t c = 0x80; c < 0x110000; ++c) {
+      if (char_class(c) == CharClass::letter && is_newer(c)) letter += c;
+      if (char_class(c) == CharClass::number && is_newer(c)) number += c;
+    }
+    std::u32string whole;
+    for (char32_t c : pattern)
+      whole += c == U'L' ? letter : c == U'N' ? number : c == U'S' ? space : std::u32string(1, c);
+    int error;
+    size_t where;
+    code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(whole.data()), whole.size(),
+                          PCRE2_UTF | PCRE2_UCP, &error, &where, nullptr);
+    match_ = pcre2_match_data_create_from_pattern(code_, nullptr);
+  }
+  Pcre2Pattern(const Pcre2Pattern&) = delete;
+  ~Pcre2Pattern() {
+    pcre2_match_data_free(match_);
+    pcre2_code_free(code_);
+  }
+  // The ends of the matches, in characters.
+  std::vector<size_t> cuts(const std::u32string& text) const {
+    std::vector<size_t> ends;
+    for (size_t at = 0; at < text.size(); at = ends.back()) {
+      int found = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                              PCRE2_ANCHORED, match_, nullptr);
+      if (found < 1) ADD_FAILURE() << "no match at " << at;
+      if (found < 1) break;
+      ends.push_back(pcre2_get_ovector_pointer(match_)[1]);
+    }
+    return ends;
+  }
+  // Expects end_of(UTF-8, at) to be where the match at `at` ends.
+  template <class F>
+  void expect_same_cuts(const std::u32string& text, F&& end_of) const {
+    std::string bytes;
+    std::vector<size_t> begins;  // of each character, and the end
+    for (char32_t c : text) {
+      begins.push_back(bytes.size());
+      append_utf8(bytes, c);
+    }
+    begins.push_back(bytes.size());
+    std::vector<size_t> expected, found;
+    for (size_t end : cuts(text)) expected.push_back(begins[end]);
+    for (size_t at = 0; at < bytes.size(); found.push_back(at)) at = end_of(bytes, at);
+    EXPECT_EQ(found, expected) << testing::PrintToString(bytes);
+  }
+
+ private:
+  static bool is_newer(char32_t c) {  // the planes and places that Unicode 15 and 16 filled
+    return c > 0x10000 || (0x1c80 <= c && c < 0x1c90) || (0xa7c0 <= c && c < 0xa7f0);
+  }
+  pcre2_code* code_ = nullptr;
+  pcre2_match_data* match_ = nullptr;
+};
+
+}  // namespace folio
