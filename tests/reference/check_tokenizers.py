@@ -187,7 +187,8 @@ def main():
         for kind, text in texts.items():
             (work / f"{kind}.txt").write_text(text, encoding="utf-8", newline="")
         for number, (kind, name) in enumerate((k, n) for k in texts for n in [*SETTINGS, *OTHERS]):
-            if name in OTHERS and kind == "shakespeare" or options.only not in ("", name):
+            # One of them, in which an unknown token has something to stand for.
+            if name in OTHERS and kind != ("shakespeare" if "unknown" in name else "mixed") or options.only not in ("", name):
                 continue
             folder = work / f"{name}_{kind}"
             folder.mkdir()

@@ -27,10 +27,13 @@ def encodings(text, strings):
 def main():
     words = " ".join(FIXED).replace("\x00", "")
     text = mixed_text(0.02) + words + "\nthe thin word's words that they're the best of, don't they?\n" * 3
+    text += " ".join(word for word in FIXED if word.isascii()).replace("\x00", "") + "\n"
     lines = text.splitlines(keepends=True)
     cases = []
     for number, name in enumerate([*SETTINGS, *OTHERS]):
-        made = make(name, lines, vocab_size=340)
+        every_byte = {**SETTINGS, **OTHERS}[name][1]
+        # Where bytes may lack, many do.
+        made = make(name, lines if every_byte else [line for line in lines if line.isascii()], vocab_size=340)
         added = [one["content"] for one in json.loads(made)["added_tokens"]]
         strings = list(random_strings(100 + number, 100 if name in SETTINGS else 40, text, added))
         cases.append({"name": name, "tokenizer.json": json.loads(made), **encodings(made, strings)})

@@ -55,5 +55,15 @@ TEST(Start, AGivenOneIsTakenAsItIs) {
   EXPECT_THAT(message_of([] { start_of("\n", CharTokenizer(U"ACGT")); }), HasSubstr("lacks"));
 }
 
+TEST(Start, TheTokenizersStartTokensComeFirstOnce) {
+  BpeVocabulary vocabulary = bytes(true).vocabulary();
+  BpeTokenizer tokenizer(vocabulary, "bytes", {.starts = {256}});
+  EXPECT_THAT(start_of("A", tokenizer).tokens, ElementsAre(256, 'A'));
+  EXPECT_THAT(start_of("<|endoftext|>A", tokenizer).tokens, ElementsAre(256, 'A'));
+  EXPECT_EQ(start_of("A", tokenizer).text, "A");
+  EXPECT_THAT(start_of("", tokenizer).tokens, ElementsAre(256));
+  EXPECT_EQ(start_of("", tokenizer).chosen, "the token that texts start with");
+}
+
 }  // namespace
 }  // namespace folio

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "data/tokenizer/pretokenizers/char_runs.h"
 #include "data/tokenizer/pretokenizers/known_patterns.h"
+#include "data/tokenizer/pretokenizers/newer_characters.h"
 
 namespace folio {
 namespace {
@@ -75,8 +76,10 @@ size_t Pretokenizer::digits_end(std::string_view text, size_t at, int most) {
 // between.
 std::vector<Pretokenizer::Part> Pretokenizer::parts(const Step& step, std::string_view text) {
   const SplitStep& split = step.split;
+  const std::optional<std::string> older =
+      split.is_regex ? with_older_characters(text) : std::nullopt;
   auto find = [&](size_t from) -> std::optional<Regex::Match> {
-    if (split.is_regex) return step.regex[0].find(text, from);
+    if (split.is_regex) return step.regex[0].find(older ? *older : text, from);
     size_t at = text.find(split.pattern, from);
     if (at == text.npos) return {};
     return Regex::Match{at, at + split.pattern.size()};

@@ -58,6 +58,17 @@ TEST(Pretokenizer, APatternSeesItsPartAlone) {
   EXPECT_THAT(parts({after, whole}, "abcbd"), ElementsAre("ab", "c", "bd"));
 }
 
+// Characters of Unicode 15 and 16, whatever Unicode the installed Oniguruma knows.
+TEST(Pretokenizer, PatternsKnowTheCategoriesOfNewerCharacters) {
+  for (const char* pattern :
+       {"\\p{Lu}\U00010d50", "\\p{Ll}\U00010d70", "\\p{Lo}\U00013460", "\\p{Han}\U00031350",
+        "\\p{M}\u0897", "\\p{Nd}\U00011f50", "\\p{P}\u1b4e", "\\p{Emoji}\U0001fae8", "\\w\ua7cb"}) {
+    std::string all = pattern, character = all.substr(all.find_first_of("}w") + 1);
+    SplitStep step{.pattern = all.substr(0, all.size() - character.size())};
+    EXPECT_THAT(split("-" + character + "-", step), ElementsAre("-", character, "-")) << all;
+  }
+}
+
 TEST(Pretokenizer, CutsDigits) {
   EXPECT_THAT(parts({DigitsStep{true}, whole}, "a12\u0663 \u00bdb"),
               ElementsAre("a", "1", "2", "\u0663", " ", "\u00bd", "b"));
