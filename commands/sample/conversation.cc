@@ -11,8 +11,12 @@ Conversation::Conversation(Gpt& model, std::shared_ptr<const Tokenizer> tokenize
       newline_(can_spell(this->tokenizer(), "\n") ? "\n" : "") {}
 
 void Conversation::add(const std::string& text) {
-  const std::vector<int32_t> tokens = tokenizer().encode(unread_ + text);
+  std::vector<int32_t> tokens = tokenizer().encode(unread_ + text);
   check(!tokens.empty() || length() > 0, "type something: the model continues a text");
+  if (length() == 0) {
+    const std::vector<int32_t> starts = tokenizer().start_tokens();
+    tokens.insert(tokens.begin(), starts.begin(), starts.end());
+  }
   unread_.clear();
   append(tokens);
 }

@@ -21,8 +21,8 @@ std::string tokenizer_digest(const std::filesystem::path& folder);
 // and merges.txt for a BPE that goes GPT-2's way and has <|endoftext|>, a tokenizer.json for any
 // other (to which GPT2Tokenizer would do otherwise) and for a character model;
 // tokenizer_config.json beside them. `max_length` is the model's context; `chat`, unless empty,
-// becomes the chat_template and what it calls tokens; `digest`, unless empty, tells which model they
-// go with.
+// becomes the chat_template and what it calls tokens; `digest`, unless empty, tells which model
+// they go with.
 std::map<std::string, std::string> tokenizer_files(const Tokenizer& tokenizer, int64_t max_length,
                                                    const ChatFormat& chat = {},
                                                    const std::string& digest = "");

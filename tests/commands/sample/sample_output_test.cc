@@ -22,6 +22,8 @@ using testing::HasSubstr;
 // A token a byte, as the byte-level vocabularies have them, and 256 for the end of a text.
 class ByteTokenizer : public Tokenizer {
  public:
+  explicit ByteTokenizer(std::vector<int32_t> starts = {}) : starts_(std::move(starts)) {}
+  std::vector<int32_t> start_tokens() const override { return starts_; }
   int64_t vocab_size() const override { return 257; }
   std::vector<int32_t> encode(std::string_view text, SpecialTokens) const override {
     check(text.find('#') == text.npos, "the vocabulary lacks '#'");
@@ -37,6 +39,9 @@ class ByteTokenizer : public Tokenizer {
   }
   std::optional<int32_t> end_of_text() const override { return 256; }
   nlohmann::ordered_json to_json() const override { return {}; }
+
+ private:
+  std::vector<int32_t> starts_;
 };
 
 // What was printed.
@@ -182,6 +187,21 @@ TEST(Conversation, TurnsAreOneText) {
     EXPECT_EQ(turns.length(), std::ssize(all));
   }
   EXPECT_GT(turns.length(), T);
+}
+
+TEST(Conversation, BeginsOnceWithTheTokensThatTextsStartWith) {
+  auto model = a_model(257);
+  auto ignore = [](const std::string&) {};
+  GenerateOptions one_token = short_turns();
+  one_token.max_new_tokens = 1;
+  one_token.end_tokens.clear();
+  Conversation plain(*model, std::make_shared<ByteTokenizer>(), one_token, {});
+  Conversation started(*model, std::make_shared<ByteTokenizer>(Tokens{256}), one_token, {});
+  for (int turn = 0; turn < 2; ++turn) {
+    plain.turn("a\n", ignore);
+    started.turn("a\n", ignore);
+    EXPECT_EQ(started.length(), plain.length() + 1);
+  }
 }
 
 TEST(Conversation, ALineThatCannotBeSpelledAddsNothing) {
