@@ -20,8 +20,8 @@ std::vector<SafetensorsSource> gpt2_tensors(Gpt& model, int64_t rows);
 // v_proj) and SwiGLU's c_fc two (gate_proj, up_proj).
 std::vector<SafetensorsSource> llama_tensors(Gpt& model, int64_t rows);
 
-// The rows of each map that lies in a hidden matrix or its bias, such as q's, k's and v's in
-// c_attn, by the parameter's name. Llama's layout has a tensor for each.
+// How many rows each part of a hidden matrix or its bias has, by the parameter's name: c_attn for
+// instance is q, k and v below each other, for which Llama's layout has a tensor each.
 using PartRows = std::map<std::string, std::vector<int64_t>>;
 PartRows part_rows(const Gpt& model);
 

@@ -30,7 +30,8 @@ std::unique_ptr<Gpt> load_hugging_face(const std::filesystem::path& path, Device
 // the one class of transformers' that computes the model, whose name is returned: GPT2LMHeadModel,
 // LlamaForCausalLM or Qwen3ForCausalLM; Error names the fields for which there is none
 // (export_config). With `trim_vocab` rows of the embedding that no token has are left out. The
-// files say of texts what `format` does; without end tokens there, <|endoftext|> ends a text.
+// end tokens and the chat template are those of `format`; without end tokens there, the tokenizer's
+// <|endoftext|> is written as one.
 std::string save_hugging_face(const std::filesystem::path& folder, Gpt& model,
                               const Tokenizer* tokenizer, bool trim_vocab = false,
                               const TextFormat& format = {});

@@ -81,7 +81,7 @@ void Decoder::replace(int64_t row, std::vector<int32_t> tokens) {
   Sequence& sequence = sequences_[size_t(row)];
   if (sequence.tokens == tokens) return;
   const auto differ = std::ranges::mismatch(sequence.tokens, tokens).in2;
-  // Whose logits are wanted is read again.
+  // The last token is read again even where it stays: its logits are wanted.
   const int64_t same = std::min(differ - tokens.begin(), std::ssize(tokens) - 1);
   if (same < sequence.read) {
     const int64_t held = cache_.lengths()[size_t(row)];

@@ -13,7 +13,7 @@
 namespace folio {
 
 // A person and a model take turns. The cache stays between turns: a turn costs its own tokens,
-// whatever came before. What a turn is says whoever derives from it.
+// whatever came before. Derived classes decide what a turn is.
 class Dialogue {
  public:
   Dialogue(Gpt& model, std::shared_ptr<const Tokenizer> tokenizer, const GenerateOptions& options,

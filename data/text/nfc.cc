@@ -3,7 +3,6 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "core/check.h"
@@ -67,16 +66,6 @@ std::vector<bool> find_simple() {
 bool is_newer(char32_t c) {
   auto after = std::ranges::upper_bound(newer, c, {}, &Range::first);
   return after != std::begin(newer) && c <= (after - 1)->last;
-}
-
-// The ASCII characters at text[at], as far as 8 of them go together.
-size_t ascii_eights(std::string_view text, size_t at) {
-  size_t begin = at;
-  for (uint64_t bytes; at + 8 <= text.size(); at += 8) {
-    std::memcpy(&bytes, text.data() + at, 8);
-    if (bytes & 0x8080808080808080) break;
-  }
-  return at - begin;
 }
 
 // Appends what `text`, which nothing around it changes, becomes.

@@ -36,11 +36,7 @@ Utf8 decode_multibyte(std::string_view text, size_t at) {
 
 size_t utf8_prefix(std::string_view text) {
   for (size_t at = 0;;) {
-    uint64_t bytes = 0;
-    for (; at + 8 <= text.size(); at += 8) {
-      std::memcpy(&bytes, text.data() + at, 8);
-      if (bytes & 0x8080808080808080) break;
-    }
+    at += ascii_eights(text, at);
     // Through what is not ASCII, and the last bytes.
     size_t end = at + 8;
     for (; at < end;) {

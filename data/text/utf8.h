@@ -1,5 +1,7 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,16 @@ Utf8 decode_multibyte(std::string_view text, size_t at);
 inline Utf8 decode_utf8(std::string_view text, size_t at) {
   auto byte = static_cast<unsigned char>(text[at]);
   return byte < 0x80 ? Utf8{byte} : decode_multibyte(text, at);
+}
+
+// The number of ASCII characters from text[at], as far as 8 of them go together.
+inline size_t ascii_eights(std::string_view text, size_t at) {
+  const size_t begin = at;
+  for (uint64_t bytes; at + 8 <= text.size(); at += 8) {
+    std::memcpy(&bytes, text.data() + at, 8);
+    if (bytes & 0x8080808080808080) break;
+  }
+  return at - begin;
 }
 
 // The bytes that `text` starts with and that are whole UTF-8 characters.

@@ -116,10 +116,11 @@ BpeTokenizer::BpeTokenizer(BpeVocabulary vocabulary, std::string_view name, BpeS
       pairs_([&] {
         IdOf ids = ids_by_bytes(name);
         find_missing(ids, name);
-        return byte_pairs(ids, name);
+        BytePairs pairs = byte_pairs(ids, name);
+        if (settings_.ignore_merges) whole_ = std::move(ids);
+        return pairs;
       }()),
       pretokenizer_(settings_.steps, fmt::format("{}: \"pre_tokenizer\"", name)) {
-  if (settings_.ignore_merges) whole_ = ids_by_bytes(name);
   for (std::string_view text : ends_of_text) {
     auto found = vocabulary_.added.find(std::string(text));
     if (found != vocabulary_.added.end() && !end_of_text_) end_of_text_ = found->second.id;

@@ -61,8 +61,8 @@ class BpeTokenizer : public Tokenizer {
       bytes_;  // their ids; the unknown token's, or -1, for those that lack one
   std::array<bool, 256> missing_{};
   bool any_missing_ = false;
-  BytePairs pairs_;
   IdOf whole_;  // by their bytes, what ignore_merges looks up
+  BytePairs pairs_;
   Pretokenizer pretokenizer_;
   std::array<AddedFinder, 2> added_;  // those of raw text; those of what is left and normalized
   std::optional<int32_t> end_of_text_;

@@ -20,10 +20,12 @@ std::string_view stated() {
 }
 
 #if HWY_ARCH_X86_64
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
 // GCC 12's library does not tell.
 bool has_avx_vnni() {
   unsigned a, b, c, d;
-  return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
 }
 #endif
 
@@ -39,11 +41,10 @@ void keep_to_cpu_capability() {
     int64_t target;  // of Highway, whose better ones are the lower bits
     dnnl::cpu_isa isa;
   };
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const Limit limits[] = {
       {"avx512", bool(__builtin_cpu_supports("avx512bw")), HWY_AVX3, dnnl::cpu_isa::avx512_core},
       {"avx2_vnni", has_avx_vnni(), HWY_AVX2, dnnl::cpu_isa::avx2_vnni},
-      {"avx2", has_avx2, HWY_AVX2, dnnl::cpu_isa::avx2},
+      {"avx2", has_avx2(), HWY_AVX2, dnnl::cpu_isa::avx2},
       {"scalar", true, HWY_STATIC_TARGET, dnnl::cpu_isa::sse41},
   };
   for (const Limit& limit : limits) {
@@ -57,9 +58,7 @@ void keep_to_cpu_capability() {
        stated());
 }
 
-bool may_use_avx2() {
-  return stated() != "scalar" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
+bool may_use_avx2() { return stated() != "scalar" && has_avx2(); }
 
 bool may_use_avx_vnni() { return (stated().empty() || stated() == "avx2_vnni") && has_avx_vnni(); }
 

@@ -67,4 +67,12 @@ inline size_t char_start(std::string_view text, size_t end) {  // of the charact
   return end;
 }
 
+// Where a pretoken of the spaces text[at, end) ends: before a word the last is left to it, or to
+// itself.
+inline size_t spaces_pretoken_end(std::string_view text, size_t at, size_t end) {
+  if (end == text.size()) return end;
+  size_t last = char_start(text, end);
+  return last > at ? last : end;
+}
+
 }  // namespace folio

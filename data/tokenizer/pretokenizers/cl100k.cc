@@ -50,9 +50,7 @@ size_t spaces_end(std::string_view text, size_t at) {
   size_t end = run_end(text, at, CharClass::space);
   for (size_t line = end; line > at; --line)
     if (ends_line(text[line - 1])) return line;
-  if (end == text.size()) return end;
-  size_t last = char_start(text, end);
-  return last > at ? last : end;
+  return spaces_pretoken_end(text, at, end);
 }
 
 }  // namespace

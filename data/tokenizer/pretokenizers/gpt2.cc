@@ -35,10 +35,7 @@ size_t pretoken_end(std::string_view text, size_t at) {
     if (size_t bytes = contraction(text.substr(at))) return at + bytes;
   CharClass kind = char_at(text, at).kind;
   size_t end = run_end(text, at, kind);
-  if (kind != CharClass::space || end == text.size()) return end;
-  // Before a word the last space is left to it, or to itself.
-  size_t last = char_start(text, end);
-  return last > at ? last : end;
+  return kind == CharClass::space ? spaces_pretoken_end(text, at, end) : end;
 }
 
 size_t last_safe_cut(std::string_view text) {

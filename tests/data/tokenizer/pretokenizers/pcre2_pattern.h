@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -73,5 +74,30 @@ class Pcre2Pattern {
   pcre2_code* code_ = nullptr;
   pcre2_match_data* match_ = nullptr;
 };
+
+// Calls f with every three of `kinds`, a character or two of each kind that a pattern or its cutter
+// treats on its own, and some of them again.
+template <class F>
+void for_each_triple(const std::u32string& kinds, F&& f) {
+  for (char32_t a : kinds)
+    for (char32_t b : kinds)
+      for (char32_t c : kinds) f(std::u32string{a, b, c, U'a', a, c});
+}
+
+// Calls f with 20,000 texts of up to 40 characters, `common` ones and some of any.
+template <class F>
+void for_each_random_text(unsigned seed, const std::u32string& common, F&& f) {
+  std::mt19937 random(seed);
+  for (int trial = 0; trial < 20000; ++trial) {
+    std::u32string text;
+    for (size_t n = 1 + random() % 40; n > 0; --n) {
+      char32_t c = common[random() % common.size()];
+      if (random() % 8 == 0) c = random() % 0x110000;
+      if (random() % 8 == 0) c = random() % 0x3100;
+      text += (c >> 11) == 0x1b ? U'x' : c;
+    }
+    f(text);
+  }
+}
 
 }  // namespace folio
