@@ -225,23 +225,33 @@ void Rendezvous::wait_for_all(Socket::Deadline deadline) {
 
 std::string Rendezvous::receive_text(int from, Socket::Deadline deadline) {
   Socket& socket = to_[size_t(from)];
-  auto receive = [&](void* bytes, size_t size) {
-    const std::string why = socket.receive(bytes, size, deadline, failed_);
+  auto expect = [&](const std::string& why) {
     check(why != "has ended", "{} has ended: its own output says why", named(from));
     check(why.empty(), "{} {}: it hangs, or needs a longer comm_timeout than {} s", named(from),
           why, timeout_.count());
   };
+  auto receive = [&](void* bytes, size_t size) {
+    expect(socket.receive(bytes, size, deadline, failed_));
+  };
+  expect(socket.wait_to_receive(deadline, failed_));
   uint64_t size = 0;
-  receive(&size, sizeof size);
-  check(size != leaves, "{} has left, while {} goes on: they run different programs or options",
-        named(from), named(place_.rank));
-  const bool reason = size == gives_up;
-  if (reason) receive(&size, sizeof size);
-  check(size <= (reason ? most_of_why : most_bytes), "{} sent what folio does not send: {} bytes",
-        named(from), size);
+  {
+    const std::lock_guard lock(hearing_);
+    receive(&size, sizeof size);
+    if (size == leaves)
+      fail("{}", give_up(fmt::format(
+                     "{} has left, while {} goes on: they run different programs or options",
+                     named(from), named(place_.rank))));
+    if (size == gives_up) {
+      receive(&size, sizeof size);
+      std::string why(size_t(std::min(size, most_of_why)), '\0');
+      receive(why.data(), why.size());
+      fail("{}", give_up(why));
+    }
+  }
+  check(size <= most_bytes, "{} sent what folio does not send: {} bytes", named(from), size);
   std::string text(size_t(size), '\0');
   receive(text.data(), text.size());
-  check(!reason, "{}", text);
   return text;
 }
 
@@ -290,13 +300,15 @@ void Rendezvous::on_lost(std::function<void(const std::string& why)> lost) {
   check(pipe(ends) == 0, "on_lost: no pipe: {}", std::strerror(errno));
   stop_watching_ = ends[1];
   watching_ = std::jthread([this, lost = std::move(lost), stop = ends[0]] {
-    watch(lost, stop);
+    const std::string why = watch(stop);
     close(stop);
+    if (!why.empty()) lost(why);
   });
 }
 
-// Reads nothing, only looks, since the other thread reads.
-void Rendezvous::watch(const std::function<void(const std::string& why)>& lost, int stop) {
+// Reads nothing, only looks, since the other thread reads. Returns why a rank is lost; nothing
+// where it was stopped.
+std::string Rendezvous::watch(int stop) {
   std::vector<pollfd> waits{{stop, POLLIN, 0}};
   std::vector<int> ranks{-1};
   for (int rank = 0; rank < place_.size; ++rank)
@@ -306,22 +318,18 @@ void Rendezvous::watch(const std::function<void(const std::string& why)>& lost, 
     }
   for (;;) {
     if (poll(waits.data(), waits.size(), -1) < 0) continue;
-    if (waits[0].revents) return;
+    if (waits[0].revents) return "";
     for (size_t i = 1; i < waits.size(); ++i) {
       if (!waits[i].revents) continue;
+      const std::lock_guard lock(hearing_);
       const Farewell farewell = farewell_in(to_[size_t(ranks[i])].peek_all());
       if (farewell.left) {
         waits[i].fd = -1;
         continue;
       }
-      std::string why = farewell.why;
-      if (why.empty()) {
-        // Unless the other thread is just reading what it said last.
-        constexpr int milliseconds = 300;
-        if (poll(waits.data(), 1, milliseconds) > 0) return;
-        why = fmt::format("{} has ended: its own output says why", named(ranks[i]));
-      }
-      return lost(give_up(why));
+      return give_up(farewell.why.empty()
+                         ? fmt::format("{} has ended: its own output says why", named(ranks[i]))
+                         : farewell.why);
     }
   }
 }

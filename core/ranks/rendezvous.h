@@ -47,13 +47,14 @@ class Rendezvous {
   std::vector<std::string> collect(const std::string& mine, Socket::Deadline deadline);
   std::string receive_text(int from, Socket::Deadline deadline);
   std::string give_up(const std::string& why);  // tells the other ranks; returns the first reason
-  void watch(const std::function<void(const std::string& why)>& lost, int stop);
+  std::string watch(int stop);
   std::string named(int rank) const;  // "rank 2 of 4 (its host)"
 
   Place place_;
   std::chrono::seconds timeout_;
   int unwinding_;                     // std::uncaught_exceptions() when this was made
   std::mutex sending_;                // held for a whole message
+  std::mutex hearing_;                // held from a farewell's first byte to `give_up`; the outer
   std::atomic<bool> failed_ = false;  // and the others know
   std::string why_;                   // it failed; under `sending_`
   std::vector<Socket> to_;            // by rank; rank 0 has all but its own, the others rank 0's

@@ -162,6 +162,14 @@ std::string Socket::send(const void* bytes, size_t size, Deadline deadline) {
 
 void Socket::end_sending() { shutdown(fd_, SHUT_WR); }
 
+std::string Socket::wait_to_receive(Deadline deadline, const std::atomic<bool>& stop) {
+  while (!wait_for(fd_, POLLIN, std::min(deadline, Clock::now() + milliseconds(100)))) {
+    if (stop) return "was given up";
+    if (Clock::now() >= deadline) return late();
+  }
+  return "";
+}
+
 std::string Socket::receive(void* bytes, size_t size, Deadline deadline,
                             const std::atomic<bool>& stop) {
   for (size_t done = 0; done < size;) {
@@ -169,9 +177,7 @@ std::string Socket::receive(void* bytes, size_t size, Deadline deadline,
     if (got < 0) return "has ended";
     done += size_t(got);
     if (got > 0) continue;
-    if (stop) return "was given up";
-    const bool ready = wait_for(fd_, POLLIN, std::min(deadline, Clock::now() + milliseconds(100)));
-    if (!ready && Clock::now() >= deadline) return late();
+    if (const std::string why = wait_to_receive(deadline, stop); !why.empty()) return why;
   }
   return "";
 }

@@ -31,7 +31,9 @@ class Socket {
   // All of the bytes. Returns "", or what the other side did instead: "has ended", or "took no part
   // in time".
   std::string send(const void* bytes, size_t size, Deadline deadline);
-  // Looks now and then whether somebody has set `stop`, and then ends too.
+  // Both look now and then whether somebody has set `stop`, and then end too. The first waits until
+  // there is something to receive, or the other side has ended.
+  std::string wait_to_receive(Deadline deadline, const std::atomic<bool>& stop);
   std::string receive(void* bytes, size_t size, Deadline deadline, const std::atomic<bool>& stop);
   void end_sending();
   // Reads until the other side has ended, so that it gets what was sent to it last.

@@ -217,8 +217,8 @@ TEST(Rendezvous, WhoLeavesBeforeTheOthersIsNamed) {
 
 TEST(Rendezvous, ARankThatIsKilledIsNamedByAll) {
   if (const auto place = this_rank()) {
+    std::promise<std::string> lost;  // the rendezvous may tell until it ends
     Rendezvous rendezvous(*place, seconds(60));
-    std::promise<std::string> lost;
     rendezvous.on_lost([&](const std::string& why) { lost.set_value(why); });
     if (place->rank == 2) raise(SIGKILL);
     const auto names_it = AllOf(HasSubstr("rank 2 of 4 (on "), HasSubstr(") has ended"));
