@@ -59,10 +59,6 @@ Survey survey(const MappedFile& text, const std::string& name, double val_fracti
   std::u32string characters;
   for (size_t c = 0; c < seen.size(); ++c)
     if (seen[c]) characters += char32_t(c);
-  check(int64_t(characters.size()) <= CharTokenizer::max_vocab_size,
-        "{}: has {} different characters, but token files hold 16-bit ids, at most {}; give a text "
-        "with fewer",
-        name, characters.size(), CharTokenizer::max_vocab_size);
   survey.tokenizer = CharTokenizer(std::move(characters));
   return survey;
 }
@@ -89,7 +85,7 @@ void write_character_dataset(const CorpusInput& input, const PrepareOptions& opt
   check(!text.bytes().empty(), "{}: is empty", name);
   Survey found = survey(text, name, options.val_fraction);
   int64_t train = train_tokens(found, options.val_fraction);
-  DatasetWriter writer(directory);
+  DatasetWriter writer(directory, found.tokenizer.vocab_size());
   int64_t n = 0;
   walk(text, name, "writing tokens", [&](char32_t c) {
     int32_t id = found.tokenizer.id(c);

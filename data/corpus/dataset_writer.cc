@@ -14,7 +14,7 @@
 namespace folio {
 namespace {
 
-constexpr size_t buffer_bytes = 1 << 16;
+constexpr size_t buffer_tokens = 1 << 15, buffer_bytes = 1 << 16;
 
 std::string made(const std::string& directory) {
   std::error_code error;
@@ -25,17 +25,21 @@ std::string made(const std::string& directory) {
 
 }  // namespace
 
-DatasetWriter::DatasetWriter(const std::string& directory)
-    : directory_(made(directory)), train_(directory + "/train.bin"), val_(directory + "/val.bin") {}
+DatasetWriter::DatasetWriter(const std::string& directory, int64_t vocab_size)
+    : directory_(made(directory)),
+      vocab_size_(vocab_size),
+      train_(directory + "/train.bin"),
+      val_(directory + "/val.bin") {}
 
 void DatasetWriter::add(Split split, std::span<const int32_t> ids) {
   TokenStream& file = split == Split::train ? train_ : val_;
-  for (int32_t id : ids) {  // 16 bits, little-endian
-    file.buffer += char(id & 0xff);
-    file.buffer += char(id >> 8);
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), buffer_tokens));
+    append_tokens(file.buffer, some, vocab_size_);
+    file.tokens += int64_t(some.size());
     if (file.buffer.size() >= buffer_bytes) flush(file);
+    ids = ids.subspan(some.size());
   }
-  file.tokens += int64_t(ids.size());
 }
 
 void DatasetWriter::flush(TokenStream& file) {
@@ -44,7 +48,7 @@ void DatasetWriter::flush(TokenStream& file) {
   file.buffer.clear();
   // The disk begins early, so that the sync at the end, which nothing can interrupt, is short.
   constexpr int64_t stretch = 16 << 20;
-  int64_t written = 2 * file.tokens;
+  int64_t written = token_bytes(vocab_size_) * file.tokens;
   if (written - file.synced < stretch) return;
   sync_file_range(file.file.fd(), file.synced, written - file.synced, SYNC_FILE_RANGE_WRITE);
   file.synced = written;

@@ -18,9 +18,9 @@ enum class Split { train, val };
 class DatasetWriter {
  public:
   // Makes `directory` if it is missing. Throws Error.
-  explicit DatasetWriter(const std::string& directory);
+  DatasetWriter(const std::string& directory, int64_t vocab_size);
 
-  // Ids below 65536.
+  // Ids below vocab_size.
   void add(Split split, std::span<const int32_t> ids);
   // Another file of the dataset, which goes with it.
   void add_file(const std::string& name, std::string_view contents);
@@ -41,6 +41,7 @@ class DatasetWriter {
   void flush(TokenStream& file);
 
   std::string directory_;
+  int64_t vocab_size_;
   TokenStream train_, val_;
   std::list<ReplacementFile> others_;
 };

@@ -17,14 +17,14 @@ namespace {
 std::string digest_of(const TokenFile& file) {
   constexpr int64_t block = 1 << 22;  // tokens
   check(file.size() > 0, "{}: is empty", file.path());
-  ProgressLine line("reading " + file.path(), 2 * file.size());
+  ProgressLine line("reading " + file.path(), int64_t(file.bytes().size()));
   Sha256 hash;
   for (int64_t begin = 0; begin < file.size(); begin += block) {
     throw_if_stopped();
     int64_t end = std::min(begin + block, file.size());
     file.check_ids(begin, end);
-    hash.update(file.bytes().substr(size_t(2 * begin), size_t(2 * (end - begin))));
-    line.update(2 * end);
+    hash.update(file.bytes(begin, end));
+    line.update(int64_t(file.bytes(0, end).size()));
   }
   return hex(hash.digest());
 }

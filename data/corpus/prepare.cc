@@ -17,7 +17,6 @@
 #include "data/corpus/shakespeare.h"
 #include "data/corpus/text_chunks.h"
 #include "data/corpus/token_dataset.h"
-#include "data/dataset/token_file.h"
 #include "data/files/files.h"
 #include "data/files/replacement_file.h"
 #include "data/tokenizer/find_tokenizer.h"
@@ -44,11 +43,9 @@ void check_options(const PrepareOptions& options) {
   check(options.input.empty() || options.input == "-" || there, "{}: {}", options.input,
         error ? error.message() : "No such file or folder");
   if (options.tokenizer == "bpe") {
-    check(least_bpe_vocab <= options.vocab_size && options.vocab_size <= most_token_ids,
-          "--tokenizer=bpe needs --vocab_size=N, from {}, the bytes and <|endoftext|>, to {}, the "
-          "most that token files hold{}",
-          least_bpe_vocab, most_token_ids,
-          options.vocab_size ? fmt::format("; got {}", options.vocab_size) : "");
+    check(options.vocab_size >= least_bpe_vocab,
+          "--tokenizer=bpe needs --vocab_size=N, at least {}: the bytes and <|endoftext|>{}",
+          least_bpe_vocab, options.vocab_size ? fmt::format("; got {}", options.vocab_size) : "");
     check(options.min_frequency >= 1, "min_frequency must be at least 1, got {}",
           options.min_frequency);
   } else {

@@ -17,7 +17,6 @@
 #include "data/corpus/split_corpus.h"
 #include "data/corpus/text_chunks.h"
 #include "data/corpus/train_tokenizer.h"
-#include "data/dataset/token_file.h"
 #include "data/hugging_face/tokenizer_files.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 
@@ -57,10 +56,6 @@ Corpus folder_corpus(const CorpusInput& input, const PrepareOptions& options,
 }
 
 void check_tokenizer(const Tokenizer& tokenizer, const PrepareOptions& options) {
-  check(tokenizer.vocab_size() <= most_token_ids,
-        "{}: has {} tokens, but token files hold 16-bit ids, at most 65536; use a tokenizer with "
-        "fewer",
-        options.tokenizer, tokenizer.vocab_size());
   auto* bpe = dynamic_cast<const BpeTokenizer*>(&tokenizer);
   if (!bpe) return;
   for (const auto& [text, token] : bpe->vocabulary().added)
@@ -177,7 +172,7 @@ void write_token_dataset(const CorpusInput& input, const PrepareOptions& options
   check(!corpus.of_documents || tokenizer->end_of_text(),
         "the tokenizer has no <|endoftext|> to put between documents");
 
-  DatasetWriter writer(directory);
+  DatasetWriter writer(directory, tokenizer->vocab_size());
   LeftOut left_out("line", options.strict);
   LostBytes lost;
   int64_t total = 0, done = 0, documents[2] = {};

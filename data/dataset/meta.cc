@@ -14,7 +14,7 @@ namespace folio {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // not ordered_json, whose every insertion looks at every key
 
 const Json& member(const Json& json, const char* key, const std::string& path) {
   auto found = json.find(key);
@@ -37,6 +37,11 @@ std::string digest(const Json& json, const char* key, const std::string& path) {
   check(text && text->size() == 64 && text->find_first_not_of("0123456789abcdef") == text->npos,
         "{}: \"{}\" must be a SHA-256 in hex, got {}", path, key, found->dump());
   return *text;
+}
+
+// Of the ids in the token files, as numpy calls it.
+const char* dtype_of(const Tokenizer& tokenizer) {
+  return token_bytes(tokenizer.vocab_size()) == 2 ? "uint16" : "uint32";
 }
 
 void check_fingerprint(const TokenFile& file, const std::string& expected,
@@ -108,10 +113,11 @@ Dataset open_described_dataset(const std::string& directory) {
 }  // namespace
 
 std::string to_json(const Meta& meta) {
-  Json json{{"vocab_size", meta.tokenizer->vocab_size()},
-            {"train_tokens", meta.train_tokens},
-            {"val_tokens", meta.val_tokens},
-            {"source", meta.source}};
+  nlohmann::ordered_json json{{"vocab_size", meta.tokenizer->vocab_size()},
+                              {"dtype", dtype_of(*meta.tokenizer)},
+                              {"train_tokens", meta.train_tokens},
+                              {"val_tokens", meta.val_tokens},
+                              {"source", meta.source}};
   for (const auto& [key, value] : {std::pair{"train_sha256", &meta.train_sha256},
                                    {"val_sha256", &meta.val_sha256},
                                    {"train_fingerprint", &meta.train_fingerprint},
@@ -130,6 +136,10 @@ Meta load_meta(const std::string& path) {
   check(vocab_size == meta.tokenizer->vocab_size(),
         "{}: \"vocab_size\" is {}, but \"tokenizer\" has {} tokens", path, vocab_size,
         meta.tokenizer->vocab_size());
+  auto dtype = json.find("dtype");  // not in files of earlier versions
+  check(dtype == json.end() || *dtype == dtype_of(*meta.tokenizer),
+        "{}: \"dtype\" is {}, but folio reads ids of {} tokens as {}; prepare the dataset again",
+        path, dtype == json.end() ? "" : dtype->dump(), vocab_size, dtype_of(*meta.tokenizer));
   meta.train_tokens = count(json, "train_tokens", path);
   meta.val_tokens = count(json, "val_tokens", path);
   const Json& source = member(json, "source", path);

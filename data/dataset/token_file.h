@@ -8,19 +8,26 @@
 
 namespace folio {
 
-inline constexpr int64_t most_token_ids = 65536;  // a token file holds ids of 16 bits
+// Of an id in a token file: 2, as in nanoGPT's, or 4 where a vocabulary has more than 65,536 ids.
+constexpr int64_t token_bytes(int64_t vocab_size) { return vocab_size <= 65536 ? 2 : 4; }
+// Ids from 0 to vocab_size - 1 as a token file has them, behind what is in `bytes`.
+void append_tokens(std::string& bytes, std::span<const int32_t> ids, int64_t vocab_size);
 
-// A split's token ids in nanoGPT's format: 16-bit little-endian numbers and nothing else.
-// Memory-mapped, so that the file may be larger than memory.
+// A split's token ids in nanoGPT's format, little-endian numbers and nothing else. Memory-mapped,
+// so that the file may be larger than memory.
 class TokenFile {
  public:
   // Ids must be below `vocab_size`; they are checked as they are read. Error if the file cannot be
-  // opened or its size is odd.
+  // opened or ends within an id.
   TokenFile(std::string path, int64_t vocab_size);
 
   const std::string& path() const { return path_; }
-  int64_t size() const { return int64_t(file_.bytes().size() / 2); }
+  int64_t size() const { return int64_t(file_.bytes().size()) / width_; }
   std::string_view bytes() const { return file_.bytes(); }
+  // Of tokens [begin, end), which must be there.
+  std::string_view bytes(int64_t begin, int64_t end) const {
+    return file_.bytes().substr(size_t(width_ * begin), size_t(width_ * (end - begin)));
+  }
   int64_t vocab_size() const { return vocab_size_; }
 
   // Token i. Error if there is none or its id is not in the vocabulary.
@@ -35,7 +42,7 @@ class TokenFile {
 
  private:
   std::string path_;
-  int64_t vocab_size_;
+  int64_t vocab_size_, width_;
   MappedFile file_;
 };
 

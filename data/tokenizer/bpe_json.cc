@@ -8,7 +8,8 @@
 namespace folio {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // not ordered_json, whose every insertion looks at every key
+using Ordered = nlohmann::ordered_json;
 
 // GPT-2's way, and another, which a reader that knows only the first must not take for it.
 constexpr const char* gpt2_type = "bpe";
@@ -36,33 +37,41 @@ AddedToken added_kind(const Json& json, const std::string& token, std::string_vi
   return read;
 }
 
+// A key that the object does not have yet.
+void append(Ordered& object, const std::string& key, Ordered value) {
+  using Members = Ordered::object_t::Container;
+  static_cast<Members&>(object.get_ref<Ordered::object_t&>()).emplace_back(key, std::move(value));
+}
+
 }  // namespace
 
 // {"type": "bpe", "vocab": the tokens by id in the byte alphabet, with a space between them and
 // nothing for an added one, "merges": as in merges.txt, "special": {"<|endoftext|>": 50256}, of all
 // added ones, and, of those that are not like it, "added": {"<x>": {"special": false, ...}}}. What
 // is not GPT-2's way has its own type, and "settings" with tokenizer.json's keys.
-Json BpeTokenizer::to_json() const {
+Ordered BpeTokenizer::to_json() const {
   std::string vocab;
   for (size_t id = 0; id < vocabulary_.tokens.size(); ++id) {
     if (id > 0) vocab += ' ';
     if (!vocabulary_.is_added(id)) vocab += spell_bytes(vocabulary_.tokens[id]);
   }
   bool is_gpt2s = settings_ == BpeSettings{} && !any_missing_;
-  Json special = Json::object(), added = special;
+  Ordered special = Ordered::object(), added = special;
   for (const auto& [text, token] : vocabulary_.added) {
-    special[text] = token.id;
+    append(special, text, token.id);
     if (token == AddedToken{.id = token.id}) continue;
+    Ordered kind;
     for (size_t i = 0; i < std::size(flags); ++i) {
       auto [key, flag] = flags[i];
-      if (i < gpt2_flags || token.*flag) added[text][key] = token.*flag;
+      if (i < gpt2_flags || token.*flag) kind[key] = token.*flag;
       if (i >= gpt2_flags && token.*flag) is_gpt2s = false;
     }
+    append(added, text, std::move(kind));
   }
-  Json json{{"type", is_gpt2s ? gpt2_type : type_with_settings},
-            {"vocab", vocab},
-            {"merges", merge_lines(vocabulary_)},
-            {"special", special}};
+  Ordered json{{"type", is_gpt2s ? gpt2_type : type_with_settings},
+               {"vocab", vocab},
+               {"merges", merge_lines(vocabulary_)},
+               {"special", special}};
   if (!added.empty()) json["added"] = added;
   if (!is_gpt2s) {
     json["settings"] = settings_json(settings_, start_spellings());

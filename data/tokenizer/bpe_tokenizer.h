@@ -37,7 +37,7 @@ class BpeTokenizer : public Tokenizer {
                                               SpecialTokens special) const override;
   size_t last_safe_cut(std::string_view text) const override;
   nlohmann::ordered_json to_json() const override;
-  static std::shared_ptr<const BpeTokenizer> from_json(const nlohmann::ordered_json& json,
+  static std::shared_ptr<const BpeTokenizer> from_json(const nlohmann::json& json,
                                                        std::string_view name);
 
  private:

@@ -8,9 +8,6 @@
 namespace folio {
 
 CharTokenizer::CharTokenizer(std::u32string characters) : characters_(std::move(characters)) {
-  check(vocab_size() <= max_vocab_size,
-        "a character vocabulary has at most {} characters (token files hold 16-bit ids), got {}",
-        max_vocab_size, vocab_size());
   for (size_t i = 1; i < characters_.size(); ++i)
     check(characters_[i - 1] < characters_[i],
           "a character vocabulary must be sorted and without repeats: {} follows {}",
@@ -53,7 +50,7 @@ nlohmann::ordered_json CharTokenizer::to_json() const {
   return {{"type", "char"}, {"characters", text}};
 }
 
-CharTokenizer CharTokenizer::from_json(const nlohmann::ordered_json& json, std::string_view name) {
+CharTokenizer CharTokenizer::from_json(const nlohmann::json& json, std::string_view name) {
   auto text = [&](const char* key) {
     auto found = json.find(key);
     return found != json.end() && found->is_string() ? found->get_ptr<const std::string*>()
@@ -62,7 +59,7 @@ CharTokenizer CharTokenizer::from_json(const nlohmann::ordered_json& json, std::
   const std::string *type = text("type"), *characters = text("characters");
   if (!type || !characters)
     fail("{}: a tokenizer must be {{\"type\": \"char\", \"characters\": \"...\"}}, got {}", name,
-         json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).substr(0, 80));
+         json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 80));
   check(*type == "char", "{}: tokenizer type \"{}\" is not known; the known one is \"char\"", name,
         *type);
   std::u32string vocabulary;

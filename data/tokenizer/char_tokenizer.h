@@ -9,8 +9,6 @@ namespace folio {
 // One token a character: a token's id is its code point's place in the sorted vocabulary.
 class CharTokenizer : public Tokenizer {
  public:
-  static constexpr int64_t max_vocab_size = 65535;  // token files hold 16-bit ids
-
   CharTokenizer() = default;
   // `characters` must be sorted and distinct; Error otherwise.
   explicit CharTokenizer(std::u32string characters);
@@ -29,7 +27,7 @@ class CharTokenizer : public Tokenizer {
   // {"type": "char", "characters": "..."}
   nlohmann::ordered_json to_json() const override;
   // Error if `json` is not what to_json gives; `name` is what the message calls its source.
-  static CharTokenizer from_json(const nlohmann::ordered_json& json, std::string_view name);
+  static CharTokenizer from_json(const nlohmann::json& json, std::string_view name);
 
  private:
   std::u32string characters_;

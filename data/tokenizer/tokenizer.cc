@@ -13,7 +13,7 @@ bool operator==(const Tokenizer& a, const Tokenizer& b) {
   return &a == &b || (a.vocab_size() == b.vocab_size() && a.to_json() == b.to_json());
 }
 
-std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::ordered_json& json,
+std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::json& json,
                                                      std::string_view name) {
   auto type = json.find("type");
   if (type != json.end() && (*type == "bpe" || *type == "byte_level_bpe"))
@@ -26,7 +26,7 @@ size_t Tokenizer::last_safe_cut(std::string_view text) const { return folio::las
 std::string to_text(const Tokenizer& tokenizer) { return tokenizer.to_json().dump(); }
 
 std::shared_ptr<const Tokenizer> tokenizer_from_text(std::string_view text, std::string_view name) {
-  return tokenizer_from_json(parse_json<nlohmann::ordered_json>(text, name), name);
+  return tokenizer_from_json(parse_json<nlohmann::json>(text, name), name);
 }
 
 }  // namespace folio

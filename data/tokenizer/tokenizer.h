@@ -51,7 +51,7 @@ class Tokenizer {
 bool operator==(const Tokenizer& a, const Tokenizer& b);
 
 // Error if `json` is not what to_json gives; `name` is what the message calls its source.
-std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::ordered_json& json,
+std::shared_ptr<const Tokenizer> tokenizer_from_json(const nlohmann::json& json,
                                                      std::string_view name);
 
 // The same as one line of text.

@@ -127,9 +127,8 @@ TEST_F(TrainTokenizer, RefusesWhatCannotBeAndLeavesWhatWas) {
   std::string input = file("in.txt", random_text(9000, 4));
   ASSERT_EQ(run({.input = input, .vocab_size = 300}), "");
   std::string before = read_file(folder_ / "sets/set/tokenizer.json");
-  EXPECT_THAT(run({.input = input}), HasSubstr("needs --vocab_size=N, from 257"));
+  EXPECT_THAT(run({.input = input}), HasSubstr("needs --vocab_size=N, at least 257"));
   EXPECT_THAT(run({.input = input, .vocab_size = 256}), HasSubstr("got 256"));
-  EXPECT_THAT(run({.input = input, .vocab_size = 65537}), HasSubstr("got 65537"));
   EXPECT_THAT(run({.input = input, .vocab_size = 300, .min_frequency = 0}),
               HasSubstr("min_frequency"));
   EXPECT_THAT(run({.input = input, .tokenizer = "char", .vocab_size = 300}),

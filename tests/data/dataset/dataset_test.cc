@@ -144,6 +144,22 @@ TEST_F(DatasetFiles, DamagedDigestsAreNamed) {
   }
 }
 
+TEST_F(DatasetFiles, AnotherDtypeIsNamedAndNoneIsThatOfAnEarlierVersion) {
+  prepare_text("set", "some text");
+  const std::string path = folder_ / "set/meta.json", meta = read_file(path);
+  const std::string dtype = "\"dtype\": \"uint16\"";
+  const size_t at = meta.find(dtype);
+  ASSERT_NE(at, meta.npos);
+  for (const char* other : {"\"uint32\"", "2", "null"}) {
+    write_file(path,
+               std::string(meta).replace(at, dtype.size(), std::string("\"dtype\": ") + other));
+    EXPECT_THAT(open_error("set"), AllOf(HasSubstr("meta.json: \"dtype\" is " + std::string(other)),
+                                         HasSubstr("uint16")));
+  }
+  write_file(path, std::string(meta).replace(at, dtype.size() + 2, ""));
+  EXPECT_EQ(open_error("set"), "");
+}
+
 TEST_F(DatasetFiles, AnIdBeyondTheVocabularyIsFoundWhenOpened) {
   prepare_text("a", "abcabcabcaabcabcabca");
   for (const char* key : {"train_fingerprint", "val_fingerprint"})

@@ -30,6 +30,36 @@ TEST(TokenFile, ReadsLittleEndianIds) {
   EXPECT_THAT(ids, ElementsAre(256, 0xfeff));
 }
 
+TEST(TokenFile, OfALargeVocabularyHas32Bits) {
+  TemporaryFolder folder;
+  std::string bytes;
+  append_tokens(bytes, std::vector<int32_t>{1, 65536, 0x12345678}, 0x12345679);
+  EXPECT_EQ(bytes, std::string("\1\0\0\0\0\0\1\0\x78\x56\x34\x12", 12));
+  write_file(folder / "t.bin", bytes);
+  TokenFile file(folder / "t.bin", 0x12345679);
+  EXPECT_EQ(file.size(), 3);
+  EXPECT_EQ(file[2], 0x12345678);
+  file.check_ids();
+  EXPECT_EQ(file.bytes(1, 2), bytes.substr(4, 4));
+  std::vector<int32_t> ids(2);
+  file.read(1, ids);
+  EXPECT_THAT(ids, ElementsAre(65536, 0x12345678));
+  const TokenFile smaller(folder / "t.bin", 0x12345678);
+  EXPECT_THAT(error_of([&] { smaller.check_ids(); }), HasSubstr("token 2 has id 305419896"));
+}
+
+// Which is negative to whoever takes 32 bits for signed.
+TEST(TokenFile, FindsAnIdOf32BitsThatIsNotInTheVocabulary) {
+  TemporaryFolder folder;
+  for (size_t bad : {size_t(0), size_t(32768), size_t(99999)}) {
+    std::string bytes(400000, '\0');
+    bytes[4 * bad + 3] = '\x80';
+    write_file(folder / "t.bin", bytes);
+    EXPECT_THAT(error_of([&] { TokenFile(folder / "t.bin", 65537).check_ids(); }),
+                HasSubstr(fmt::format("t.bin: token {} has id 2147483648", bad)));
+  }
+}
+
 TEST(TokenFile, RejectsPlacesOutsideTheFile) {
   TemporaryFolder folder;
   write_file(folder / "t.bin", std::string(6, '\0'));
@@ -89,6 +119,9 @@ TEST(TokenFile, RejectsAnOddSizeAndAMissingFile) {
   write_file(folder / "t.bin", "abc");
   EXPECT_THAT(error_of([&] { TokenFile(folder / "t.bin", 5); }),
               AllOf(HasSubstr("t.bin: 3 bytes"), HasSubstr("16-bit")));
+  write_file(folder / "t.bin", "abcdef");
+  EXPECT_THAT(error_of([&] { TokenFile(folder / "t.bin", 65537); }),
+              AllOf(HasSubstr("t.bin: 6 bytes"), HasSubstr("32-bit"), HasSubstr("65537")));
   EXPECT_THAT(error_of([&] { TokenFile(folder / "u.bin", 5); }), HasSubstr("No such file"));
 }
 
