@@ -50,7 +50,10 @@ std::vector<std::string> environment_of_rank(const std::vector<std::string>& set
   std::vector<std::string> all;
   for (char** at = environ; *at; ++at) {
     const std::string name = std::string(*at).substr(0, std::string(*at).find('=') + 1);
-    bool taken = name == "GTEST_OUTPUT=" || name == "TORCHELASTIC_USE_AGENT_STORE=";
+    bool taken = false;
+    for (const char* other : {"GTEST_OUTPUT=", "GTEST_TOTAL_SHARDS=", "GTEST_SHARD_INDEX=",
+                              "TORCHELASTIC_USE_AGENT_STORE="})
+      taken = taken || name == other;
     for (const std::string& one : set) taken = taken || one.starts_with(name);
     if (!taken) all.emplace_back(*at);
   }

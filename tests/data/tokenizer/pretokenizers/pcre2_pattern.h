@@ -20,11 +20,9 @@ class Pcre2Pattern {
   // L, N and S in `pattern` stand for what is between the brackets of the classes of letters,
   // numbers and spaces.
   explicit Pcre2Pattern(const std::u32string& pattern) {
-    std::u32string letter = UR"(\p{L})", number = UR"(\p{N})", space = UR"(\t-\r\x{85}\p{Z})";
-    for (char32_t c = 0x80; c < 0x110000; ++c) {
-      if (char_class(c) == CharClass::letter && is_newer(c)) letter += c;
-      if (char_class(c) == CharClass::number && is_newer(c)) number += c;
-    }
+    const std::u32string letter = UR"(\p{L})" + newer_ones(CharClass::letter),
+                         number = UR"(\p{N})" + newer_ones(CharClass::number),
+                         space = UR"(\t-\r\x{85}\p{Z})";
     std::u32string whole;
     for (char32_t c : pattern)
       whole += c == U'L' ? letter : c == U'N' ? number : c == U'S' ? space : std::u32string(1, c);
@@ -68,6 +66,18 @@ class Pcre2Pattern {
   }
 
  private:
+  // As ranges: PCRE2 would look through so many single characters one by one.
+  static std::u32string newer_ones(CharClass kind) {
+    auto wanted = [&](char32_t c) { return is_newer(c) && char_class(c) == kind; };
+    std::u32string ranges;
+    for (char32_t c = 0x80; c < 0x110000; ++c) {
+      if (!wanted(c)) continue;
+      const char32_t first = c;
+      while (wanted(c + 1)) ++c;
+      ranges += {first, U'-', c};
+    }
+    return ranges;
+  }
   static bool is_newer(char32_t c) {  // the planes and places that Unicode 15 and 16 filled
     return c > 0x10000 || (0x1c80 <= c && c < 0x1c90) || (0xa7c0 <= c && c < 0xa7f0);
   }
