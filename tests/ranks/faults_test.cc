@@ -16,9 +16,12 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-void expect_a_clear_end(RunningJob& job, const testing::Matcher<std::string>& message) {
+void expect_a_clear_end(RunningJob& job, const testing::Matcher<std::string>& message,
+                        const std::string& allowed = "") {
   EXPECT_GT(job.end(), 0) << job.errors();
-  EXPECT_THAT(job.messages(), ElementsAre(message)) << job.errors();
+  std::vector<std::string> messages = job.messages();
+  std::erase(messages, allowed);
+  EXPECT_THAT(messages, ElementsAre(message)) << job.errors();
   EXPECT_THAT(job.left(), IsEmpty());
 }
 
@@ -52,8 +55,10 @@ TEST_P(FaultOf, AStoppedRankIsSilentAndNamed) {
   job.begin();
   ASSERT_GT(job.process(GetParam()), 0) << job.errors();
   ASSERT_EQ(kill(job.process(GetParam()), SIGSTOP), 0);
-  expect_a_clear_end(job, AllOf(Names(GetParam(), job.process(GetParam())),
-                                HasSubstr(" has been silent for 2 s")));
+  // A rank 0 that mpirun wakes to end it may find the time to answer that.
+  expect_a_clear_end(
+      job, AllOf(Names(GetParam(), job.process(GetParam())), HasSubstr(" has been silent for 2 s")),
+      GetParam() == 0 ? "folio: SIGTERM: stopping" : "");
 }
 
 TEST_P(FaultOf, AnErrorOfOneRankIsSaidWithItsName) {
