@@ -31,8 +31,8 @@ class Socket {
   // All of the bytes. Returns "", or what the other side did instead: "has ended", or "took no part
   // in time".
   std::string send(const void* bytes, size_t size, Deadline deadline);
-  // Both look now and then whether somebody has set `stop`, and then end too. The first waits until
-  // there is something to receive, or the other side has ended.
+  // wait_to_receive waits until there is something to receive or the other side has ended; receive
+  // waits for all of the bytes. Both return "was given up" soon after somebody has set `stop`.
   std::string wait_to_receive(Deadline deadline, const std::atomic<bool>& stop);
   std::string receive(void* bytes, size_t size, Deadline deadline, const std::atomic<bool>& stop);
   void end_sending();

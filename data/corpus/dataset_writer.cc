@@ -14,7 +14,7 @@
 namespace folio {
 namespace {
 
-constexpr size_t buffer_tokens = 1 << 15, buffer_bytes = 1 << 16;
+constexpr size_t buffer_bytes = 1 << 16;
 
 std::string made(const std::string& directory) {
   std::error_code error;
@@ -33,13 +33,9 @@ DatasetWriter::DatasetWriter(const std::string& directory, int64_t vocab_size)
 
 void DatasetWriter::add(Split split, std::span<const int32_t> ids) {
   TokenStream& file = split == Split::train ? train_ : val_;
-  while (!ids.empty()) {
-    const auto some = ids.first(std::min(ids.size(), buffer_tokens));
-    append_tokens(file.buffer, some, vocab_size_);
-    file.tokens += int64_t(some.size());
-    if (file.buffer.size() >= buffer_bytes) flush(file);
-    ids = ids.subspan(some.size());
-  }
+  append_tokens(file.buffer, ids, vocab_size_);
+  file.tokens += int64_t(ids.size());
+  if (file.buffer.size() >= buffer_bytes) flush(file);
 }
 
 void DatasetWriter::flush(TokenStream& file) {

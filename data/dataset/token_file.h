@@ -8,7 +8,8 @@
 
 namespace folio {
 
-// Of an id in a token file: 2, as in nanoGPT's, or 4 where a vocabulary has more than 65,536 ids.
+// The bytes that an id takes in a token file: 2, as in nanoGPT's, or 4 where the vocabulary has
+// more than 65,536 ids.
 constexpr int64_t token_bytes(int64_t vocab_size) { return vocab_size <= 65536 ? 2 : 4; }
 // Ids from 0 to vocab_size - 1 as a token file has them, behind what is in `bytes`.
 void append_tokens(std::string& bytes, std::span<const int32_t> ids, int64_t vocab_size);

@@ -67,8 +67,9 @@ inline size_t char_start(std::string_view text, size_t end) {  // of the charact
   return end;
 }
 
-// Where a pretoken of the spaces text[at, end) ends: before a word the last is left to it, or to
-// itself.
+// Where the pretoken ends that begins a run of spaces, text[at, end). At the end of the text it is
+// the whole run. Before other text the run's last space begins the next pretoken, unless it is the
+// only one.
 inline size_t spaces_pretoken_end(std::string_view text, size_t at, size_t end) {
   if (end == text.size()) return end;
   size_t last = char_start(text, end);
